@@ -1,0 +1,250 @@
+%% The truth that a VM writes down about itself just before its memory is dumped.
+%%
+%% A workload is a module with start/1. It gets the --arg's as a map and returns a map of options:
+%%   rows         => #{TableName => full | {sample, N}}   default: full up to 2,000 rows, else {sample, 100}
+%%   labels       => #{TableName => Text}                 copied to the table's line
+%%   volatile     => [Pid]                                processes that move between asking and dumping
+%%   expect       => map()                                what an analysis of this core should say
+%%   before_dump  => fun(() -> any())                     runs after the truth is on disk
+%% start/1 runs in the process that writes the truth, so everything that should live on belongs to other
+%% processes or to ETS.
+%%
+%% Order matters. Printing rows makes the writer load modules, take references to binaries and create garbage;
+%% so a helper prints the rows and dies, and only then, in a VM that is quiet again, are counts, tables and
+%% processes read. They are read twice: the first pass loads every module that the second will call.
+-module(truth).
+-export([main/0, arg/3, hold/2, hold/3]).
+
+-define(KEYS, [registered_name, initial_call, current_function, status, message_queue_len, memory, total_heap_size,
+               heap_size, stack_size, reductions, links, monitors, monitored_by, group_leader, trap_exit, priority,
+               garbage_collection, garbage_collection_info, min_heap_size, message_queue_data, catchlevel, parent,
+               current_stacktrace, binary, dictionary]).
+
+%% A dictionary or a queue larger than this (words) has no printed form in the truth.
+-define(PRINTABLE_WORDS, 400000).
+
+%% ---- start --------------------------------------------------------------------------------------------------
+
+%% erl ... -run truth main -extra WORKLOAD DIR METHOD [KEY=VALUE ...]
+%% The work happens in a process of its own, so that init finishes booting as it does in any VM.
+main() ->
+    [Workload, Dir, Method | Args] = init:get_plain_arguments(),
+    spawn(fun() -> run(list_to_atom(Workload), Dir, Method, maps:from_list([parse(A) || A <- Args])) end).
+
+parse(KeyValue) ->
+    [Key, Value] = string:split(KeyValue, "="),
+    {list_to_atom(Key), try list_to_integer(Value) catch error:badarg -> Value end}.
+
+%% The value of a --arg, or the workload's default.
+arg(Key, Args, Default) ->
+    maps:get(Key, Args, Default).
+
+%% Start a process that owns whatever Make makes, and then sleeps. Returns what Make returned with the pid.
+%% hold/3 registers it. The process stays still: it is hibernated unless Make's last act was something else.
+hold(Name, Make) ->
+    hold(Name, Make, #{}).
+
+hold(Name, Make, Options) ->
+    Parent = self(),
+    Hibernate = maps:get(hibernate, Options, true),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+        Name =:= undefined orelse register(Name, self()),
+        Value = Make(),
+        Parent ! {self(), Value},
+        case Hibernate of
+            true -> erlang:hibernate(timer, sleep, [infinity]);
+            false -> receive {never, Value} -> ok end
+        end
+    end),
+    receive
+        {Pid, Value} ->
+            demonitor(Monitor, [flush]),
+            {Pid, Value};
+        {'DOWN', Monitor, process, Pid, Reason} ->
+            error({holder_died, Name, Reason})
+    end.
+
+run(Workload, Dir, Method, Args) ->
+    try
+        Elixir = start_elixir(),
+        Options = options(Workload:start(Args)),
+        write(Workload, Args, Options, Elixir, filename:join(Dir, "truth.jsonl")),
+        (maps:get(before_dump, Options, fun() -> ok end))(),
+        dump(Method, Dir)
+    catch
+        Class:Reason:Stack ->
+            io:format(standard_error, "~ts failed: ~p:~p~n~p~n", [Workload, Class, Reason, Stack]),
+            halt(1)
+    end.
+
+%% Elixir runs when make-core put it on the code path.
+start_elixir() ->
+    case code:which('Elixir.Kernel') of
+        non_existing -> false;
+        _ -> {ok, _} = application:ensure_all_started(elixir), true
+    end.
+
+options(Map) when is_map(Map) -> Map;
+options(_) -> #{}.
+
+dump("abort", _Dir) ->
+    erlang:halt(abort);
+dump("gcore", Dir) ->
+    %% From here on nothing moves; the file tells make-core to take the core and kill the VM.
+    ok = file:write_file(filename:join(Dir, "ready"), os:getpid(), [raw]),
+    receive after infinity -> ok end.
+
+%% ---- the order of things ------------------------------------------------------------------------------------
+
+write(Workload, Args, Options, Elixir, File) ->
+    ok = file:write_file(File, truth_json:line(workload_line(Workload, Args, Options, Elixir)), [raw]),
+    settle(),
+    in_helper(fun() -> truth_ets:write_rows(File, Options, Elixir) end),
+    _ = final_lines(Options),
+    settle(),
+    append(File, final_lines(Options)).
+
+%% The helper's rows must be gone before binaries are counted. A process's heap is freed after its 'DOWN' is sent,
+%% hence the sleep. The file is opened anew because a raw file belongs to one process.
+in_helper(Fun) ->
+    {Pid, Monitor} = spawn_monitor(Fun),
+    receive {'DOWN', Monitor, process, Pid, Reason} -> normal = Reason end,
+    timer:sleep(100).
+
+append(File, Lines) ->
+    {ok, Fd} = file:open(File, [append, raw, binary]),
+    ok = file:write(Fd, Lines),
+    ok = file:close(Fd).
+
+%% Tables before processes: ets:info(T, binary) fixes a table, which costs its owner nothing, while process_info
+%% makes other processes handle a signal. Counts last.
+final_lines(Options) ->
+    erlang:garbage_collect(),
+    Tables = truth_ets:table_lines(Options),
+    erlang:garbage_collect(),
+    Processes = [{Pid, process_info(Pid, ?KEYS)} || Pid <- processes()],
+    Ports = [port_line(Port) || Port <- erlang:ports()],
+    Volatile = [self() | maps:get(volatile, Options, [])],
+    Lines = [Tables, [process_line(P, Info, Volatile) || {P, Info} <- Processes, Info =/= undefined], Ports,
+             atoms_line(), system_line()],
+    [truth_json:line(Line) || Line <- lists:flatten(Lines)].
+
+%% Wait until every other process waits, and does so still 50 ms later having done no work in between.
+settle() ->
+    settle(400, undefined).
+
+settle(0, _) ->
+    error({not_quiet, [{P, process_info(P, [registered_name, current_function])} || {P, S, _} <- activity(), S =/= waiting]});
+settle(Tries, Before) ->
+    timer:sleep(50),
+    case activity() of
+        Before -> ok;
+        Now ->
+            case lists:all(fun({_, Status, _}) -> Status =:= waiting end, Now) of
+                true -> settle(Tries - 1, Now);
+                false -> settle(Tries - 1, undefined)
+            end
+    end.
+
+%% Neither item makes the process run (see pi_args[] in erl_bif_info.c).
+activity() ->
+    [{Pid, Status, Reds} || Pid <- processes(), Pid =/= self(),
+                            [{status, Status}, {reductions, Reds}] <- [process_info(Pid, [status, reductions])]].
+
+%% ---- lines --------------------------------------------------------------------------------------------------
+
+workload_line(Workload, Args, Options, Elixir) ->
+    #{kind => workload, name => Workload, args => Args, elixir => Elixir, expect => maps:get(expect, Options, #{}),
+      writer => self()}.
+
+%% memory and uptime_ms move by what writing the truth itself takes. process_count, port_count, atom_count and
+%% ets_count hold at the dump.
+system_line() ->
+    #{kind => system,
+      otp_release => {text, erlang:system_info(otp_release)},
+      erts_version => {text, erlang:system_info(version)},
+      system_version => {text, string:trim(erlang:system_info(system_version))},
+      emu_flavor => erlang:system_info(emu_flavor),
+      emu_type => erlang:system_info(emu_type),
+      wordsize => erlang:system_info(wordsize),
+      schedulers => erlang:system_info(schedulers),
+      schedulers_online => erlang:system_info(schedulers_online),
+      dirty_cpu_schedulers => erlang:system_info(dirty_cpu_schedulers),
+      dirty_cpu_schedulers_online => erlang:system_info(dirty_cpu_schedulers_online),
+      dirty_io_schedulers => erlang:system_info(dirty_io_schedulers),
+      process_count => erlang:system_info(process_count),
+      process_limit => erlang:system_info(process_limit),
+      port_count => erlang:system_info(port_count),
+      port_limit => erlang:system_info(port_limit),
+      atom_count => erlang:system_info(atom_count),
+      atom_limit => erlang:system_info(atom_limit),
+      ets_count => erlang:system_info(ets_count),
+      ets_limit => erlang:system_info(ets_limit),
+      persistent_term => persistent_term:info(),
+      node => node(),
+      creation => erlang:system_info(creation),
+      os_pid => {text, os:getpid()},
+      uptime_ms => element(1, erlang:statistics(wall_clock)),
+      system_time_ms => erlang:system_time(millisecond),
+      time_offset_ns => erlang:time_offset(nanosecond),
+      logical_processors => erlang:system_info(logical_processors),
+      memory => maps:from_list(erlang:memory())}.
+
+%% names[I] is "~tw" of the atom with index I. There is no BIF for that; but ATOM_INTERNAL_REF3 of the external
+%% format (tag 75, used by the emulator itself) carries an index.
+atoms_line() ->
+    Count = erlang:system_info(atom_count),
+    Names = [{text, io_lib:format("~tw", [binary_to_term(<<131, 75, I:24>>)])} || I <- lists:seq(0, Count - 1)],
+    #{kind => atoms, count => Count, names => Names}.
+
+port_line(Port) ->
+    Info = erlang:port_info(Port),
+    #{kind => port, port => Port, name => {text, proplists:get_value(name, Info)}, id => proplists:get_value(id, Info),
+      connected => proplists:get_value(connected, Info), links => proplists:get_value(links, Info),
+      registered_name => proplists:get_value(registered_name, Info, undefined)}.
+
+%% reductions: asking for most items is itself a signal that the process handles, so the number in the core may be a
+%% little higher. memory and heap sizes of a process do not move by that.
+%% binary: this is what process_info says, which leaves out writable (appended to) binaries.
+process_line(Pid, Info, Volatile) ->
+    Item = fun(Key) -> proplists:get_value(Key, Info) end,
+    Same = maps:from_list([{Key, Item(Key)} || Key <- [initial_call, current_function, status, message_queue_len, memory,
+        total_heap_size, heap_size, stack_size, reductions, links, group_leader, trap_exit, priority, min_heap_size,
+        message_queue_data, catchlevel, parent]]),
+    Same#{kind => process,
+          pid => Pid,
+          volatile => lists:member(Pid, Volatile),
+          registered_name => case Item(registered_name) of [] -> undefined; Name -> Name end,
+          translated_initial_call => translated(Pid, Item(dictionary)),
+          dictionary => printable(Item(dictionary)),
+          messages => messages(Pid, Item(message_queue_len)),
+          monitors => [{Type, {w, What}} || {Type, What} <- Item(monitors)],
+          monitored_by => Item(monitored_by),
+          garbage_collection => object(Item(garbage_collection)),
+          garbage_collection_info => object(Item(garbage_collection_info)),
+          stacktrace => [{M, F, A} || {M, F, A, _} <- Item(current_stacktrace)],
+          binary => Item(binary)}.
+
+%% {M, F, A} as observer and the shell's i() show it.
+translated(Pid, Dictionary) ->
+    case lists:keymember('$initial_call', 1, Dictionary) of
+        true -> proc_lib:translate_initial_call(Pid);
+        false -> undefined
+    end.
+
+object(Proplist) ->
+    maps:from_list(Proplist).
+
+messages(_Pid, 0) ->
+    [];
+messages(Pid, _) ->
+    case process_info(Pid, messages) of
+        {messages, Messages} -> [printable(M) || M <- Messages];
+        undefined -> undefined
+    end.
+
+printable(Term) ->
+    case erts_debug:flat_size(Term) of
+        Size when Size > ?PRINTABLE_WORDS -> undefined;
+        _ -> {text, io_lib:format("~w", [Term])}
+    end.

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_TARGET_H
+#define ETP_TARGET_H
+
+/**
+ * @file
+ * A target: the memory and the symbols of one beam.smp.
+ *
+ * A target made of a core file maps the file; nothing is read until it is
+ * looked at. Pages that the kernel did not save are faults, never zeros; pages
+ * of files (the text and read-only data of beam.smp) are taken from the
+ * executable and the libraries that NT_FILE names once their build-id matched.
+ *
+ * Thread safety: after creation a target is read-only, and any number of
+ * threads may read it, each with a reader of its own (see etp_reader).
+ * Creation and destruction belong to one thread.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <etp/error.h>
+#include <etp/export.h>
+
+struct etp_target;
+
+struct etp_core_options {
+	/** Path of the core file. Required. */
+	const char *core;
+	/** Path of the beam.smp that dumped it, or NULL to take the path that the
+	 *  core itself names (under `sysroot`, if given). */
+	const char *executable;
+	/** Directory below which the paths in NT_FILE are looked up, or NULL. */
+	const char *sysroot;
+};
+
+/** Open a core file. Errors: OS (no such file, no permission), UNSUPPORTED (not
+ *  ELF, not a core, 32 bits, big endian, unknown machine, empty), BAD_DATA
+ *  (headers that contradict each other). A truncated core opens with a warning.
+ *  @param ret Owned by the caller; release with etp_target_destroy(). */
+ETP_EXPORT struct etp_error *etp_target_open_core(const struct etp_core_options *options,
+						  struct etp_target **ret);
+
+/** Read `size` bytes at `address` into `buffer`. Must fill all of it, or return an error. */
+typedef struct etp_error *etp_read_fn(void *context, uint64_t address, void *buffer, size_t size);
+
+/** A block of memory that the caller vouches for; used by tests and by front
+ *  ends that have bytes from elsewhere. */
+struct etp_memory {
+	uint64_t address;
+	uint64_t size;
+	/** Borrowed: must outlive the target. */
+	const void *bytes;
+};
+
+struct etp_memory_symbol {
+	const char *name;
+	uint64_t address;
+	uint64_t size;
+};
+
+/** A target of blocks of memory and symbols; copies both arrays, borrows the bytes. */
+ETP_EXPORT struct etp_error *etp_target_create_memory(const struct etp_memory *blocks,
+						      size_t block_count,
+						      const struct etp_memory_symbol *symbols,
+						      size_t symbol_count, struct etp_target **ret);
+
+ETP_EXPORT void etp_target_destroy(struct etp_target *target);
+
+/** Copy `size` bytes at `address`. Error: FAULT with the first address that is missing. */
+ETP_EXPORT struct etp_error *etp_target_read(const struct etp_target *target, uint64_t address,
+					     void *buffer, size_t size);
+
+/** Look a global symbol up by its exact name (`.symtab`, `.dynsym` or separate
+ *  debug information). `size_ret` may be NULL. Error: NOT_FOUND. */
+ETP_EXPORT struct etp_error *etp_target_symbol(const struct etp_target *target, const char *name,
+					       uint64_t *address_ret, uint64_t *size_ret);
+
+/** The symbol that covers `address`, or NULL; `offset_ret` gets the distance
+ *  from its start. The string belongs to the target. */
+ETP_EXPORT const char *etp_target_symbol_at(const struct etp_target *target, uint64_t address,
+					    uint64_t *offset_ret);
+
+enum etp_machine {
+	ETP_MACHINE_X86_64,
+	ETP_MACHINE_AARCH64,
+};
+
+/** "x86_64" or "aarch64". */
+ETP_EXPORT const char *etp_machine_name(enum etp_machine machine);
+
+/** Up to 64 bytes of a GNU build-id; size 0 when there is none. */
+struct etp_build_id {
+	unsigned char bytes[64];
+	size_t size;
+};
+
+/** A mapped ELF file as NT_FILE tells it, and what became of it. */
+struct etp_mapped_file {
+	/** As the core names it. */
+	const char *path;
+	/** The file that serves its missing pages, or NULL if none does. */
+	const char *used_path;
+	uint64_t start, end;
+	/** Build-id in the core's memory, and in the file that was tried. */
+	struct etp_build_id core_build_id, file_build_id;
+	bool is_executable;
+	/** The file was found and its build-id is the core's. */
+	bool matched;
+};
+
+struct etp_target_info {
+	enum etp_machine machine;
+	/** Path of the core, NULL for a memory target. */
+	const char *core_path;
+	/** Path of the executable whose symbols are in use, NULL if none. */
+	const char *executable_path;
+	struct etp_build_id core_build_id, executable_build_id;
+	/** Load bias of the executable: added to its link-time addresses. */
+	uint64_t executable_bias;
+	/** [start, end) of all mappings of the executable. */
+	uint64_t executable_start, executable_end;
+	/** pid and signal of the dump, 0 if the core does not say. */
+	int pid, signal;
+	/** Command line as the kernel cut it (80 bytes), or "". */
+	const char *command;
+	/** Modification time of the core file, seconds since the epoch, 0 if unknown. */
+	int64_t core_mtime;
+	size_t segment_count, thread_count;
+	/** Bytes of address space in PT_LOAD; of these present in the core file;
+	 *  supplied from matched files; and absent altogether. */
+	uint64_t bytes_total, bytes_saved, bytes_from_files, bytes_missing;
+	/** The file is shorter than its program headers say, by this many bytes. */
+	uint64_t bytes_truncated;
+	size_t file_count;
+	const struct etp_mapped_file *files;
+	/** What the user must know before any answer: one plain sentence each. */
+	size_t warning_count;
+	const char *const *warnings;
+};
+
+/** Facts about the target; all pointers belong to it. */
+ETP_EXPORT const struct etp_target_info *etp_target_info(const struct etp_target *target);
+
+/** Render a build-id as lower-case hex into `buffer` (129 bytes suffice). */
+ETP_EXPORT const char *etp_build_id_format(const struct etp_build_id *id, char *buffer,
+					   size_t size);
+
+/** Path of an ELF file with the executable's DWARF (itself or separate debug
+ *  information that libdwfl found), or NULL. */
+ETP_EXPORT const char *etp_target_dwarf_path(const struct etp_target *target);
+
+#endif
