@@ -20,8 +20,8 @@
                garbage_collection, garbage_collection_info, min_heap_size, message_queue_data, catchlevel, parent,
                current_stacktrace, binary, dictionary]).
 
-%% A dictionary or a queue larger than this (words) has no printed form in the truth.
--define(PRINTABLE_WORDS, 400000).
+%% A dictionary or a message larger than this (in the external format) has no printed form in the truth.
+-define(PRINTABLE_BYTES, 1000000).
 
 %% ---- start --------------------------------------------------------------------------------------------------
 
@@ -65,10 +65,12 @@ hold(Name, Make, Options) ->
     end.
 
 run(Workload, Dir, Method, Args) ->
+    process_flag(fullsweep_after, 0),
     try
         Elixir = start_elixir(),
         Options = options(Workload:start(Args)),
         write(Workload, Args, Options, Elixir, filename:join(Dir, "truth.jsonl")),
+        erlang:garbage_collect(),
         (maps:get(before_dump, Options, fun() -> ok end))(),
         dump(Method, Dir)
     catch
@@ -127,7 +129,7 @@ final_lines(Options) ->
     Volatile = [self() | maps:get(volatile, Options, [])],
     Lines = [Tables, [process_line(P, Info, Volatile) || {P, Info} <- Processes, Info =/= undefined], Ports,
              atoms_line(), system_line()],
-    [truth_json:line(Line) || Line <- lists:flatten(Lines)].
+    [iolist_to_binary(truth_json:line(Line)) || Line <- lists:flatten(Lines)].
 
 %% Wait until every other process waits, and does so still 50 ms later having done no work in between.
 settle() ->
@@ -194,7 +196,7 @@ system_line() ->
 %% format (tag 75, used by the emulator itself) carries an index.
 atoms_line() ->
     Count = erlang:system_info(atom_count),
-    Names = [{text, io_lib:format("~tw", [binary_to_term(<<131, 75, I:24>>)])} || I <- lists:seq(0, Count - 1)],
+    Names = [text("~tw", binary_to_term(<<131, 75, I:24>>)) || I <- lists:seq(0, Count - 1)],
     #{kind => atoms, count => Count, names => Names}.
 
 port_line(Port) ->
@@ -244,7 +246,11 @@ messages(Pid, _) ->
     end.
 
 printable(Term) ->
-    case erts_debug:flat_size(Term) of
-        Size when Size > ?PRINTABLE_WORDS -> undefined;
-        _ -> {text, io_lib:format("~w", [Term])}
+    case erlang:external_size(Term) of
+        Size when Size > ?PRINTABLE_BYTES -> undefined;
+        _ -> text("~w", Term)
     end.
+
+%% A binary at once: as a list of characters a text is 16 times as large, and the core should be small.
+text(Format, Term) ->
+    unicode:characters_to_binary(io_lib:format(Format, [Term])).

@@ -17,6 +17,7 @@ super_user() ->
 
 write_rows(File, Options, Elixir) ->
     super_user(),
+    process_flag(fullsweep_after, 0),
     {ok, Fd} = file:open(File, [append, raw, binary]),
     Modes = maps:get(rows, Options, #{}),
     [write_table(Fd, Table, Modes, Elixir) || Table <- ets:all(), is_integer(ets:info(Table, size))],
@@ -60,7 +61,7 @@ with_inspect(Line, _Row, false) ->
     Line.
 
 format(Format, Term) ->
-    {text, io_lib:format(Format, [Term])}.
+    unicode:characters_to_binary(io_lib:format(Format, [Term])).
 
 %% The digest proves a table that is too large to write down: for each row the CRC-32 of its "~w" text in UTF-8, summed
 %% (order does not matter then), and the words of each row as flat_size counts them.
@@ -71,7 +72,7 @@ digest_line(Table, Count, Mode, Rows) ->
       crc_sum => Sum, flat_words => Words}.
 
 crc(Row) ->
-    erlang:crc32(unicode:characters_to_binary(io_lib:format("~w", [Row]))).
+    erlang:crc32(format("~w", Row)).
 
 %% ---- binaries in rows ---------------------------------------------------------------------------------------
 
