@@ -40,14 +40,17 @@ arg(Key, Args, Default) ->
     maps:get(Key, Args, Default).
 
 %% Start a process that owns whatever Make makes, and then sleeps. Returns what Make returned with the pid.
-%% hold/3 registers it. The process stays still: it is hibernated unless Make's last act was something else.
+%% Name is registered unless it is undefined. The process stays still, hibernated, or with the option hibernate => false
+%% waiting with the value that Make returned on its stack.
 hold(Name, Make) ->
     hold(Name, Make, #{}).
 
 hold(Name, Make, Options) ->
     Parent = self(),
     Hibernate = maps:get(hibernate, Options, true),
-    {Pid, Monitor} = spawn_monitor(fun() ->
+    %% {scheduler, N} is not documented; it binds the process, and a table belongs to the scheduler that made it.
+    Spawn = [monitor | [{scheduler, N} || {ok, N} <- [maps:find(scheduler, Options)]]],
+    {Pid, Monitor} = spawn_opt(fun() ->
         Name =:= undefined orelse register(Name, self()),
         Value = Make(),
         Parent ! {self(), Value},
@@ -55,7 +58,7 @@ hold(Name, Make, Options) ->
             true -> erlang:hibernate(timer, sleep, [infinity]);
             false -> receive {never, Value} -> ok end
         end
-    end),
+    end, Spawn),
     receive
         {Pid, Value} ->
             demonitor(Monitor, [flush]),
