@@ -1,3 +1,4 @@
+%% SPDX-License-Identifier: Apache-2.0
 %% Tables of every kind and in every state.
 %%
 %% What goes wrong: nothing but two tables that are fixed for long (kinds_fixed_*) and hold deleted rows. This is

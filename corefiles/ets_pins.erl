@@ -1,3 +1,4 @@
+%% SPDX-License-Identifier: Apache-2.0
 %% Rows that keep a small piece of a large network payload.
 %%
 %% What goes wrong: a server matches a field out of each packet and stores it. The field is a sub-binary: it points

@@ -1,3 +1,4 @@
+%% SPDX-License-Identifier: Apache-2.0
 %% Every kind of Eterm that OTP 25 has, in an ETS table, in a process dictionary and on a process's stack.
 %%
 %% What goes wrong: nothing. This is the workload for whoever reads and prints terms.

@@ -1,3 +1,4 @@
+%% SPDX-License-Identifier: Apache-2.0
 %% A JSON encoder as small as the truth files need (OTP 25 has none).
 %%
 %% What Erlang terms become:

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real cores for the tests, and the truth that each VM wrote down about itself before it was dumped.
+
+A core is made once and kept in build/cores until something that it was made from changes.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections import defaultdict
+from contextlib import contextmanager
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Union
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("ETP_BUILD_DIR", ROOT / "build")).resolve()
+COREFILES = ROOT / "corefiles"
+MAKE_CORE = COREFILES / "make-core"
+
+Line = Dict[str, Any]
+
+
+class Truth:
+    """The lines of truth.jsonl; corefiles/README.md says what they hold."""
+
+    def __init__(self, path: Path):
+        self.by_kind: Dict[str, List[Line]] = defaultdict(list)
+        with open(path, encoding="utf-8") as lines:
+            for text in lines:
+                line = json.loads(text)
+                self.by_kind[line["kind"]].append(line)
+
+    @property
+    def workload(self) -> Line:
+        return self.by_kind["workload"][0]
+
+    @property
+    def system(self) -> Line:
+        return self.by_kind["system"][0]
+
+    @property
+    def atoms(self) -> List[str]:
+        """`~tw` of each atom, at its index."""
+        return self.by_kind["atoms"][0]["names"]
+
+    @cached_property
+    def tables(self) -> Dict[str, Line]:
+        """Table lines by the reference as the VM prints it."""
+        return self._index("table", "table")
+
+    @cached_property
+    def leaks(self) -> Dict[str, Line]:
+        return self._index("leak", "table")
+
+    @cached_property
+    def digests(self) -> Dict[str, Line]:
+        return self._index("digest", "table")
+
+    @cached_property
+    def processes(self) -> Dict[str, Line]:
+        """Process lines by pid, `<0.1.0>`."""
+        return self._index("process", "pid")
+
+    @cached_property
+    def ports(self) -> Dict[str, Line]:
+        return self._index("port", "port")
+
+    @cached_property
+    def rows_of(self) -> Dict[str, List[Line]]:
+        """Row lines by the table's reference, in the order of ets:tab2list/1."""
+        rows = defaultdict(list)
+        for row in self.by_kind["row"]:
+            rows[row["table"]].append(row)
+        return rows
+
+    def table(self, name: str) -> Line:
+        """The table of that name, which must be the only one."""
+        found = [table for table in self.tables.values() if table["name"] == name]
+        assert len(found) == 1, f"{len(found)} tables are named {name}"
+        return found[0]
+
+    def process(self, registered_name: str) -> Line:
+        found = [p for p in self.processes.values() if p["registered_name"] == registered_name]
+        assert len(found) == 1, f"{len(found)} processes are registered as {registered_name}"
+        return found[0]
+
+    def _index(self, kind: str, key: str) -> Dict[str, Line]:
+        return {line[key]: line for line in self.by_kind[kind]}
+
+
+class Core:
+    """A core, the executable it came from, and the truth about it."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.path = directory / "core"
+        self.about: Line = json.loads((directory / "about.json").read_text())
+        self.executable = Path(self.about["executable"])
+
+    @cached_property
+    def truth(self) -> Truth:
+        return Truth(self.directory / "truth.jsonl")
+
+    def __repr__(self) -> str:
+        return f"<Core {self.path}>"
+
+
+def workloads() -> List[str]:
+    return subprocess.run([str(MAKE_CORE), "--list"], check=True, capture_output=True, text=True).stdout.split()
+
+
+@cache
+def installed_beam() -> Path:
+    """The beam.smp that `erl` runs, which Debian strips."""
+    code = 'io:format("~ts/erts-~ts/bin/beam.smp", [code:root_dir(), erlang:system_info(version)]), halt().'
+    try:
+        result = subprocess.run(["erl", "-noinput", "-eval", code], capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        raise AssertionError("erl was looked for in PATH and not found; on Debian: apt install erlang-base") from None
+    return Path(result.stdout)
+
+
+def beam(flavor: str) -> Path:
+    """`stripped` is the installed beam.smp; `dwarf` and `emu` are built by scripts/build-beam, with debug information."""
+    if flavor == "stripped":
+        return installed_beam()
+    variable = f"ETP_BEAM_{flavor.upper()}"
+    path = Path(os.environ.get(variable, BUILD / "beam" / flavor / "beam.smp"))
+    assert path.exists(), (
+        f"these tests need a beam.smp of flavor {flavor!r}: {path} does not exist; "
+        f"run scripts/build-beam, or set {variable} to one"
+    )
+    return path
+
+
+def make(
+    workload: str, flavor: str = "stripped", method: str = "abort", elixir: str = "auto", **args: Union[int, str]
+) -> Core:
+    """The core of a workload, from build/cores if nothing that it depends on has changed since it was made."""
+    command = [str(MAKE_CORE), workload, "--method", method, "--elixir", elixir]
+    if flavor != "stripped":
+        command += ["--beam", str(beam(flavor))]
+    for key, value in sorted(args.items()):
+        command += ["--arg", f"{key}={value}"]
+    family = f"{workload}-{flavor}-{method}-" + digest(*command[1:])
+    directory = BUILD / "cores" / f"{family}-{digest(*ingredients(workload, flavor))}"
+    with lock(family):
+        if not (directory / "about.json").exists():
+            run(command, directory)
+            forget_others(family, directory)
+    return Core(directory)
+
+
+def ingredients(workload: str, flavor: str) -> Iterator[Union[bytes, str]]:
+    for source in sorted([MAKE_CORE, *COREFILES.glob("truth*.erl"), *COREFILES.glob(f"{workload}.*")]):
+        yield source.read_bytes()
+    stat = beam(flavor).resolve().stat()
+    yield f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def digest(*parts: Union[bytes, str]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part.encode() if isinstance(part, str) else part)
+        whole.update(b"\0")
+    return whole.hexdigest()[:10]
+
+
+def run(command: List[str], directory: Path) -> None:
+    result = subprocess.run(
+        [*command, "--output", str(directory)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if result.returncode != 0:
+        raise AssertionError(f"{' '.join(command)} failed:\n{result.stdout}")
+
+
+def forget_others(family: str, directory: Path) -> None:
+    """Cores are large: an older one of the same family is of no use any more."""
+    for other in directory.parent.glob(f"{family}-*"):
+        if other != directory and other.is_dir():
+            shutil.rmtree(other)
+
+
+@contextmanager
+def lock(family: str) -> Iterator[None]:
+    """Two test processes must not make the same core at once."""
+    (BUILD / "cores").mkdir(parents=True, exist_ok=True)
+    with open(BUILD / "cores" / f"{family}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def extension_directory() -> Optional[Path]:
+    """Where the build left the Python extension `_etp`."""
+    for directory in (BUILD, BUILD / "src" / "python", BUILD / "plugin"):
+        if any(directory.glob("_etp*.so")):
+            return directory
+    return None
