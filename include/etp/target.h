@@ -119,7 +119,7 @@ struct etp_target_info {
 	struct etp_build_id core_build_id, executable_build_id;
 	/** Load bias of the executable: added to its link-time addresses. */
 	uint64_t executable_bias;
-	/** [start, end) of all mappings of the executable. */
+	/** [start, end) of the executable, from its first page to the end of .bss. */
 	uint64_t executable_start, executable_end;
 	/** pid and signal of the dump, 0 if the core does not say. */
 	int pid, signal;
@@ -127,10 +127,12 @@ struct etp_target_info {
 	const char *command;
 	/** Modification time of the core file, seconds since the epoch, 0 if unknown. */
 	int64_t core_mtime;
+	/** PT_LOAD headers of the core (blocks of a memory target); threads. */
 	size_t segment_count, thread_count;
-	/** Bytes of address space in PT_LOAD; of these present in the core file;
-	 *  supplied from matched files; and absent altogether. */
-	uint64_t bytes_total, bytes_saved, bytes_from_files, bytes_missing;
+	/** Bytes of address space; of these present in the core file; supplied from
+	 *  matched files; absent altogether; and merely reserved, without any
+	 *  access (PROT_NONE), which hold nothing. The four add up to the total. */
+	uint64_t bytes_total, bytes_saved, bytes_from_files, bytes_missing, bytes_reserved;
 	/** The file is shorter than its program headers say, by this many bytes. */
 	uint64_t bytes_truncated;
 	size_t file_count;

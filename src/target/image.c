@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// ELF images: as they stand in the memory of the core, and as files on disk.
+
+#include "target/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	// Real images have about a dozen program headers and notes of 100 bytes.
+	MAX_PROGRAM_HEADERS = 256,
+	MAX_NOTES_SIZE = 65536,
+	MAX_SECTIONS = 4096,
+};
+
+bool etp_build_id_equal(const struct etp_build_id *a, const struct etp_build_id *b)
+{
+	return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+}
+
+static bool is_image(const Elf64_Ehdr *header)
+{
+	return memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
+	       header->e_ident[EI_CLASS] == ELFCLASS64 && header->e_ident[EI_DATA] == ELFDATA2LSB &&
+	       (header->e_type == ET_EXEC || header->e_type == ET_DYN) &&
+	       header->e_phentsize == sizeof(Elf64_Phdr) && header->e_phnum > 0 &&
+	       header->e_phnum <= MAX_PROGRAM_HEADERS;
+}
+
+// For reads of what may well be absent: the error is not of interest.
+static bool try_read(const struct etp_target *target, uint64_t address, void *buffer, size_t size)
+{
+	struct etp_error *err = etp_target_read(target, address, buffer, size);
+	etp_error_destroy(err);
+	return !err;
+}
+
+static void read_notes_in_memory(const struct etp_target *target, uint64_t address,
+                                 const Elf64_Phdr *phdr, struct etp_build_id *ret)
+{
+	if (phdr->p_filesz == 0 || phdr->p_filesz > MAX_NOTES_SIZE)
+		return;
+	unsigned char *notes ETP_CLEANUP_FREE = malloc(phdr->p_filesz);
+	if (notes && try_read(target, address, notes, phdr->p_filesz))
+		etp_notes_build_id(notes, phdr->p_filesz, phdr->p_align, ret);
+}
+
+bool etp_image_read(const struct etp_target *target, uint64_t start, uint64_t page_size,
+                    struct etp_image *ret)
+{
+	Elf64_Ehdr header;
+	Elf64_Phdr phdrs[MAX_PROGRAM_HEADERS];
+	if (!try_read(target, start, &header, sizeof(header)) || !is_image(&header) ||
+	    !try_read(target, start + header.e_phoff, phdrs, header.e_phnum * sizeof(phdrs[0])))
+		return false;
+
+	// The header is at offset 0 of the file: the PT_LOAD that begins there
+	// tells by how much its addresses were moved.
+	struct etp_image image = {0};
+	bool found = false;
+	for (size_t i = 0; i < header.e_phnum && !found; i++) {
+		if (phdrs[i].p_type == PT_LOAD && phdrs[i].p_offset < page_size) {
+			image.bias = start - (phdrs[i].p_vaddr - phdrs[i].p_offset);
+			found = true;
+		}
+	}
+	if (!found)
+		return false;
+	image.start = UINT64_MAX;
+	for (size_t i = 0; i < header.e_phnum; i++) {
+		uint64_t from = phdrs[i].p_vaddr + image.bias;
+		if (phdrs[i].p_type == PT_LOAD) {
+			uint64_t to = from + phdrs[i].p_memsz;
+			if (to < from)
+				continue;
+			if (from < image.start)
+				image.start = from & ~(page_size - 1);
+			if (to > image.end)
+				image.end = to;
+		} else if (phdrs[i].p_type == PT_NOTE && image.build_id.size == 0) {
+			read_notes_in_memory(target, from, &phdrs[i], &image.build_id);
+		}
+	}
+	*ret = image;
+	return true;
+}
+
+// Open a path below a directory so that links and ".." in it stay below it, as
+// chroot would: distributions link /lib64, and /etc/alternatives is absolute.
+static int open_below(const char *sysroot, const char *path)
+{
+	int root = open(sysroot, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -1;
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+		.resolve = RESOLVE_IN_ROOT,
+	};
+	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+		// Before Linux 5.6, or a sandbox that does not know the call.
+		while (*path == '/')
+			path++;
+		fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	}
+	int os_errno = errno;
+	close(root);
+	errno = os_errno;
+	return fd;
+}
+
+// Where the open file is, so that it can be opened again from anywhere.
+static const char *real_path(struct etp_target *target, int fd, const char *path,
+                             const char *sysroot)
+{
+	if (!sysroot && path[0] == '/')
+		return etp_target_keep(target, path);
+	char link[64], found[4096];
+	struct stat by_path, by_fd;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(link, found, sizeof(found) - 1);
+	if (length > 0) {
+		found[length] = '\0';
+		if (stat(found, &by_path) == 0 && fstat(fd, &by_fd) == 0 &&
+		    by_path.st_dev == by_fd.st_dev && by_path.st_ino == by_fd.st_ino)
+			return etp_target_keep(target, found);
+	}
+	char *joined ETP_CLEANUP_FREE = NULL;
+	if (asprintf(&joined, "%s%s", sysroot ? sysroot : "", path) < 0) {
+		joined = NULL;
+		return NULL;
+	}
+	return etp_target_keep(target, joined);
+}
+
+static struct etp_error *read_headers(struct etp_elf_file *file, const char *printable)
+{
+	const struct etp_map *map = file->map;
+	if (map->size >= sizeof(file->header))
+		memcpy(&file->header, map->bytes, sizeof(file->header));
+	const Elf64_Ehdr *header = &file->header;
+	if (memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 && header->e_type == ET_CORE)
+		return etp_error_create(ETP_ERROR_UNSUPPORTED,
+		                        "%s is a core file, not an executable.", printable);
+	if (!is_image(header))
+		return etp_error_create(ETP_ERROR_UNSUPPORTED,
+		                        "%s is not a 64-bit little-endian ELF executable or "
+		                        "library.",
+		                        printable);
+	if (header->e_phoff > map->size ||
+	    header->e_phnum * sizeof(Elf64_Phdr) > map->size - header->e_phoff)
+		return etp_error_create(ETP_ERROR_UNSUPPORTED,
+		                        "%s is truncated: its program headers are not in it.",
+		                        printable);
+	file->loads = calloc(header->e_phnum, sizeof(file->loads[0]));
+	if (!file->loads)
+		return &etp_error_no_memory;
+	for (size_t i = 0; i < header->e_phnum; i++) {
+		Elf64_Phdr phdr;
+		memcpy(&phdr, map->bytes + header->e_phoff + i * sizeof(phdr), sizeof(phdr));
+		if (phdr.p_type == PT_LOAD) {
+			file->loads[file->load_count++] = phdr;
+			if (header->e_phoff - phdr.p_offset < phdr.p_filesz)
+				file->phdr_vaddr = phdr.p_vaddr + (header->e_phoff - phdr.p_offset);
+		} else if (phdr.p_type == PT_NOTE && file->build_id.size == 0 &&
+		           phdr.p_offset < map->size &&
+		           phdr.p_filesz <= map->size - phdr.p_offset) {
+			etp_notes_build_id(map->bytes + phdr.p_offset, phdr.p_filesz, phdr.p_align,
+			                   &file->build_id);
+		}
+	}
+	return NULL;
+}
+
+// Sections are optional for us: they tell where symbols and DWARF are, and that
+// a file is separate debug information, whose pages must not be used.
+static void read_sections(struct etp_elf_file *file)
+{
+	const struct etp_map *map = file->map;
+	const Elf64_Ehdr *header = &file->header;
+	if (header->e_shentsize != sizeof(Elf64_Shdr) || header->e_shnum > MAX_SECTIONS ||
+	    header->e_shstrndx >= header->e_shnum || header->e_shoff > map->size ||
+	    header->e_shnum * sizeof(Elf64_Shdr) > map->size - header->e_shoff)
+		return;
+	Elf64_Shdr names;
+	memcpy(&names, map->bytes + header->e_shoff + header->e_shstrndx * sizeof(names),
+	       sizeof(names));
+	bool has_names = names.sh_type == SHT_STRTAB && names.sh_offset < map->size &&
+	                 names.sh_size <= map->size - names.sh_offset;
+	for (size_t i = 0; i < header->e_shnum; i++) {
+		Elf64_Shdr section;
+		memcpy(&section, map->bytes + header->e_shoff + i * sizeof(section),
+		       sizeof(section));
+		if (section.sh_type == SHT_SYMTAB)
+			file->has_symtab = true;
+		if (section.sh_type == SHT_NOBITS && (section.sh_flags & SHF_EXECINSTR))
+			file->debug_only = true;
+		// objcopy --only-keep-debug keeps notes, so that the build-id is here
+		// even if the program headers point nowhere.
+		if (section.sh_type == SHT_NOTE && file->build_id.size == 0 &&
+		    section.sh_offset < map->size &&
+		    section.sh_size <= map->size - section.sh_offset)
+			etp_notes_build_id(map->bytes + section.sh_offset, section.sh_size,
+			                   section.sh_addralign, &file->build_id);
+		if (section.sh_type == SHT_PROGBITS && has_names &&
+		    section.sh_name < names.sh_size) {
+			const char *name =
+				(const char *)map->bytes + names.sh_offset + section.sh_name;
+			size_t room = names.sh_size - section.sh_name;
+			if (strncmp(name, ".debug_info", room) == 0 ||
+			    strncmp(name, ".zdebug_info", room) == 0)
+				file->has_debug_info = true;
+		}
+	}
+}
+
+struct etp_error *etp_elf_file_open(struct etp_target *target, const char *path,
+                                    const char *sysroot, struct etp_elf_file *ret)
+{
+	char *printable ETP_CLEANUP_FREE = etp_printable(path);
+	char *printable_root ETP_CLEANUP_FREE = etp_printable(sysroot ? sysroot : "");
+	if (!printable || !printable_root)
+		return &etp_error_no_memory;
+	int fd = sysroot ? open_below(sysroot, path)
+	                 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 && sysroot)
+		return etp_error_os(errno, "Cannot open %s below %s", printable, printable_root);
+	if (fd < 0)
+		return etp_error_os(errno, "Cannot open %s", printable);
+
+	struct etp_elf_file file = {.fd = fd};
+	struct stat stat;
+	struct etp_error *err = NULL;
+	struct etp_map *map;
+	if (fstat(fd, &stat) != 0)
+		err = etp_error_os(errno, "Cannot inspect %s", printable);
+	else if (!S_ISREG(stat.st_mode))
+		err = etp_error_create(ETP_ERROR_UNSUPPORTED,
+		                       "%s is not a regular file, so it is no executable.",
+		                       printable);
+	else if (stat.st_size == 0)
+		err = etp_error_create(ETP_ERROR_UNSUPPORTED,
+		                       "%s is empty, so it is no executable.", printable);
+	if (!err)
+		err = etp_target_map_file(target, fd, (uint64_t)stat.st_size, path, &map);
+	if (!err) {
+		file.map = map;
+		err = read_headers(&file, printable);
+	}
+	if (!err) {
+		read_sections(&file);
+		file.path = real_path(target, fd, path, sysroot);
+		if (!file.path)
+			err = &etp_error_no_memory;
+	}
+	if (err) {
+		etp_elf_file_close(&file);
+		return err;
+	}
+	*ret = file;
+	return NULL;
+}
+
+void etp_elf_file_close(struct etp_elf_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	free(file->loads);
+	file->fd = -1;
+	file->loads = NULL;
+}
+
+bool etp_elf_file_range(const struct etp_elf_file *file, uint64_t page_size, uint64_t *start_ret,
+                        uint64_t *end_ret)
+{
+	uint64_t start = UINT64_MAX, end = 0;
+	for (size_t i = 0; i < file->load_count; i++) {
+		const Elf64_Phdr *load = &file->loads[i];
+		if (load->p_vaddr + load->p_memsz < load->p_vaddr)
+			continue;
+		if (load->p_vaddr < start)
+			start = load->p_vaddr;
+		if (load->p_vaddr + load->p_memsz > end)
+			end = load->p_vaddr + load->p_memsz;
+	}
+	if (start >= end)
+		return false;
+	*start_ret = start & ~(page_size - 1);
+	*end_ret = end;
+	return true;
+}
