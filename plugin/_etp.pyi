@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The binding of the C library (abi3: one module for every debugger's Python).
+
+Everything here is a thin skin over include/etp/; the package ``etp`` puts
+typed, friendly objects on top.  All addresses are addresses in the VM, all
+sizes say their unit.  Every function may raise ``Error``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypedDict
+
+__version__: str
+
+ErrorKind = Literal[
+    "fault", "bad_data", "layout", "unsupported", "not_found",
+    "argument", "os", "no_memory", "interrupted",
+]
+
+class Error(Exception):
+    """``str()`` is one or more plain sentences for the user."""
+
+    kind: ErrorKind
+    #: Faulting address for ``fault``, else 0.
+    address: int
+    #: errno for ``os``, else 0.
+    errno: int
+
+#: Called now and then from long work with (done, total, what); a true result
+#: or an exception stops the work, which then returns what it has so far.
+Progress = Callable[[int, int, str], bool | None]
+
+Syntax = Literal["w", "p", "elixir"]
+
+class FormatOptions(TypedDict, total=False):
+    """Keyword arguments of Term.format(); see include/etp/print.h."""
+
+    syntax: Syntax
+    width: int
+    column: int
+    max_depth: int
+    max_length: int
+    max_string: int
+    max_bytes: int
+    unicode: bool
+    redact: bool
+    elixir_minor: int
+
+TermKind = Literal[
+    "invalid", "small", "big", "float", "atom", "nil", "cons", "tuple", "map",
+    "bitstring", "match_context", "pid", "port", "ref", "fun", "export",
+    "catch", "header", "non_value",
+]
+
+class Term:
+    """A term of the VM.  Immutable; keeps its VM (and, for a row of a compressed
+    table, its decoded words) alive.  Sequences (tuples, proper lists) and maps
+    behave like Python's: ``len(t)``, ``t[0]``, ``for x in t``, ``t["key"]``,
+    ``key in t``.  ``str(t)`` is ``~tw``.  Equality is Erlang's ``=:=``."""
+
+    word: int
+    #: Address of the boxed thing or cons cell, 0 for an immediate.
+    address: int
+    kind: TermKind
+    is_literal: bool
+    vm: "VM"
+
+    def format(self, **options: Any) -> str:
+        """Text of the term; FormatOptions as keywords; default is ``~tw``."""
+    def raw_words(self) -> list[int]:
+        """The words of the thing itself, header first ([] for an immediate)."""
+    def value(self) -> Any:
+        """Python's own object, where there is one: int, float, str (atom),
+        bytes (binary); otherwise the term itself."""
+    def bytes(self, limit: int = -1) -> bytes:
+        """Contents of a binary (whole bytes; at most ``limit``)."""
+    def binary(self) -> dict[str, int] | None:
+        """For a bitstring: {"address": of the Binary or 0, "bit_size", "bit_offset",
+        "data_address"}; None for other terms."""
+    def is_proper_list(self) -> bool: ...
+    def __len__(self) -> int:
+        """Arity of a tuple, pairs of a map, elements of a proper list, bytes of a
+        binary.  TypeError for others; Error(bad_data) for a cyclic list."""
+    def __getitem__(self, key: Any) -> "Term":
+        """Element of a tuple or list by position (slices give lists of terms), or
+        value of a map by key (Term, int, float, bytes; a str means an atom)."""
+    def __contains__(self, key: Any) -> bool: ...
+    def __iter__(self) -> Iterator["Term"]:
+        """Elements of a tuple or list; keys of a map (the order of ~w)."""
+    def keys(self) -> Iterator["Term"]: ...
+    def values(self) -> Iterator["Term"]: ...
+    def items(self) -> Iterator[tuple["Term", "Term"]]: ...
+    def tail(self) -> "Term":
+        """Tail of a cons cell."""
+
+class EtsRow:
+    """One object stored in a table."""
+
+    #: Address of the DbTerm.
+    address: int
+    #: The tuple, decoded when the table is compressed.
+    term: Term
+    key: Term
+    #: Words of heap that the row takes (DbTerm.size).
+    words: int
+    #: Deleted while the table was fixed; freed when it is released.
+    pseudo_deleted: bool
+
+class VM:
+    def __init__(self, *, core: str, executable: str | None = None,
+                 sysroot: str | None = None, layout: str | None = None,
+                 layout_directories: Sequence[str] = (),
+                 use_dwarf: bool = True) -> None: ...
+    def info(self) -> dict[str, Any]:
+        """Facts, a flat dict: otp_release, erts_version, flavor, machine, schedulers,
+        dirty_cpu_schedulers, dirty_io_schedulers, processes, process_limit, ports,
+        port_limit, atoms, atom_limit, ets_tables, node (str), creation, uptime_ns
+        (-1 unknown), core_path, executable_path, core_build_id, executable_build_id
+        (hex or ""), pid, signal, command, core_mtime, threads, segments,
+        bytes_total, bytes_saved, bytes_from_files, bytes_missing, bytes_truncated,
+        layout_source, layout_origin, layout_otp_release, layout_erts_version,
+        layout_flavor, warnings (list[str]),
+        checks (list of {claim, tried, failed, unreadable, failure}),
+        files (list of {path, used_path, start, end, core_build_id, file_build_id,
+        is_executable, matched})."""
+    def atom(self, index: int) -> str: ...
+    def atom_count(self) -> int: ...
+    def find_atom(self, name: str) -> Term:
+        """Error(not_found) if the VM has no such atom."""
+    def term(self, word: int) -> Term: ...
+    def read(self, address: int, size: int) -> bytes: ...
+    def symbol(self, name: str) -> tuple[int, int]:
+        """(address, size)"""
+    def symbol_at(self, address: int) -> tuple[str, int] | None:
+        """(name, offset)"""
+    def process(self, pid: Term | int) -> dict[str, Any] | None:
+        """Summary of a live process by pid (Term or address of the Process):
+        {address, pid: Term, name: str | None, initial_call: (m, f, a) | None,
+        initial_call_source: "proc_lib" | "spawn" | "none"}; None if it is dead."""
+    def processes(self) -> list[tuple[int, Term]]:
+        """(address, pid) of all live processes."""
+    def port_is_open(self, port: Term) -> bool: ...
+    def ets_tables(self) -> list[dict[str, Any]]:
+        """All tables, in the order of ets:all's lists.  Keys: address; id (Term: the
+        reference, or the atom of a named table); ref (Term); name (str); type ("set",
+        "ordered_set", "bag", "duplicate_bag"); is_catree; protection; named; owner
+        (Term); owner_alive; heir (Term | None); size (rows); memory_words; keypos;
+        compressed; read_concurrency (bool); write_concurrency (True, False or
+        "auto"); decentralized_counters; fixed (bool); fix_count; fixed_since_ns
+        (monotonic offset removed: ns since epoch, 0 unknown); fixing (list of (pid
+        Term, count)); is_deleting; is_resizing; status (int); problem (str or "")."""
+    def ets_tables_gaps(self) -> list[str]:
+        """What of the lists of tables could not be read, one sentence each."""
+    def ets_rows(self, table_address: int) -> Iterator[EtsRow]:
+        """All rows in the order of ets:tab2list/1, pseudo-deleted ones included
+        (marked).  Rows that cannot be read are skipped and counted: the iterator has
+        an attribute ``gaps`` (int) and ``problem`` (str)."""
+    def scan_ets(self, tables: Sequence[int] | None = None,
+                 progress: Progress | None = None, threads: int = 0) -> "EtsScan":
+        """One pass over the rows of all tables (or of these addresses)."""
+
+class EtsScan:
+    """What one pass over the rows found; include/etp/ets_scan.h."""
+
+    #: False when it was interrupted.
+    complete: bool
+    #: {address: {...}} a table: rows, words, pseudo_deleted, pseudo_deleted_words,
+    #: unreadable (rows or chains), binary_refs (ProcBins), binaries (distinct),
+    #: binary_bytes (their sizes), visible_bytes (union of what rows see of them),
+    #: own_binaries / own_bytes / own_visible_bytes (those whose refcount equals the
+    #: references found in this table), pinned_rows (rows that see less than half of
+    #: some binary they hold), dead_pid_rows / dead_pid_keys (rows that hold / are keyed
+    #: by the pid of a dead process), live_pid_rows, dead_ref_rows (alias references of
+    #: dead processes), sample_pin / sample_dead (address of a DbTerm, or 0),
+    #: sample_pin_bytes / sample_pin_visible, oldest.. (reserved).
+    tables: dict[int, dict[str, int]]
+
+    def binary_count(self) -> int: ...
+    def binaries(self, sort: Literal["size", "waste", "refs", "address"] = "size",
+                 limit: int = -1) -> list[dict[str, Any]]:
+        """{address, size, refc, flags, refs (found), visible_bytes, holders: [(table
+        address, refs)]}, largest first."""
+    def binary(self, address: int) -> dict[str, Any] | None: ...

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_TERM_SCHEME_H
+#define ETP_TERM_SCHEME_H
+
+// The tags of Eterms (ERTS: erl_term.h). Primary and immediate tags are the same
+// in every release that we read; what the subtag of a header means is a table,
+// one for each family of releases.
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <etp/term.h>
+
+enum {
+	TAG_PRIMARY_MASK = 0x3,
+	TAG_PRIMARY_HEADER = 0x0,
+	TAG_PRIMARY_LIST = 0x1,
+	TAG_PRIMARY_BOXED = 0x2,
+	TAG_PRIMARY_IMMED1 = 0x3,
+
+	TAG_IMMED1_MASK = 0xf,
+	TAG_IMMED1_PID = 0x3,
+	TAG_IMMED1_PORT = 0x7,
+	TAG_IMMED1_IMMED2 = 0xb,
+	TAG_IMMED1_SMALL = 0xf,
+
+	TAG_IMMED2_MASK = 0x3f,
+	TAG_IMMED2_ATOM = 0x0b,
+	TAG_IMMED2_CATCH = 0x1b,
+	TAG_IMMED2_NIL = 0x3b,
+
+	// Low bits of a pointer that are not address; bit 2 marks a literal.
+	TAG_PTR_MASK = 0x7,
+	TAG_LITERAL_PTR = 0x4,
+
+	HEADER_SUBTAG_SHIFT = 2,
+	HEADER_SUBTAG_MASK = 0xf,
+	HEADER_ARITY_SHIFT = 6,
+};
+
+static const etp_term ETP_NIL = TAG_IMMED2_NIL;
+
+// Data of an internal pid or port: 28 bits behind the tag, of which the low 15
+// are the pid's number and the rest its serial (erl_term.h, to OTP 26).
+enum {
+	ID_DATA_SHIFT = 4,
+	ID_DATA_MASK = (1 << 28) - 1,
+	PID_NUMBER_BITS = 15,
+};
+
+// What a header word announces.
+enum etp_thing {
+	ETP_THING_NONE,
+	ETP_THING_TUPLE,
+	ETP_THING_MATCH_STATE,
+	ETP_THING_POS_BIG,
+	ETP_THING_NEG_BIG,
+	ETP_THING_REF,
+	ETP_THING_FUN,
+	ETP_THING_FLOAT,
+	ETP_THING_PROC_BIN,
+	ETP_THING_HEAP_BIN,
+	ETP_THING_SUB_BIN,
+	ETP_THING_EXTERNAL_PID,
+	ETP_THING_EXTERNAL_PORT,
+	ETP_THING_EXTERNAL_REF,
+	ETP_THING_MAP,
+};
+
+struct etp_term_scheme {
+	// Releases that use it, for messages.
+	const char *releases;
+	// By subtag.
+	unsigned char things[16];
+};
+
+// The scheme of an OTP release ("25"), or NULL if this library does not know it.
+const struct etp_term_scheme *etp_term_scheme_find(const char *otp_release);
+
+static inline unsigned term_primary(etp_term term)
+{
+	return term & TAG_PRIMARY_MASK;
+}
+
+static inline bool term_is_immediate(etp_term term)
+{
+	return term_primary(term) == TAG_PRIMARY_IMMED1;
+}
+
+static inline bool term_is_atom(etp_term term)
+{
+	return (term & TAG_IMMED2_MASK) == TAG_IMMED2_ATOM;
+}
+
+static inline uint64_t term_atom_index(etp_term term)
+{
+	return term >> 6;
+}
+
+static inline etp_term term_make_atom(uint64_t index)
+{
+	return index << 6 | TAG_IMMED2_ATOM;
+}
+
+static inline bool term_is_small(etp_term term)
+{
+	return (term & TAG_IMMED1_MASK) == TAG_IMMED1_SMALL;
+}
+
+static inline int64_t term_small(etp_term term)
+{
+	return (int64_t)term >> 4;
+}
+
+static inline etp_term term_make_small(int64_t value)
+{
+	return (uint64_t)value << 4 | TAG_IMMED1_SMALL;
+}
+
+static inline bool term_is_internal_pid(etp_term term)
+{
+	return (term & TAG_IMMED1_MASK) == TAG_IMMED1_PID;
+}
+
+static inline bool term_is_internal_port(etp_term term)
+{
+	return (term & TAG_IMMED1_MASK) == TAG_IMMED1_PORT;
+}
+
+static inline uint64_t term_pointer(etp_term term)
+{
+	return term & ~(uint64_t)TAG_PTR_MASK;
+}
+
+static inline enum etp_thing header_thing(const struct etp_term_scheme *scheme, uint64_t header)
+{
+	return scheme->things[header >> HEADER_SUBTAG_SHIFT & HEADER_SUBTAG_MASK];
+}
+
+static inline uint64_t header_arity(uint64_t header)
+{
+	return header >> HEADER_ARITY_SHIFT;
+}
+
+// Maps have a type of their own in the low bits of the arity (erl_map.h).
+enum etp_map_type {
+	ETP_MAP_FLAT = 0,
+	ETP_MAP_NODE_BITMAP = 1,
+	ETP_MAP_HEAD_ARRAY = 2,
+	ETP_MAP_HEAD_BITMAP = 3,
+};
+
+static inline enum etp_map_type header_map_type(uint64_t header)
+{
+	return header_arity(header) & 0x3;
+}
+
+static inline unsigned header_map_bitmap(uint64_t header)
+{
+	return header_arity(header) >> 10 & 0xffff;
+}
+
+#endif

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Walks over the objects of ETS tables (ERTS: erl_db_hash.c, erl_db_tree.c,
+// erl_db_catree.c). Nothing is trusted: chains have a cycle detector, trees a
+// bound on depth and number of nodes.
+
+#include <etp/ets.h>
+
+#include "vm/vm.h"
+
+enum {
+	// Slots of the first segment of a hash table and of those after it
+	// (FIRST_SEGSZ and EXT_SEGSZ, erl_db_hash.c, since OTP 21).
+	FIRST_SEGMENT_SLOTS = 256,
+	SEGMENT_SHIFT = 11,
+	SEGMENT_SLOTS = 1 << SEGMENT_SHIFT,
+	// Trees: rows beyond twice the table's own count that we still believe.
+	TREE_SLACK = 1 << 16,
+};
+
+static bool is_hash(const struct etp_ets_iter *iter)
+{
+	return iter->table->type <= ETP_ETS_DUPLICATE_BAG;
+}
+
+static void give_up(struct etp_ets_iter *iter, const char *problem)
+{
+	iter->unreadable++;
+	iter->problem = problem;
+}
+
+static void init_hash(struct etp_ets_iter *iter)
+{
+	uint64_t address = iter->table->address;
+	uint64_t active;
+	uint32_t slots, segments;
+	if (!READ_WORD(iter->vm, iter->reader, address, DbTableHash, nactive, &active) ||
+	    !READ_WORD(iter->vm, iter->reader, address, DbTableHash, segtab, &iter->segtab) ||
+	    !READ_U32(iter->vm, iter->reader, address, DbTableHash, nslots, &slots) ||
+	    !READ_U32(iter->vm, iter->reader, address, DbTableHash, nsegs, &segments)) {
+		give_up(iter, "the head of the hash table cannot be read");
+		return;
+	}
+	// A table that is being freed loses its segments from the end.
+	iter->slots = active < slots ? active : slots;
+	uint64_t room = segments ? FIRST_SEGMENT_SLOTS + (segments - 1) * (uint64_t)SEGMENT_SLOTS
+				 : 0;
+	if (iter->slots > room) {
+		give_up(iter, "the hash table has fewer segments than its slots need");
+		iter->slots = room;
+	}
+	iter->budget = UINT64_MAX;
+}
+
+// The left spine below `node`, root first.
+static void push_left_spine(struct etp_ets_iter *iter, uint64_t node)
+{
+	while (node) {
+		if (iter->depth == ETP_ETS_STACK_DEPTH) {
+			give_up(iter, "a tree deeper than any AVL tree can be");
+			return;
+		}
+		iter->stack[iter->depth++] = node;
+		uint64_t at = node;
+		if (!READ_WORD(iter->vm, iter->reader, at, TreeDbTerm, left, &node)) {
+			iter->depth--;
+			give_up(iter, "a node of the tree cannot be read");
+			return;
+		}
+	}
+}
+
+// Go down the left route nodes to a base node, whose AVL tree comes next.
+static void push_route_spine(struct etp_ets_iter *iter, uint64_t node)
+{
+	const struct etp_vm *vm = iter->vm;
+	while (node) {
+		uint32_t is_base;
+		if (!READ_U32(vm, iter->reader, node, DbTableCATreeNode, is_base_node, &is_base)) {
+			give_up(iter, "a node of the CA tree cannot be read");
+			return;
+		}
+		uint64_t next;
+		if (is_base) {
+			if (!READ_WORD(vm, iter->reader, node, DbTableCATreeNode, base_root, &next))
+				give_up(iter, "a base node of the CA tree cannot be read");
+			else
+				push_left_spine(iter, next);
+			return;
+		}
+		if (iter->route_depth == ETP_ETS_STACK_DEPTH) {
+			give_up(iter, "a CA tree deeper than any can be");
+			return;
+		}
+		iter->route_stack[iter->route_depth++] = node;
+		if (!READ_WORD(vm, iter->reader, node, DbTableCATreeNode, left, &next)) {
+			give_up(iter, "a route node of the CA tree cannot be read");
+			return;
+		}
+		node = next;
+	}
+}
+
+static void init_tree(struct etp_ets_iter *iter)
+{
+	const struct etp_vm *vm = iter->vm;
+	uint64_t address = iter->table->address, root;
+	uint64_t size = iter->table->size > 0 ? (uint64_t)iter->table->size : 0;
+	iter->budget = size * 2 + TREE_SLACK;
+	// Freeing takes a tree apart from the root on, so what the root leads to
+	// may be freed memory (db_free_table_continue_tree()).
+	if (iter->table->is_deleting) {
+		give_up(iter, "the tree is being freed: its remaining objects cannot be told "
+			      "from freed memory");
+		return;
+	}
+	if (iter->table->type == ETP_ETS_ORDERED_SET) {
+		if (!READ_WORD(vm, iter->reader, address, DbTableTree, root, &root))
+			give_up(iter, "the head of the tree cannot be read");
+		else
+			push_left_spine(iter, root);
+		return;
+	}
+	if (!READ_WORD(vm, iter->reader, address, DbTableCATree, root, &root))
+		give_up(iter, "the head of the CA tree cannot be read");
+	else
+		push_route_spine(iter, root);
+}
+
+void etp_ets_iter_init(struct etp_ets_iter *iter, const struct etp_vm *vm,
+		       struct etp_reader *reader, const struct etp_ets_table *table)
+{
+	memset(iter, 0, offsetof(struct etp_ets_iter, stack));
+	iter->vm = vm;
+	iter->reader = reader;
+	iter->table = table;
+	iter->depth = iter->route_depth = 0;
+	if (is_hash(iter))
+		init_hash(iter);
+	else
+		init_tree(iter);
+}
+
+// Make the buckets of the segment that holds iter->slot available; skips segments
+// that cannot be read. False at the end of the table.
+static bool load_buckets(struct etp_ets_iter *iter)
+{
+	while (iter->slot < iter->slots) {
+		uint64_t segment = (iter->slot + SEGMENT_SLOTS - FIRST_SEGMENT_SLOTS) >>
+				   SEGMENT_SHIFT;
+		uint64_t first = segment ? FIRST_SEGMENT_SLOTS + (segment - 1) * SEGMENT_SLOTS : 0;
+		uint64_t end = FIRST_SEGMENT_SLOTS + segment * SEGMENT_SLOTS;
+		uint64_t count = segment ? SEGMENT_SLOTS : FIRST_SEGMENT_SLOTS;
+		uint64_t address;
+		const void *buckets = NULL;
+		if (etp_read_u64(iter->reader, iter->segtab + segment * 8, &address))
+			buckets = etp_reader_at(iter->reader,
+						address + OFFSET(iter->vm, segment, buckets),
+						count * 8);
+		if (buckets) {
+			iter->buckets = buckets;
+			iter->bucket_first = first;
+			iter->bucket_end = end < iter->slots ? end : iter->slots;
+			return true;
+		}
+		give_up(iter, "a segment of the hash table cannot be read");
+		iter->slot = end;
+	}
+	return false;
+}
+
+static bool next_bucket(struct etp_ets_iter *iter)
+{
+	for (;;) {
+		if (iter->slot >= iter->bucket_end && !load_buckets(iter))
+			return false;
+		while (iter->slot < iter->bucket_end) {
+			// A segment behind the first is filled from its slot modulo its
+			// size on, not from its start.
+			uint64_t index = iter->slot & (SEGMENT_SLOTS - 1);
+			iter->slot++;
+			iter->node = etp_word_at(iter->buckets, index);
+			if (iter->node) {
+				iter->tortoise = 0;
+				iter->steps = 0;
+				iter->power = 1;
+				return true;
+			}
+		}
+	}
+}
+
+static bool read_dbterm(struct etp_ets_iter *iter, uint64_t dbterm, struct etp_ets_row *row)
+{
+	const struct etp_vm *vm = iter->vm;
+	const void *head = etp_reader_at(iter->reader, dbterm, OFFSET(vm, DbTerm, tpl) + 8);
+	if (!head)
+		return false;
+	row->dbterm = dbterm;
+	row->first_oh = WORD_OF(vm, head, DbTerm, first_oh);
+	row->words = WORD_OF(vm, head, DbTerm, size);
+	iter->rows++;
+	return true;
+}
+
+static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
+{
+	const struct etp_vm *vm = iter->vm;
+	for (;;) {
+		if (!iter->node && !next_bucket(iter))
+			return false;
+		uint64_t node = iter->node;
+		uint32_t pseudo_deleted;
+		if (node == iter->tortoise) {
+			give_up(iter, "a chain of the hash table runs in a circle");
+			iter->node = 0;
+			continue;
+		}
+		if (++iter->steps == iter->power) {
+			iter->tortoise = node;
+			iter->power *= 2;
+			iter->steps = 0;
+		}
+		if (!READ_WORD(vm, iter->reader, node, HashDbTerm, next, &iter->node) ||
+		    !READ_U32(vm, iter->reader, node, HashDbTerm, pseudo_deleted,
+			      &pseudo_deleted) ||
+		    !read_dbterm(iter, node + OFFSET(vm, HashDbTerm, dbterm), row)) {
+			give_up(iter, "an object of the hash table cannot be read");
+			iter->node = 0;
+			continue;
+		}
+		row->pseudo_deleted = pseudo_deleted;
+		return true;
+	}
+}
+
+static bool next_of_tree(struct etp_ets_iter *iter, struct etp_ets_row *row)
+{
+	const struct etp_vm *vm = iter->vm;
+	for (;;) {
+		while (!iter->depth) {
+			if (!iter->route_depth)
+				return false;
+			uint64_t right, route = iter->route_stack[--iter->route_depth];
+			if (!READ_WORD(vm, iter->reader, route, DbTableCATreeNode, right, &right))
+				give_up(iter, "a route node of the CA tree cannot be read");
+			else
+				push_route_spine(iter, right);
+		}
+		uint64_t right, node = iter->stack[--iter->depth];
+		if (!iter->budget) {
+			give_up(iter, "the tree has more nodes than its counter allows; its "
+				      "links are damaged");
+			iter->depth = iter->route_depth = 0;
+			return false;
+		}
+		iter->budget--;
+		if (READ_WORD(vm, iter->reader, node, TreeDbTerm, right, &right))
+			push_left_spine(iter, right);
+		else
+			give_up(iter, "a node of the tree cannot be read");
+		row->pseudo_deleted = false;
+		if (read_dbterm(iter, node + OFFSET(vm, TreeDbTerm, dbterm), row))
+			return true;
+		give_up(iter, "an object of the tree cannot be read");
+	}
+}
+
+bool etp_ets_iter_next(struct etp_ets_iter *iter, struct etp_ets_row *row)
+{
+	return is_hash(iter) ? next_of_hash(iter, row) : next_of_tree(iter, row);
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/vm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	// ERTS_MAX_NO_OF_SCHEDULERS, erl_process.h.
+	SCHEDULERS_MAX = 1024,
+};
+
+bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+			enum etp_member_id id, uint64_t *ret)
+{
+	const struct etp_layout_member *member = &vm->layout->members[id];
+	if (member->offset == ETP_LAYOUT_ABSENT || member->size > sizeof(*ret))
+		return false;
+	const void *bytes = etp_reader_at(reader, address + member->offset, member->size);
+	if (!bytes)
+		return false;
+	uint64_t value = 0;
+	memcpy(&value, bytes, member->size);
+	*ret = value;
+	return true;
+}
+
+struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret)
+{
+	uint64_t address;
+	struct etp_error *err = etp_target_symbol(vm->target, name, &address, NULL);
+	if (err)
+		return err;
+	return etp_error_prefix(etp_target_read(vm->target, address, ret, sizeof(*ret)), "%s",
+				name);
+}
+
+// The text of a `const char[]` of the VM. Owned by the caller.
+static struct etp_error *read_text(const struct etp_vm *vm, const char *symbol, char **ret)
+{
+	uint64_t address;
+	struct etp_error *err = etp_target_symbol(vm->target, symbol, &address, NULL);
+	if (err)
+		return err;
+	struct etp_reader reader;
+	etp_reader_init(&reader, vm->target);
+	char text[64];
+	for (size_t i = 0; i < sizeof(text); i++) {
+		const char *c = etp_reader_at(&reader, address + i, 1);
+		if (!c)
+			return etp_error_fault(address + i, symbol);
+		text[i] = *c;
+		if (!*c) {
+			*ret = strdup(text);
+			return *ret ? NULL : &etp_error_no_memory;
+		}
+	}
+	return etp_error_create(ETP_ERROR_BAD_DATA, "%s at 0x%llx is not a short text.", symbol,
+				(unsigned long long)address);
+}
+
+static struct etp_error *identify(struct etp_vm *vm)
+{
+	struct etp_error *err = read_text(vm, "etp_otp_release", &vm->otp_release);
+	if (!err)
+		err = read_text(vm, "etp_erts_version", &vm->erts_version);
+	uint32_t beamasm = 0;
+	uint64_t address;
+	if (!err)
+		err = etp_target_symbol(vm->target, "etp_beamasm", &address, NULL);
+	if (!err)
+		err = etp_target_read(vm->target, address, &beamasm, sizeof(beamasm));
+	if (err)
+		return err;
+	vm->info.otp_release = vm->otp_release;
+	vm->info.erts_version = vm->erts_version;
+	vm->info.flavor = beamasm ? "jit" : "emu";
+	vm->scheme = etp_term_scheme_find(vm->otp_release);
+	if (!vm->scheme)
+		return etp_error_create(
+			ETP_ERROR_UNSUPPORTED,
+			"This is OTP %s (ERTS %s, %s). This version of etp decodes the terms of "
+			"OTP 25 only; a newer etp may know this release.",
+			vm->otp_release, vm->erts_version, vm->info.flavor);
+	return NULL;
+}
+
+// A count that ERTS keeps in a global of 8 or 4 bytes; 0 when it cannot be read.
+static uint64_t read_count(const struct etp_vm *vm, const char *name)
+{
+	uint64_t address, size, value = 0;
+	struct etp_error *err = etp_target_symbol(vm->target, name, &address, &size);
+	if (!err)
+		err = etp_target_read(vm->target, address, &value, size == 4 ? 4 : 8);
+	if (err) {
+		etp_error_destroy(err);
+		return 0;
+	}
+	return value;
+}
+
+static struct etp_error *find_schedulers(struct etp_vm *vm)
+{
+	struct etp_error *err =
+		etp_vm_symbol_word(vm, "erts_aligned_scheduler_data", &vm->scheduler_data);
+	if (err)
+		return err;
+	vm->info.schedulers = read_count(vm, "erts_no_schedulers");
+	vm->info.dirty_cpu_schedulers = read_count(vm, "erts_no_dirty_cpu_schedulers");
+	vm->info.dirty_io_schedulers = read_count(vm, "erts_no_dirty_io_schedulers");
+	vm->scheduler_stride = SIZEOF(vm, ErtsAlignedSchedulerData);
+	if (!vm->info.schedulers || vm->info.schedulers > SCHEDULERS_MAX)
+		return etp_error_create(
+			ETP_ERROR_BAD_DATA,
+			"erts_no_schedulers is %llu, which no VM has (1 to %d). The VM may have "
+			"died before it was up.",
+			(unsigned long long)vm->info.schedulers, SCHEDULERS_MAX);
+	return NULL;
+}
+
+static struct etp_error *find_node(struct etp_vm *vm)
+{
+	struct etp_error *err = etp_vm_symbol_word(vm, "erts_this_node", &vm->this_node);
+	if (err)
+		return err;
+	struct etp_reader reader;
+	etp_reader_init(&reader, vm->target);
+	uint64_t name;
+	if (!READ_WORD(vm, &reader, vm->this_node, ErlNode, sysname, &name) ||
+	    !READ_U32(vm, &reader, vm->this_node, ErlNode, creation, &vm->info.node_creation))
+		return etp_error_fault(reader.fault_address, "This node (erts_this_node)");
+	if (!term_is_atom(name))
+		return etp_error_create(ETP_ERROR_LAYOUT,
+					"The name of this node is not an atom; the layout (%s) does "
+					"not fit this core.",
+					vm->layout->source);
+	vm->info.node_name = term_atom_index(name);
+	return NULL;
+}
+
+// Time of the last look at the clock by any scheduler, since the VM's start.
+static void find_uptime(struct etp_vm *vm)
+{
+	vm->info.uptime_ns = -1;
+	uint64_t time_sup;
+	struct etp_error *err = etp_target_symbol(vm->target, "erts_time_sup__", &time_sup, NULL);
+	if (err) {
+		etp_error_destroy(err);
+		return;
+	}
+	struct etp_reader reader;
+	etp_reader_init(&reader, vm->target);
+	uint64_t unit, start;
+	if (!HAS(vm, ErtsTimeSupData, start) ||
+	    !READ_WORD(vm, &reader, time_sup, ErtsTimeSupData, monotonic_time_unit, &unit) ||
+	    !READ_WORD(vm, &reader, time_sup, ErtsTimeSupData, start, &start) ||
+	    unit != 1000000000)
+		return;
+	int64_t last = INT64_MIN;
+	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
+		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride +
+			       OFFSET(vm, ErtsAlignedSchedulerData, esd);
+		uint64_t time;
+		if (READ_WORD(vm, &reader, esd, ErtsSchedulerData, last_monotonic_time, &time) &&
+		    (int64_t)time > last)
+			last = (int64_t)time;
+	}
+	if (last > (int64_t)start)
+		vm->info.uptime_ns = (int64_t)((uint64_t)last - start);
+}
+
+static struct etp_error *open_tables(struct etp_vm *vm)
+{
+	struct etp_error *err = find_schedulers(vm);
+	if (!err)
+		err = etp_atoms_init(vm);
+	if (!err)
+		err = find_node(vm);
+	if (!err)
+		err = etp_ptab_init(&vm->processes, vm, "erts_proc", TAG_IMMED1_PID);
+	if (!err)
+		err = etp_ptab_init(&vm->ports, vm, "erts_port", TAG_IMMED1_PORT);
+	if (err)
+		return err;
+	find_uptime(vm);
+	vm->info.processes = vm->processes.count;
+	vm->info.process_limit = vm->processes.limit;
+	vm->info.ports = vm->ports.count;
+	vm->info.port_limit = vm->ports.limit;
+	vm->info.atoms = vm->atoms.count;
+	vm->info.atom_limit = vm->atoms.limit;
+	return etp_vm_check(vm);
+}
+
+struct etp_error *etp_vm_open(struct etp_target *target, const struct etp_layout_options *options,
+			      struct etp_vm **ret)
+{
+	struct etp_vm *vm = calloc(1, sizeof(*vm));
+	if (!vm)
+		return &etp_error_no_memory;
+	vm->target = target;
+	struct etp_error *err = etp_layout_choose(target, options, &vm->layout);
+	if (!err)
+		err = identify(vm);
+	if (!err)
+		err = open_tables(vm);
+	if (err) {
+		// On an error the target stays with the caller.
+		vm->target = NULL;
+		etp_vm_close(vm);
+		return err;
+	}
+	*ret = vm;
+	return NULL;
+}
+
+void etp_vm_close(struct etp_vm *vm)
+{
+	if (!vm)
+		return;
+	etp_checks_deinit(vm);
+	etp_ptab_deinit(&vm->processes);
+	etp_ptab_deinit(&vm->ports);
+	etp_layout_destroy(vm->layout);
+	etp_target_destroy(vm->target);
+	free(vm->otp_release);
+	free(vm->erts_version);
+	free(vm);
+}
+
+const struct etp_target *etp_vm_target(const struct etp_vm *vm)
+{
+	return vm->target;
+}
+
+const struct etp_layout *etp_vm_layout(const struct etp_vm *vm)
+{
+	return vm->layout;
+}
+
+const struct etp_vm_info *etp_vm_info(const struct etp_vm *vm)
+{
+	return &vm->info;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_VM_VM_H
+#define ETP_VM_VM_H
+
+// What an opened VM knows: everything that is looked up once and used often.
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <etp/vm.h>
+
+#include "target/reader.h"
+#include "term/scheme.h"
+#include "vm/ptab.h"
+
+// Atoms that this library compares with. All are in ERTS's static table
+// (atom.names), so that each VM has them.
+enum etp_am {
+	AM_EXTERNAL,
+	AM_TRUE,
+	AM_UNDEFINED,
+	AM_NONE,
+	AM_COUNT
+};
+
+struct etp_atom_table {
+	uint64_t seg_table;
+	uint64_t count, limit;
+};
+
+struct etp_vm {
+	struct etp_target *target;
+	struct etp_layout *layout;
+	const struct etp_term_scheme *scheme;
+	struct etp_vm_info info;
+	struct etp_check *checks;
+	char *otp_release, *erts_version;
+
+	struct etp_atom_table atoms;
+	// As terms; 0 (THE_NON_VALUE) for one that this VM does not have.
+	etp_term am[AM_COUNT];
+	struct etp_ptab processes, ports;
+	// ErlNode of this node, and the distribution entry's atom.
+	uint64_t this_node;
+	// ErtsSchedulerData of each normal scheduler: base address and stride.
+	uint64_t scheduler_data, scheduler_stride;
+	// Atom index of `$initial_call`, or UINT64_MAX.
+	uint64_t atom_initial_call;
+};
+
+// Offset of a member, which must be part of the layout: REQUIRED ones always are,
+// for OPTIONAL ones ask HAS first.
+#define OFFSET(vm, struct_, member) \
+	((uint64_t)(vm)->layout->members[ETP_MEMBER_##struct_##_##member].offset)
+#define HAS(vm, struct_, member) \
+	etp_layout_has((vm)->layout, ETP_MEMBER_##struct_##_##member)
+#define SIZEOF(vm, struct_) ((uint64_t)(vm)->layout->struct_sizes[ETP_STRUCT_##struct_])
+#define MEMBER_SIZE(vm, struct_, member) \
+	((vm)->layout->members[ETP_MEMBER_##struct_##_##member].size)
+
+// Member of a struct at `address`, of 8 or 4 bytes. False on a fault.
+#define READ_WORD(vm, reader, address, struct_, member, ret) \
+	etp_read_u64(reader, (address) + OFFSET(vm, struct_, member), ret)
+#define READ_U32(vm, reader, address, struct_, member, ret) \
+	etp_read_u32(reader, (address) + OFFSET(vm, struct_, member), ret)
+
+// Member of a struct that starts at host pointer `base`.
+#define WORD_OF(vm, base, struct_, member) \
+	etp_word_at((const unsigned char *)(base) + OFFSET(vm, struct_, member), 0)
+
+// A member of any integer size (1, 2, 4 or 8 bytes), zero-extended.
+bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+			enum etp_member_id id, uint64_t *ret);
+
+struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret);
+
+struct etp_error *etp_atoms_init(struct etp_vm *vm);
+// Runs all self-checks, fills vm->checks; an error if one failed.
+struct etp_error *etp_vm_check(struct etp_vm *vm);
+void etp_checks_deinit(struct etp_vm *vm);
+
+#endif
