@@ -48,7 +48,8 @@ chosen({sample, Wanted}, Count, Rows) ->
     Step = max(1, Count div max(1, Wanted)),
     [{N, Row} || {N, Row} <- Rows, N rem Step =:= 0].
 
-%% w is what io:format("~w") prints, tw "~tw", and so on; p and tp are the pretty ones, 80 columns wide.
+%% w is what io:format("~w") prints, tw "~tw", and so on; p and tp are the pretty ones, 80 columns wide. inspect is on
+%% one line, because inspect/2 minds its width only when it is pretty; inspect_pretty is 80 columns wide.
 row_line(Table, N, Row, Elixir) ->
     Line = #{kind => row, table => tid(Table), name => ets:info(Table, name), index => N,
              w => format("~w", Row), tw => format("~tw", Row), words => erts_debug:flat_size(Row)},
@@ -63,7 +64,7 @@ with_pretty(Line, Row) ->
 with_inspect(Line, Row, true) ->
     All = [{limit, infinity}, {printable_limit, infinity}],
     Line#{inspect => 'Elixir.Kernel':inspect(Row, All),
-          inspect_inf => 'Elixir.Kernel':inspect(Row, [{width, infinity} | All])};
+          inspect_pretty => 'Elixir.Kernel':inspect(Row, [{pretty, true} | All])};
 with_inspect(Line, _Row, false) ->
     Line.
 

@@ -21,6 +21,9 @@ BUILD = Path(os.environ.get("ETP_BUILD_DIR", ROOT / "build")).resolve()
 COREFILES = ROOT / "corefiles"
 MAKE_CORE = COREFILES / "make-core"
 
+# Where scripts/build-beam leaves the emulators that it builds: both with debug information, one with each loader.
+BUILT_BEAMS = {"dwarf": "jit", "emu": "emu"}
+
 Line = Dict[str, Any]
 
 
@@ -129,7 +132,7 @@ def beam(flavor: str) -> Path:
     if flavor == "stripped":
         return installed_beam()
     variable = f"ETP_BEAM_{flavor.upper()}"
-    path = Path(os.environ.get(variable, BUILD / "beam" / flavor / "beam.smp"))
+    path = Path(os.environ.get(variable, BUILD / "beam" / BUILT_BEAMS[flavor] / "beam.smp"))
     assert path.exists(), (
         f"these tests need a beam.smp of flavor {flavor!r}: {path} does not exist; "
         f"run scripts/build-beam, or set {variable} to one"

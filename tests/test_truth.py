@@ -13,7 +13,7 @@ EM_OF_CLASS_64 = 2
 PT_NOTE = 4
 NT_FILE = 0x46494C45
 
-pytestmark = pytest.mark.parametrize("workload", cores.workloads())
+every_workload = pytest.mark.parametrize("workload", cores.workloads())
 
 
 def notes(path):
@@ -46,6 +46,7 @@ def mapped_files(path):
     return [Path(name.decode()) for name in descriptor[16 + 24 * count :].split(b"\0") if name]
 
 
+@every_workload
 def test_is_a_core_of_its_executable(core, workload):
     made = core(workload)
     with open(made.path, "rb") as file:
@@ -57,6 +58,7 @@ def test_is_a_core_of_its_executable(core, workload):
     assert made.executable in mapped_files(made.path)
 
 
+@every_workload
 def test_counts_agree(core, workload):
     truth = core(workload).truth
     system = truth.system
@@ -67,6 +69,7 @@ def test_counts_agree(core, workload):
     assert truth.atoms[:3] == ["false", "true", "'_'"]
 
 
+@every_workload
 def test_every_table_is_complete(core, workload):
     truth = core(workload).truth
     assert set(truth.tables) == set(truth.leaks) == set(truth.digests)
@@ -80,6 +83,7 @@ def test_every_table_is_complete(core, workload):
         assert written == line["size"] if truth.digests[table]["full"] else written <= line["size"]
 
 
+@every_workload
 def test_binaries_of_rows_are_in_the_table(core, workload):
     """The references found by walking the rows are those of ets:info(T, binary), which knows nothing of terms.
 
@@ -97,6 +101,7 @@ def test_binaries_of_rows_are_in_the_table(core, workload):
         assert leak["visible_bytes"] <= leak["referenced_bytes"]
 
 
+@every_workload
 def test_reference_counts_suffice(core, workload):
     """A Binary has at least the references that tables and processes have."""
     truth = core(workload).truth
@@ -110,6 +115,7 @@ def test_reference_counts_suffice(core, workload):
         assert refcounts[address] >= references
 
 
+@every_workload
 def test_processes_are_still(core, workload):
     truth = core(workload).truth
     for process in truth.processes.values():
@@ -117,3 +123,32 @@ def test_processes_are_still(core, workload):
             assert process["status"] == "waiting", process
             assert process["group_leader"] in truth.processes
     assert truth.processes[truth.workload["writer"]]["volatile"]
+
+
+@pytest.mark.parametrize("flavor, emu_flavor", [("stripped", "jit"), ("dwarf", "jit"), ("emu", "emu")])
+def test_flavors(core, flavor, emu_flavor):
+    made = core("healthy", flavor=flavor)
+    assert made.truth.system["emu_flavor"] == made.about["emu_flavor"] == emu_flavor
+    assert made.executable == cores.beam(flavor).resolve()
+    assert made.executable in mapped_files(made.path)
+    assert has_section(made.executable, b".debug_info") == (flavor != "stripped")
+
+
+def test_gcore(core):
+    made = core("healthy", method="gcore")
+    assert made.about["method"] == "gcore"
+    assert made.executable in mapped_files(made.path)
+    # Nothing moved between the truth and the core: the file that tells gcore to start is the last thing the VM did.
+    assert not (made.directory / "ready").exists()
+
+
+def has_section(path, name):
+    """Whether the table of section names of an ELF file holds a name."""
+    with open(path, "rb") as file:
+        header = file.read(64)
+        (shoff,) = struct.unpack_from("<Q", header, 40)
+        shentsize, _, shstrndx = struct.unpack_from("<HHH", header, 58)
+        file.seek(shoff + shentsize * shstrndx)
+        _, _, _, _, offset, size = struct.unpack_from("<IIQQQQ", file.read(shentsize))
+        file.seek(offset)
+        return name in file.read(size).split(b"\0")
