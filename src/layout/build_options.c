@@ -197,6 +197,8 @@ static const char *find_line(const char *text, const char *line, size_t name_len
 
 bool etp_build_options_differ(const char *is, const char *wanted, char *buffer, size_t size)
 {
+	if (size)
+		*buffer = 0;
 	FILE *out = fmemopen(buffer, size, "w");
 	size_t count = 0;
 	for (int pass = 0; pass < 2; pass++) {

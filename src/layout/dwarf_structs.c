@@ -216,16 +216,30 @@ struct place {
 	Dwarf_Die member;
 };
 
-static bool member_offset(Dwarf_Die *member, uint64_t *ret)
+// Where a member begins, in bits from the start of its struct.
+static bool member_bit_offset(Dwarf_Die *member, uint64_t *ret)
 {
-	Dwarf_Word value;
-	*ret = 0;
-	if (unsigned_attr(member, DW_AT_data_member_location, &value))
-		*ret = value;
-	else if (unsigned_attr(member, DW_AT_data_bit_offset, &value))
-		*ret = value / 8;
-	// Members of a union have neither.
-	return *ret <= UINT32_MAX;
+	Dwarf_Word offset = 0, bits, value;
+	// Members of a union say no place.
+	unsigned_attr(member, DW_AT_data_member_location, &offset);
+	if (offset > UINT32_MAX)
+		return false;
+	*ret = offset * 8;
+	if (unsigned_attr(member, DW_AT_data_bit_offset, &value)) {
+		if (value > UINT32_MAX)
+			return false;
+		*ret += value;
+	} else if (unsigned_attr(member, DW_AT_bit_offset, &value) &&
+	           unsigned_attr(member, DW_AT_bit_size, &bits)) {
+		// Up to DWARF 3, and in clang's DWARF 5: counted from the most
+		// significant bit of the storage unit.
+		Dwarf_Word unit;
+		if (!unsigned_attr(member, DW_AT_byte_size, &unit) || unit > 16 ||
+		    bits > unit * 8 || value > unit * 8 - bits)
+			return false;
+		*ret += unit * 8 - value - bits;
+	}
+	return true;
 }
 
 // Find a member by name, through anonymous structs and unions.
@@ -238,9 +252,10 @@ static bool find_member(Dwarf_Die *aggregate, const char *name, size_t length, i
 	do {
 		if (dwarf_tag(&child) != DW_TAG_member)
 			continue;
-		uint64_t offset;
-		if (!member_offset(&child, &offset))
+		uint64_t bit_offset;
+		if (!member_bit_offset(&child, &bit_offset))
 			continue;
+		uint64_t offset = bit_offset / 8;
 		const char *child_name = dwarf_diename(&child);
 		if (child_name) {
 			if (strlen(child_name) == length && !memcmp(child_name, name, length)) {
@@ -294,9 +309,8 @@ static bool resolve_path(Dwarf_Die *aggregate, const char *path, size_t length,
 	Dwarf_Word bits;
 	if (unsigned_attr(&place.member, DW_AT_bit_size, &bits)) {
 		// Only bit-fields that are whole bytes can be read as plain members.
-		Dwarf_Word bit_offset = 0;
-		if (!unsigned_attr(&place.member, DW_AT_data_bit_offset, &bit_offset) ||
-		    bit_offset % 8 || bits % 8)
+		uint64_t bit_offset;
+		if (!member_bit_offset(&place.member, &bit_offset) || bit_offset % 8 || bits % 8)
 			return false;
 		size = bits / 8;
 	} else {
