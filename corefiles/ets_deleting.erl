@@ -2,7 +2,8 @@
 %% A VM that is dumped while large tables are being freed.
 %%
 %% ets:delete/1 of a large table yields: the table is gone for everybody at once, but its rows are freed bit by bit, and the
-%% same goes for the tables of a process that exits. A core taken meanwhile has tables that are half there.
+%% same goes for the tables of a process that exits. A core taken meanwhile has tables that are half there. They are in
+%% no scheduler's list any more, only in the list of tables that the process owns.
 %%
 %% An analysis should say: deleting_set, deleting_tree and deleting_exit are being deleted, and how much of each remains; nothing
 %% of it may be taken for a corrupt core. How far the VM got when it was dumped is chance, and a table may even be
@@ -37,9 +38,17 @@ owner(Name, Options, Rows, Delete) ->
 
 delete(Deleters) ->
     [Pid ! delete || Pid <- Deleters],
-    wait_until_gone([deleting_set, deleting_tree, deleting_exit]).
+    wait_until_gone([deleting_set, deleting_tree, deleting_exit]),
+    spin(erlang:monotonic_time(microsecond) + 2000).
 
-%% The names go first, the rows after: the dump comes right at the point where all names are gone.
+%% A moment for some rows to go.
+spin(Until) ->
+    case erlang:monotonic_time(microsecond) of
+        Now when Now < Until -> spin(Until);
+        _ -> ok
+    end.
+
+%% The names go first, the rows after.
 wait_until_gone(Tables) ->
     case [T || T <- Tables, ets:whereis(T) =/= undefined] of
         [] -> ok;
