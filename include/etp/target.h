@@ -98,7 +98,7 @@ struct etp_build_id {
 
 /** A mapped ELF file as NT_FILE tells it, and what became of it. */
 struct etp_mapped_file {
-	/** As the core names it. */
+	/** As the core names it: a stranger's bytes, not fit for a terminal. */
 	const char *path;
 	/** The file that serves its missing pages, or NULL if none does. */
 	const char *used_path;
@@ -123,7 +123,8 @@ struct etp_target_info {
 	uint64_t executable_start, executable_end;
 	/** pid and signal of the dump, 0 if the core does not say. */
 	int pid, signal;
-	/** Command line as the kernel cut it (80 bytes), or "". */
+	/** Command line as the kernel cut it (80 bytes), or "". Not fit for a
+	 *  terminal as it is, and the cut may have split a character. */
 	const char *command;
 	/** Modification time of the core file, seconds since the epoch, 0 if unknown. */
 	int64_t core_mtime;

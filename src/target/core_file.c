@@ -211,22 +211,21 @@ static size_t sort_loads(struct etp_core *core)
 		return 0;
 	qsort(loads, core->load_count, sizeof(loads[0]), compare_loads);
 	size_t count = 0, cut = 0;
+	// Last address that is covered: an end may not fit into 64 bits.
+	uint64_t covered = 0;
 	for (size_t i = 0; i < core->load_count; i++) {
 		struct etp_load load = loads[i];
-		if (count > 0) {
-			const struct etp_load *last = &loads[count - 1];
-			uint64_t distance = load.start - last->start;
-			if (distance < last->size) {
-				uint64_t overlap = last->size - distance;
-				cut++;
-				if (overlap >= load.size)
-					continue;
-				load.start += overlap;
-				load.size -= overlap;
-				load.offset += overlap;
-				load.saved -= overlap < load.saved ? overlap : load.saved;
-			}
+		if (count > 0 && load.start <= covered) {
+			cut++;
+			if (covered - load.start >= load.size - 1)
+				continue;
+			uint64_t overlap = covered - load.start + 1;
+			load.start += overlap;
+			load.size -= overlap;
+			load.offset += overlap;
+			load.saved -= overlap < load.saved ? overlap : load.saved;
 		}
+		covered = load.start + (load.size - 1);
 		loads[count++] = load;
 	}
 	core->load_count = count;

@@ -172,25 +172,22 @@ static enum verdict judge(const struct etp_core *core, const struct file_group *
 	return UNVERIFIED;
 }
 
-// By how much the addresses in `file` were moved, if the core's memory does not say.
-static bool find_bias(const struct etp_core *core, struct file_group *group,
-                      const struct etp_elf_file *file)
+// Where the executable was loaded: its headers in the core's memory tell, or else
+// the file's own, put where NT_FILE or AT_PHDR say.
+static bool find_image(const struct etp_core *core, struct file_group *group,
+                       const struct etp_elf_file *file)
 {
 	if (group->has_image)
 		return true;
-	struct etp_image *image = &group->image;
-	uint64_t start, end;
-	if (!etp_elf_file_range(file, core->page_size, &start, &end))
-		return false;
-	if (group->has_base)
-		image->bias = group->base - start;
-	else if (core->at_phdr && file->phdr_vaddr)
-		image->bias = core->at_phdr - file->phdr_vaddr;
-	else
-		return false;
-	image->start = image->bias + start;
-	image->end = image->bias + end;
-	return true;
+	uint64_t base = group->base;
+	if (!group->has_base) {
+		struct etp_image unmoved;
+		if (!core->at_phdr || !file->phdr_vaddr ||
+		    !etp_elf_file_image(file, 0, core->page_size, &unmoved))
+			return false;
+		base = core->at_phdr - (file->phdr_vaddr + unmoved.bias);
+	}
+	return etp_elf_file_image(file, base, core->page_size, &group->image);
 }
 
 static struct etp_error *add_filled(struct etp_core *core, uint64_t start, uint64_t size,
@@ -474,7 +471,9 @@ static struct etp_error *open_given(struct etp_core *core, struct executable *ex
 	case MATCHES:
 		return NULL;
 	case UNVERIFIED:
-		return warn_unverified(core, executable->file.path);
+		return find_image(core, executable->group, &executable->file)
+		               ? warn_unverified(core, executable->file.path)
+		               : NULL;
 	case DIFFERS:
 		return replace_mismatch(core, executable);
 	}
@@ -545,7 +544,7 @@ static struct etp_error *use_executable(struct etp_core *core, struct executable
 	struct etp_target_info *info = &target->info;
 	struct file_group *group = executable->group;
 	const struct etp_elf_file *file = &executable->file;
-	if (!find_bias(core, group, file)) {
+	if (!find_image(core, group, file)) {
 		char *printable ETP_CLEANUP_FREE = etp_printable(file->path);
 		struct etp_error *err = set_no_symbols(
 			core, "the core does not say where its executable was loaded.");
@@ -573,6 +572,16 @@ static struct etp_error *use_executable(struct etp_core *core, struct executable
 			etp_elf_file_close(&pages);
 			have_pages = false;
 		}
+	}
+	if (!err && !have_pages) {
+		char *printable ETP_CLEANUP_FREE = etp_printable(file->path);
+		err = etp_target_warn(
+			target,
+			"%s is separate debug information: it has symbols, but not the "
+			"read-only data that the core lacks. Pass the executable itself, "
+			"stripped or not; this file is then found beside it or in the "
+			"usual directories.",
+			printable ? printable : "The executable");
 	}
 	if (!err && have_pages) {
 		entry->used_path = pages.path;
@@ -620,7 +629,7 @@ static struct etp_error *open_executable(struct etp_core *core, struct executabl
 		struct etp_elf_file file;
 		struct etp_error *err = etp_elf_file_open(core->target, given, NULL, &file);
 		if (!err) {
-			if (find_bias(core, group, &file))
+			if (find_image(core, group, &file))
 				group->has_image = etp_image_read(core->target, group->image.start,
 				                                  core->page_size, &group->image);
 			if (!group->has_image)

@@ -19,6 +19,7 @@ enum {
 	MAX_NOTES_SIZE = 65536,
 	MAX_SECTIONS = 4096,
 };
+static const uint64_t max_image_size = UINT64_C(4) << 30;
 
 bool etp_build_id_equal(const struct etp_build_id *a, const struct etp_build_id *b)
 {
@@ -52,6 +53,39 @@ static void read_notes_in_memory(const struct etp_target *target, uint64_t addre
 		etp_notes_build_id(notes, phdr->p_filesz, phdr->p_align, ret);
 }
 
+// Derive bias and extent from program headers of an image whose first page is at
+// `base`. The PT_LOAD with the beginning of the file tells by how much its
+// addresses were moved.
+static bool place_image(const Elf64_Phdr *phdrs, size_t count, uint64_t base, uint64_t page_size,
+                        struct etp_image *ret)
+{
+	struct etp_image image = {.start = UINT64_MAX};
+	bool found = false;
+	for (size_t i = 0; i < count && !found; i++) {
+		if (phdrs[i].p_type == PT_LOAD && phdrs[i].p_offset < page_size) {
+			image.bias = base - (phdrs[i].p_vaddr - phdrs[i].p_offset);
+			found = true;
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		uint64_t from = phdrs[i].p_vaddr + image.bias, to;
+		if (phdrs[i].p_type != PT_LOAD)
+			continue;
+		if (phdrs[i].p_memsz > max_image_size ||
+		    __builtin_add_overflow(from, phdrs[i].p_memsz, &to))
+			return false;
+		from &= ~(page_size - 1);
+		if (from < image.start)
+			image.start = from;
+		if (to > image.end)
+			image.end = to;
+	}
+	if (!found || image.end - image.start > max_image_size)
+		return false;
+	*ret = image;
+	return true;
+}
+
 bool etp_image_read(const struct etp_target *target, uint64_t start, uint64_t page_size,
                     struct etp_image *ret)
 {
@@ -60,33 +94,13 @@ bool etp_image_read(const struct etp_target *target, uint64_t start, uint64_t pa
 	if (!try_read(target, start, &header, sizeof(header)) || !is_image(&header) ||
 	    !try_read(target, start + header.e_phoff, phdrs, header.e_phnum * sizeof(phdrs[0])))
 		return false;
-
-	// The header is at offset 0 of the file: the PT_LOAD that begins there
-	// tells by how much its addresses were moved.
-	struct etp_image image = {0};
-	bool found = false;
-	for (size_t i = 0; i < header.e_phnum && !found; i++) {
-		if (phdrs[i].p_type == PT_LOAD && phdrs[i].p_offset < page_size) {
-			image.bias = start - (phdrs[i].p_vaddr - phdrs[i].p_offset);
-			found = true;
-		}
-	}
-	if (!found)
+	struct etp_image image;
+	if (!place_image(phdrs, header.e_phnum, start, page_size, &image))
 		return false;
-	image.start = UINT64_MAX;
-	for (size_t i = 0; i < header.e_phnum; i++) {
-		uint64_t from = phdrs[i].p_vaddr + image.bias;
-		if (phdrs[i].p_type == PT_LOAD) {
-			uint64_t to = from + phdrs[i].p_memsz;
-			if (to < from)
-				continue;
-			if (from < image.start)
-				image.start = from & ~(page_size - 1);
-			if (to > image.end)
-				image.end = to;
-		} else if (phdrs[i].p_type == PT_NOTE && image.build_id.size == 0) {
-			read_notes_in_memory(target, from, &phdrs[i], &image.build_id);
-		}
+	for (size_t i = 0; i < header.e_phnum && image.build_id.size == 0; i++) {
+		if (phdrs[i].p_type == PT_NOTE)
+			read_notes_in_memory(target, image.bias + phdrs[i].p_vaddr, &phdrs[i],
+			                     &image.build_id);
 	}
 	*ret = image;
 	return true;
@@ -277,22 +291,8 @@ void etp_elf_file_close(struct etp_elf_file *file)
 	file->loads = NULL;
 }
 
-bool etp_elf_file_range(const struct etp_elf_file *file, uint64_t page_size, uint64_t *start_ret,
-                        uint64_t *end_ret)
+bool etp_elf_file_image(const struct etp_elf_file *file, uint64_t base, uint64_t page_size,
+                        struct etp_image *ret)
 {
-	uint64_t start = UINT64_MAX, end = 0;
-	for (size_t i = 0; i < file->load_count; i++) {
-		const Elf64_Phdr *load = &file->loads[i];
-		if (load->p_vaddr + load->p_memsz < load->p_vaddr)
-			continue;
-		if (load->p_vaddr < start)
-			start = load->p_vaddr;
-		if (load->p_vaddr + load->p_memsz > end)
-			end = load->p_vaddr + load->p_memsz;
-	}
-	if (start >= end)
-		return false;
-	*start_ret = start & ~(page_size - 1);
-	*end_ret = end;
-	return true;
+	return place_image(file->loads, file->load_count, base, page_size, ret);
 }

@@ -124,7 +124,7 @@ struct etp_core {
 	struct etp_file_mapping *mappings;
 	size_t mapping_count;
 	// From NT_AUXV; 0 if not told.
-	uint64_t at_phdr, at_phent, at_phnum, at_entry;
+	uint64_t at_phdr, at_entry;
 	uint64_t page_size;
 	// Pages of files; they join the saved segments when all files are done, so
 	// that what is compared with a file are the core's own bytes.
@@ -171,9 +171,10 @@ struct etp_elf_file {
 struct etp_error *etp_elf_file_open(struct etp_target *target, const char *path,
                                     const char *sysroot, struct etp_elf_file *ret);
 void etp_elf_file_close(struct etp_elf_file *file);
-// Lowest and highest address of its PT_LOADs, rounded to pages. False if it has none.
-bool etp_elf_file_range(const struct etp_elf_file *file, uint64_t page_size, uint64_t *start_ret,
-                        uint64_t *end_ret);
+// Where the image of this file stands if its first page is at `base`. False if it
+// has no PT_LOAD with the beginning of the file, or an absurd size.
+bool etp_elf_file_image(const struct etp_elf_file *file, uint64_t base, uint64_t page_size,
+                        struct etp_image *ret);
 bool etp_build_id_equal(const struct etp_build_id *a, const struct etp_build_id *b);
 
 // files.c: find the files that NT_FILE names, take missing pages from them, and

@@ -69,12 +69,6 @@ static void read_auxv(struct etp_core *core, const struct etp_note *note)
 		case AT_PHDR:
 			core->at_phdr = value;
 			break;
-		case AT_PHENT:
-			core->at_phent = value;
-			break;
-		case AT_PHNUM:
-			core->at_phnum = value;
-			break;
 		case AT_ENTRY:
 			core->at_entry = value;
 			break;

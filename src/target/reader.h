@@ -26,7 +26,7 @@ struct etp_reader {
 	// Words that were decoded from a compact form (compressed ETS rows) and
 	// live at addresses of our own choosing. Size 0 if there are none.
 	struct etp_segment overlay;
-	// Address of the last read that failed.
+	// First missing address of the last read that failed.
 	uint64_t fault_address;
 	// Reads that failed since etp_reader_init().
 	uint64_t faults;

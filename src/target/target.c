@@ -129,25 +129,25 @@ void etp_target_sort_segments(struct etp_target *target)
 	struct etp_segment *segments = target->segments;
 	qsort(segments, target->segment_count, sizeof(segments[0]), compare_segments);
 	size_t count = 0;
+	// Last address that is covered: an end may not fit into 64 bits.
+	uint64_t covered = 0;
 	for (size_t i = 0; i < target->segment_count; i++) {
 		struct etp_segment segment = segments[i];
 		if (segment.size == 0)
 			continue;
+		if (count > 0 && segment.start <= covered) {
+			if (covered - segment.start >= segment.size - 1)
+				continue;
+			uint64_t overlap = covered - segment.start + 1;
+			segment.start += overlap;
+			segment.bytes += overlap;
+			segment.size -= overlap;
+		}
+		covered = segment.start + (segment.size - 1);
 		if (count > 0) {
 			struct etp_segment *last = &segments[count - 1];
-			// Distances, because the end of the last page of the address
-			// space does not fit into 64 bits.
-			uint64_t distance = segment.start - last->start;
-			if (distance < last->size) {
-				uint64_t overlap = last->size - distance;
-				if (overlap >= segment.size)
-					continue;
-				segment.start += overlap;
-				segment.bytes += overlap;
-				segment.size -= overlap;
-				distance = last->size;
-			}
-			if (distance == last->size && segment.bytes == last->bytes + last->size) {
+			if (segment.start - last->start == last->size &&
+			    segment.bytes == last->bytes + last->size) {
 				last->size += segment.size;
 				continue;
 			}
