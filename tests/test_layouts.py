@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped layouts: equal to the DWARF of the builds that they name, and to what gdb says of these."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import cores
+
+LAYOUTS = cores.ROOT / "plugin" / "etp" / "layouts"
+EXTRACT = cores.ROOT / "scripts" / "extract-layout"
+MEMBERS = cores.ROOT / "include" / "etp" / "members.def"
+FLAVORS = ("jit", "emu")
+
+# Run by gdb: prints, for each "types paths" pair of the registry, what gdb makes of it.
+ASK_GDB = """
+import gdb, json
+answers = []
+for types, paths in json.load(open(QUESTIONS)):
+    found = []
+    for type_name in types:
+        for path in paths:
+            try:
+                value = gdb.parse_and_eval("((%s *) 0)->%s" % (type_name, path))
+                kind, count = value.type.strip_typedefs(), 1
+                while kind.code == gdb.TYPE_CODE_ARRAY:
+                    low, high = kind.range()
+                    count *= high - low + 1
+                    kind = kind.target().strip_typedefs()
+                found.append([int(value.address), kind.sizeof, count])
+            except gdb.error:
+                pass
+    answers.append(found)
+json.dump(answers, open(ANSWERS, "w"))
+"""
+
+
+def built_beam(flavor):
+    beam = cores.BUILD / "beam" / flavor / "beam.smp"
+    if not beam.exists():
+        pytest.skip(f"{beam} is not there; scripts/build-beam --flavor {flavor} makes it")
+    return beam
+
+
+def shipped(flavor):
+    found = sorted(LAYOUTS.glob(f"otp-25-*-x86_64-{flavor}.json"))
+    assert len(found) == 1
+    return found[0]
+
+
+def extract(*arguments, **kwargs):
+    return subprocess.run([EXTRACT, *arguments], capture_output=True, text=True, **kwargs)
+
+
+def registry():
+    """[(struct, member, types, paths)] of members.def."""
+    text = MEMBERS.read_text(encoding="utf-8")
+    names = dict(re.findall(r'^ETP_STRUCT\((\w+), "([^"]+)"\)', text, re.M))
+    members = re.findall(
+        r'^ETP_MEMBER\((\w+), (\w+), "([^"]+)", (?:REQUIRED|OPTIONAL)\)', text, re.M
+    )
+    assert len(members) == len(re.findall(r"^ETP_MEMBER", text, re.M))
+    return [
+        (
+            struct,
+            member,
+            [t for name in names[struct].split("|") for t in (f"struct {name}", name)],
+            path.split("|"),
+        )
+        for struct, member, path in members
+    ]
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_shipped_is_that_of_dwarf(flavor):
+    result = extract(built_beam(flavor), "--check", shipped(flavor))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_other_flavor_is_told_apart(flavor):
+    other = FLAVORS[1 - FLAVORS.index(flavor)]
+    result = extract(built_beam(flavor), "--check", shipped(other))
+    assert result.returncode == 1
+    assert "is not the layout of" in result.stderr and "flavor" in result.stderr
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_shipped_is_what_gdb_says(flavor, tmp_path):
+    """gdb reads DWARF with code of its own."""
+    if shutil.which("gdb") is None:
+        pytest.skip("there is no gdb")
+    beam = built_beam(flavor)
+    questions, answers, script = (tmp_path / name for name in ("questions", "answers", "ask.py"))
+    members = registry()
+    questions.write_text(json.dumps([(types, paths) for _, _, types, paths in members]))
+    script.write_text(f"QUESTIONS, ANSWERS = {str(questions)!r}, {str(answers)!r}\n{ASK_GDB}")
+    subprocess.run(
+        ["gdb", "-nx", "-batch", "-ex", "set language c", "-x", script, beam],
+        check=True,
+        capture_output=True,
+    )
+
+    structs = json.loads(shipped(flavor).read_text(encoding="utf-8"))["structs"]
+    wrong = []
+    for (struct, member, _, _), found in zip(members, json.loads(answers.read_text())):
+        ours = structs[struct] and structs[struct]["members"][member]
+        if ours is not None and ours[2] == 0:
+            # gdb takes a flexible array for one of one element.
+            ours = [ours[0], ours[1], 1]
+        if ours not in (found or [None]):
+            wrong.append((struct, member, ours, found))
+    assert not wrong
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_extracted_file_is_the_shipped_one(flavor, tmp_path):
+    """But for where it came from: a file of today's registry, in today's form."""
+    path = tmp_path / "layout.json"
+    result = extract(built_beam(flavor), "-o", path, "--origin", "a test")
+    assert result.returncode == 0, result.stderr
+    ours, theirs = (json.loads(p.read_text(encoding="utf-8")) for p in (path, shipped(flavor)))
+    for key in ("origin", "build_id", "also_build_ids"):
+        ours.pop(key), theirs.pop(key)
+    assert ours == theirs
+
+
+def test_shipped_names_the_stripped_beam(tmp_path):
+    """What Debian ships finds its layout by build-id, and was built with the same options."""
+    beams = list(Path("/usr/lib/erlang").glob("erts-13.1.5/bin/beam.smp"))
+    if not beams:
+        pytest.skip("Debian's erlang-base with ERTS 13.1.5 is not installed")
+    notes = subprocess.run(
+        ["readelf", "-n", beams[0]], check=True, capture_output=True, text=True
+    ).stdout
+    build_id = re.search(r"Build ID: (\w+)", notes).group(1)
+    assert build_id in json.loads(shipped("jit").read_text(encoding="utf-8"))["also_build_ids"]
+    result = extract(built_beam("jit"), "-o", tmp_path / "layout.json", "--also-for", beams[0])
+    assert result.returncode == 0, result.stderr
+    result = extract(built_beam("emu"), "-o", tmp_path / "layout.json", "--also-for", beams[0])
+    assert result.returncode == 1 and "ERTS 13.1.5, x86_64, jit; the layout is of" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "beam, message",
+    [
+        ("/nonexistent/beam.smp", "No such file or directory"),
+        ("/etc/passwd", "is not an ELF file"),
+        ("/bin/true", "is not a beam.smp"),
+        ("/usr/lib/erlang/erts-13.1.5/bin/beam.smp", "has no debug information (DWARF)"),
+    ],
+)
+def test_errors_are_for_people(beam, message, tmp_path):
+    if beam.startswith("/usr/lib/erlang") and not os.path.exists(beam):
+        pytest.skip(f"there is no {beam}")
+    result = extract(beam, "-o", tmp_path / "layout.json")
+    assert result.returncode == 1
+    assert message in result.stderr and beam in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_separate_debug_information(tmp_path):
+    """A stripped file with .gnu_debuglink is as good as one with DWARF of its own."""
+    beam, debug, stripped = built_beam("emu"), tmp_path / "beam.debug", tmp_path / "beam.smp"
+    subprocess.run(["objcopy", "--only-keep-debug", beam, debug], check=True)
+    subprocess.run(
+        ["objcopy", "--strip-debug", f"--add-gnu-debuglink={debug}", beam, stripped], check=True
+    )
+    result = extract(stripped, "--check", shipped("emu"))
+    assert result.returncode == 0, result.stderr
+    result = extract(debug, "-o", tmp_path / "layout.json")
+    assert result.returncode == 1 and "separate debug information" in result.stderr
