@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read the memory of an Erlang VM that can no longer answer for itself.
+
+    import etp
+
+    vm = etp.open(core="core", executable="/usr/lib/erlang/erts-13.1.5/bin/beam.smp")
+    for table in vm.ets_tables:
+        print(table.name, table.size, table.owner_label)
+    for row in vm.ets_table("sessions").rows():
+        print(row.key, row.term[1])
+
+Importing this package is cheap: the binding and rich are loaded on first use, because gdb imports
+it at every start.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .vm import VM as VM
+    from .vm import Error as Error
+    from .ets import EtsTable as EtsTable
+
+__all__ = ["open", "VM", "EtsTable", "Error"]
+
+#: Where to find each lazily loaded name.
+_LAZY = {"VM": "vm", "Error": "vm", "EtsTable": "ets"}
+
+
+def open(  # noqa: A001 - the name is the interface
+    core: str,
+    executable: str | None = None,
+    sysroot: str | None = None,
+    layout: str | None = None,
+) -> VM:
+    """Open a core file of beam.smp.
+
+    ``executable`` is the beam.smp that dumped it (default: the path that the core names, below
+    ``sysroot`` when given).  ``layout`` names a layout file to use instead of the one that fits.
+    Raises ``etp.Error`` with one or more plain sentences.
+    """
+    from .vm import VM
+
+    return VM.open(core, executable=executable, sysroot=sysroot, layout=layout)
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module("." + _LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

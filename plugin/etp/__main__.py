@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python3 -m etp CORE [--executable BEAM] COMMAND ...``: the commands without a debugger."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from .commands.context import Context
+from .commands.registry import COMMANDS, find
+from .errors import Problem
+from .settings import SETTINGS, Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .vm import VM
+
+
+class CommandLine(Context):
+    def __init__(self, arguments: argparse.Namespace, settings: Settings) -> None:
+        super().__init__(settings)
+        self._arguments = arguments
+
+    def open_vm(self) -> VM:
+        from .vm import VM
+
+        return VM.open(
+            self._arguments.CORE,
+            executable=self._arguments.executable,
+            sysroot=self.settings.sysroot,
+            layout=self.settings.layout,
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="etp",
+        description="Read the memory of an Erlang VM from a core file.",
+        epilog="Commands: " + ", ".join(c.name for c in COMMANDS) + "; each has --help. The"
+        ' prefix "etp-" may be left out.',
+    )
+    parser.add_argument("CORE", help="core file")
+    parser.add_argument("COMMAND", help="etp-ets-leaks, for example")
+    parser.add_argument("ARGUMENT", nargs=argparse.REMAINDER, help="arguments of the command")
+    parser.add_argument("-e", "--executable", metavar="BEAM", help="the beam.smp that dumped it")
+    parser.add_argument(
+        "-s",
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting: " + ", ".join(setting.name for setting in SETTINGS),
+    )
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    settings = Settings()
+    try:
+        for assignment in arguments.set:
+            name, _, value = assignment.partition("=")
+            settings.set(name, value)
+        command = find(arguments.COMMAND)
+        if command is None:
+            names = ", ".join(c.name for c in COMMANDS)
+            raise Problem(f"No command {arguments.COMMAND!r}; there are: {names}.")
+        from ._binding import _etp
+        from .commands.runner import run_command
+
+        try:
+            run_command(command, arguments.ARGUMENT, CommandLine(arguments, settings))
+        except _etp.Error as error:
+            raise Problem(str(error)) from error
+    except (Problem, ImportError) as error:
+        if settings.debug:
+            raise
+        print(f"etp: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a command may use: the VM, the settings, and what the front end offers."""
+
+from __future__ import annotations
+
+from ..settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from _etp import Progress
+
+    from ..render import Screen
+    from ..vm import VM
+
+
+class Context:
+    """Front ends (gdb, the command line) subclass this."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        #: Progress is shown only when a person waits for text.
+        self.quiet = True
+        self._vm: VM | None = None
+        self._warned: VM | None = None
+
+    @property
+    def vm(self) -> VM:
+        """The VM at hand, opened on first use.  Raises Problem or etp.Error."""
+        if self._vm is None:
+            self._vm = self.open_vm()
+        return self._vm
+
+    def open_vm(self) -> VM:
+        raise NotImplementedError
+
+    def drop_vm(self) -> None:
+        """Forget the VM; the next use opens it again."""
+        self._vm = None
+
+    def new_warnings(self) -> tuple[str, ...]:
+        """What must be known about the core before any answer; told once for each VM."""
+        if self._vm is None or self._warned is self._vm:
+            return ()
+        self._warned = self._vm
+        return self._vm.info.warnings
+
+    def evaluate(self, expression: str) -> int | None:
+        """Value of an expression of the debugger; None when there is no debugger to ask."""
+        return None
+
+    def screen(self) -> Screen:
+        """Where text goes, and what fits there."""
+        from ..render import Screen
+
+        return Screen.terminal()
+
+    def progress(self, what: str) -> AbstractContextManager[Progress]:
+        """To be handed to long work; shows a bar on a terminal, and lets Ctrl-C stop the work."""
+        from ..progress import progress
+
+        return progress(what, visible=not self.quiet)

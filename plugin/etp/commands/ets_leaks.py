@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etp-ets-leaks: what is wrong with the ETS tables."""
+
+from __future__ import annotations
+
+from .declaration import JSON, Argument, Command, limit
+from .ets_tables import complete_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from ..diagnosis.ets_leaks import Diagnosis, Held
+    from ..diagnosis.suspect import Suspect
+    from ..ets import EtsScan, EtsTable
+    from ..views import Block, Report
+    from ..vm import VM
+    from .context import Context
+
+SAMPLED_BINARIES = 20_000
+"""How many of the most wasteful binaries are looked at for who else holds them."""
+
+
+def run(context: Context, args: Namespace) -> Report:
+    from ..diagnosis.ets_leaks import diagnose
+
+    vm = context.vm
+    tables: list[EtsTable] = list(vm.ets_tables)
+    if args.TABLE:
+        tables = [vm.ets_table(args.TABLE)]
+    with context.progress("Looking at rows") as progress:
+        scan = vm.scan_ets(tables if args.TABLE else None, progress)
+    held = _held(vm, tables, scan)
+    diagnosis = diagnose(tables, scan.tables, dumped_at=vm.info.core_mtime, held=held)
+    if not args.TABLE:
+        diagnosis.gaps = vm.ets_tables.gaps + diagnosis.gaps
+    # Distinct over all tables, where the sum over tables counts shared binaries again.
+    diagnosis.looked_at.binaries = scan.binary_count()
+    warnings = list(diagnosis.gaps)
+    if not scan.complete:
+        warnings.insert(
+            0, "Interrupted: this is about the rows seen until then, not about the whole VM."
+        )
+    samples = [_sample(context, vm, suspect) for suspect in diagnosis.suspects]
+    blocks = _blocks(context, diagnosis, samples, args)
+    return Report(blocks, _data(diagnosis, samples, scan.complete), warnings=warnings)
+
+
+def _held(vm: VM, tables: list[EtsTable], scan: EtsScan) -> dict[int, Held]:
+    """For tables whose binaries others hold too: who.  Rests on the most wasteful binaries."""
+    from ..diagnosis.ets_leaks import Held
+
+    shared = {
+        address
+        for address, numbers in scan.tables.items()
+        if numbers.unseen_bytes > numbers.own_unseen_bytes + (1 << 20)
+    }
+    found: dict[int, Held] = {address: Held() for address in shared}
+    if not shared:
+        return found
+    for binary in scan.binaries("waste", SAMPLED_BINARIES):
+        holders = [address for address, _refs in binary.holders]
+        outside = binary.refc - binary.refs
+        for position, address in enumerate(holders):
+            entry = found.get(address)
+            if entry is None or (outside <= 0 and len(holders) == 1):
+                continue
+            entry.outside += max(0, outside)
+            for other in holders:
+                table = vm.ets_tables.at(other)
+                if other != address and table is not None:
+                    entry.tables.add(table.label)
+            if outside <= 0:
+                entry.together_bytes += binary.unseen_bytes
+                entry.together_once_bytes += binary.unseen_bytes if position == 0 else 0
+    return found
+
+
+def _sample(context: Context, vm: VM, suspect: Suspect) -> str:
+    """The text of the row that shows what is wrong, on one line and short; "" if there is none."""
+    address, row_address = suspect.sample
+    table = vm.ets_tables.at(address) if address else None
+    if table is None:
+        return ""
+    from ..vm import Error
+
+    options = context.settings.format_options(max_depth=6, max_length=12, max_string=40)
+    try:
+        for position, row in enumerate(table.rows()):
+            if row.address == row_address or not row_address:
+                return " ".join(row.term.format(**options).split())
+            if position >= SAMPLE_ROWS:
+                break
+    except Error:
+        return ""
+    return ""
+
+
+SAMPLE_ROWS = 2_000_000
+"""A sample row that has not turned up after so many rows is not shown."""
+
+
+def _blocks(
+    context: Context, diagnosis: Diagnosis, samples: list[str], args: Namespace
+) -> list[Block | None]:
+    from ..units import format_bytes
+    from ..views import Lines, Paragraph
+
+    suspects = diagnosis.suspects
+    blocks: list[Block | None] = [_summary(diagnosis)]
+    limit = args.limit or len(suspects)
+    for number, suspect in enumerate(suspects[:limit], 1):
+        amount = format_bytes(suspect.freeable_bytes or suspect.at_stake_bytes)
+        blocks.append(None)
+        blocks.append(
+            Paragraph(f"{number}. {suspect.title}: {amount}{_certainty(suspect)}", "strong", hang=3)
+        )
+        blocks.append(Paragraph(suspect.sentence, indent=3))
+        for sentence in suspect.also:
+            blocks.append(Paragraph(sentence, indent=3))
+        if samples[number - 1]:
+            note = f" ({suspect.sample_note})" if suspect.sample_note else ""
+            blocks.append(Lines([f"Row: {samples[number - 1]}"], indent=3, cut=True))
+            if note:
+                blocks.append(Paragraph(f"This row {suspect.sample_note}.", "dim", indent=3))
+        for advice in suspect.advice:
+            blocks.append(Paragraph("-> " + advice, indent=3, hang=3))
+        if args.explain:
+            blocks += _explain(suspect)
+    if limit < len(suspects):
+        blocks.append(None)
+        blocks.append(
+            Paragraph(f"{len(suspects) - limit} smaller suspects not shown; --limit all shows all.")
+        )
+    if suspects:
+        blocks.append(None)
+    blocks.append(Paragraph(_looked_at(diagnosis), "dim"))
+    for remark in diagnosis.remarks:
+        blocks.append(Paragraph(remark, "dim"))
+    if args.explain:
+        blocks += _explain_thresholds()
+    elif suspects:
+        blocks.append(Paragraph("--explain shows how the numbers were derived.", "dim"))
+    return blocks
+
+
+def _certainty(suspect: Suspect) -> str:
+    return {"measured": "", "estimate": " (estimate)", "guess": " (to be judged)"}[
+        suspect.certainty
+    ]
+
+
+def _summary(diagnosis: Diagnosis) -> Block:
+    from ..text import plural
+    from ..units import format_bytes
+    from ..views import Paragraph
+
+    suspects = diagnosis.suspects
+    if not suspects:
+        return Paragraph("Nothing suspicious.", "good")
+    head = plural(len(suspects), "suspect")
+    freeable = diagnosis.freeable_bytes
+    looked_at = diagnosis.looked_at
+    if freeable:
+        text = f"{head}: {format_bytes(freeable)} could be freed"
+    else:
+        most = max(suspect.at_stake_bytes for suspect in suspects)
+        text = f"{head}, worth up to {format_bytes(most)}; nothing that could be freed for certain"
+    worst = suspects[0]
+    total = looked_at.table_bytes + looked_at.binary_bytes
+    return Paragraph(
+        f"{text}. First: {worst.title}. All tables together have {format_bytes(total)}.", "warning"
+    )
+
+
+def _looked_at(diagnosis: Diagnosis) -> str:
+    from ..text import plural
+    from ..units import format_bytes
+
+    seen = diagnosis.looked_at
+    return (
+        f"Looked at: {plural(seen.tables, 'table')}, {plural(seen.rows, 'row')},"
+        f" {format_bytes(seen.table_bytes)} of table memory,"
+        f" {plural(seen.binaries, 'distinct binary', 'distinct binaries')} of"
+        f" {format_bytes(seen.binary_bytes)}"
+        f" (rows hold {plural(seen.binary_refs, 'reference')} to them)."
+    )
+
+
+def _explain(suspect: Suspect) -> list[Block | None]:
+    from ..units import format_bytes, format_count, format_duration
+    from ..views import Facts, Paragraph
+
+    def value(number: int, unit: str) -> str:
+        if unit == "bytes":
+            return f"{format_bytes(number)} ({number:,} bytes)" if number >= 1024 else f"{number} B"
+        if unit == "seconds":
+            return format_duration(number) + " ago" if number else "unknown"
+        return format_count(number)
+
+    return [
+        Facts([(n.label, value(n.value, n.unit)) for n in suspect.numbers], indent=3),
+        *(Paragraph(text, "dim", indent=3) for text in suspect.derivation),
+    ]
+
+
+def _explain_thresholds() -> list[Block | None]:
+    from dataclasses import asdict
+
+    from ..diagnosis.thresholds import THRESHOLDS
+    from ..units import format_bytes
+    from ..views import Facts, Paragraph
+
+    entries = []
+    for name, value in asdict(THRESHOLDS).items():
+        if name.endswith("_bytes"):
+            text = format_bytes(value)
+        elif name.endswith("_share"):
+            text = f"{100 * value:.0f} %"
+        else:
+            text = f"{value:,}"
+        entries.append((name.replace("_", " "), text))
+    return [None, Paragraph("From here on a number is suspicious:", "strong"), Facts(entries, 2)]
+
+
+def _data(diagnosis: Diagnosis, samples: list[str], complete: bool) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "complete": complete,
+        "freeable_bytes": diagnosis.freeable_bytes,
+        "looked_at": asdict(diagnosis.looked_at),
+        "suspects": [
+            {**suspect.data(), "sample": sample or None, "sample_note": suspect.sample_note or None}
+            for suspect, sample in zip(diagnosis.suspects, samples)
+        ],
+        "remarks": diagnosis.remarks,
+    }
+
+
+COMMAND = Command(
+    name="etp-ets-leaks",
+    summary="Diagnose ETS tables: what leaks, how much, and what to do.",
+    description="""
+    Suspects, those with most bytes at stake first: rows that pin binaries larger than what they
+    use, rows that belong to dead processes, tables that dominate the memory of ETS, swarms of
+    tables, tables of dead owners or of shells, and fixed tables that cannot free deleted rows.
+    Bytes of a binary are counted once however many rows refer to it. What could not be read is
+    counted and shown before the answer.
+    """,
+    run=run,
+    arguments=(
+        Argument(
+            "TABLE",
+            help="look at this table only: name, reference (#Ref<...>) or address",
+            optional=True,
+            complete=complete_names,
+        ),
+        Argument("--explain", help="show all numbers and how they were derived", kind="flag"),
+        limit(5, "suspects"),
+        JSON,
+    ),
+    examples=(
+        ("etp-ets-leaks", "the whole VM"),
+        ("etp-ets-leaks sessions --explain", "one table, with the working"),
+    ),
+)

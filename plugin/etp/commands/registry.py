@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All commands.  A new one is added here, and nowhere else."""
+
+from __future__ import annotations
+
+from . import bins, ets_leaks, ets_show, ets_tables, help, info, term
+from .declaration import Command
+
+COMMANDS: tuple[Command, ...] = (
+    ets_leaks.COMMAND,
+    ets_tables.COMMAND,
+    ets_show.COMMAND,
+    bins.COMMAND,
+    term.COMMAND,
+    info.COMMAND,
+    help.COMMAND,
+)
+
+
+def find(name: str) -> Command | None:
+    """A command by its name; the prefix ``etp-`` may be left out."""
+    for command in COMMANDS:
+        if command.name in (name, "etp-" + name):
+            return command
+    return None

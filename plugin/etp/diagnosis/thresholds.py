@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From where on a number is suspicious: all in one place.
+
+They are chosen so that an ordinary busy VM is clean: each needs both an amount that matters and a
+share that ordinary use does not reach.  ``etp-ets-leaks --explain`` prints them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..units import MIB
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    #: Rows pin binaries: at least so many bytes that no row sees, and such a share of the bytes
+    #: that the table keeps in memory.
+    pin_bytes: int = 1 * MIB
+    pin_share: float = 0.5
+
+    #: Rows keyed by pids of dead processes: at least so many, and such a share of the rows that
+    #: are keyed by a dead pid or hold a live one.  A few are normal: cleaning up takes a moment.
+    dead_key_rows: int = 100
+    dead_key_share: float = 0.2
+
+    #: Rows that hold dead pids (or alias references) elsewhere than in the key: history may well
+    #: be kept on purpose, so more is asked.
+    dead_rows: int = 500
+    dead_share: float = 0.5
+
+    #: One table has such a share of the memory (or rows) of all ETS, and at least so much.
+    dominating_share: float = 0.5
+    dominating_bytes: int = 64 * MIB
+    dominating_rows: int = 1_000_000
+
+    #: So many tables of one name, or unnamed ones of one owner.  An empty table costs about
+    #: 2.5 KiB.  Pools of connections have some dozens.
+    swarm_tables: int = 200
+
+    #: Rows that were deleted while the table was fixed, and wait for the fixation to end.
+    fixed_rows: int = 1000
+    fixed_bytes: int = 1 * MIB
+    #: An older fixation is suspicious with a tenth of that.
+    fixed_seconds: int = 300
+
+    #: A table that belongs to a shell is suspicious from this size on.
+    shell_bytes: int = 16 * MIB
+
+
+THRESHOLDS = Thresholds()

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors for the user: the text says what was sought, where, what was found, and what to do."""
+
+from __future__ import annotations
+
+
+class Problem(Exception):
+    """Something that the user should read, without a traceback."""
+
+
+class UsageError(Problem):
+    """A command line that makes no sense; the text ends by naming the help."""

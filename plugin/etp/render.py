@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one renderer: a view becomes text for a screen, or JSON.
+
+Everything that comes from a core passes safe() before it is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from .commands.declaration import Column
+from .text import safe
+from .units import WORD, format_bytes, format_count
+from .views import Block, Facts, Lines, Listing, Paragraph, Report, Table, TermText, Units, View
+
+READING_WIDTH = 100
+"""Paragraphs are not wider than this: longer lines read badly."""
+
+UNLIMITED = 100_000
+"""Stands for "no limit": output to a file is not cut at the width of a terminal."""
+
+_STYLES = {"strong": "bold", "warning": "bold yellow", "good": "bold green", "dim": "dim"}
+_NUMERIC = ("count", "bytes", "percent")
+_BATCH = 100
+
+
+class Screen:
+    """Where text goes, and what fits there."""
+
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        width: int | None = None,
+        color: bool = False,
+        unicode: bool = True,
+    ) -> None:
+        #: Columns; None is no limit.
+        self.width = width
+        self.unicode = unicode
+        self._write = write
+        self.console = Console(
+            file=_Writer(self),  # type: ignore[arg-type]
+            width=width or UNLIMITED,
+            height=25,
+            force_terminal=color,
+            color_system="auto" if color else None,
+            no_color=not color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=False,
+            legacy_windows=False,
+        )
+
+    def write(self, text: str) -> None:
+        if not self.unicode:
+            text = text.replace("…", "...").replace("─", "-")
+            text = text.encode("ascii", "backslashreplace").decode("ascii")
+        self._write(text)
+
+    @property
+    def reading_width(self) -> int:
+        return min(self.width or READING_WIDTH, READING_WIDTH)
+
+    @staticmethod
+    def terminal() -> Screen:
+        """Standard output of this process."""
+        tty = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if tty or "COLUMNS" in os.environ else None
+        encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+        return Screen(
+            sys.stdout.write, width=width, color=tty and may_color(), unicode=encoding == "utf8"
+        )
+
+
+def may_color() -> bool:
+    """Do the environment's conventions allow colors?"""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+class _Writer:
+    """The file that rich writes to."""
+
+    encoding = "utf-8"
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def write(self, text: str) -> int:
+        # rich pads lines with blanks, which only get in the way of copying.
+        self._screen.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+    def isatty(self) -> bool:
+        return False
+
+
+def render(
+    view: View, screen: Screen, as_json: bool = False, warnings: tuple[str, ...] = ()
+) -> None:
+    """Write a view to a screen; ``warnings`` come before all of it."""
+    if as_json:
+        _render_json(view, screen, list(warnings))
+        return
+    own = [] if isinstance(view, TermText) else view.warnings
+    for warning in [*warnings, *own]:
+        _block(Paragraph("Warning: " + warning, "warning", hang=2), screen)
+    if isinstance(view, Table):
+        _block(view, screen)
+    elif isinstance(view, Report):
+        for block in view.blocks:
+            if block is None:
+                screen.write("\n")
+            else:
+                _block(block, screen)
+    elif isinstance(view, TermText):
+        screen.write(safe(view.text, keep_newlines=True) + "\n")
+    else:
+        _listing(view, screen)
+
+
+def _render_json(view: View, screen: Screen, warnings: list[str]) -> None:
+    if isinstance(view, Listing):
+        _listing_json(view, screen, warnings)
+        return
+    data = view.data()
+    if isinstance(data, dict) and warnings:
+        data = {**data, "warnings": [*warnings, *data.get("warnings", [])]}
+    screen.write(_json(data, indent=2) + "\n")
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """ASCII only: what a core says must not act on the terminal that shows the JSON."""
+    return json.dumps(value, indent=indent, ensure_ascii=True)
+
+
+def _listing(view: Listing, screen: Screen) -> None:
+    if view.header:
+        _block(Paragraph(view.header, "strong"), screen)
+    count = 0
+    interrupted = False
+    try:
+        for text, _data in view:
+            screen.write(safe(text, keep_newlines=True) + "\n")
+            count += 1
+    except KeyboardInterrupt:
+        interrupted = True
+    for note in view.close(count, interrupted):
+        _block(Paragraph(note, "dim"), screen)
+
+
+def _listing_json(view: Listing, screen: Screen, warnings: list[str]) -> None:
+    head = _json(view.facts)[1:-1]
+    screen.write("{" + (head + ", " if head else "") + _json(view.noun) + ": [")
+    count = 0
+    interrupted = False
+    try:
+        for _text, data in view:
+            screen.write((",\n  " if count else "\n  ") + _json(data))
+            count += 1
+    except KeyboardInterrupt:
+        interrupted = True
+    notes = view.close(count, interrupted)
+    tail = {"count": count, "notes": notes, "warnings": [*warnings, *view.warnings]}
+    screen.write("\n], " + _json({**tail, "complete": not interrupted})[1:] + "\n")
+
+
+def _block(block: Block, screen: Screen) -> None:
+    if isinstance(block, Paragraph):
+        _paragraph(block, screen)
+    elif isinstance(block, Facts):
+        _facts(block, screen)
+    elif isinstance(block, Lines):
+        for line in block.lines:
+            text = safe(line)
+            if block.cut and screen.width:
+                text = _cut(text, screen.width - block.indent)
+            screen.write(" " * block.indent + text + "\n")
+    else:
+        _table(block, screen)
+
+
+def _paragraph(paragraph: Paragraph, screen: Screen) -> None:
+    """Wraps by words; a word longer than the line (a path, a term) is left whole."""
+    style = _STYLES.get(paragraph.style, "")
+    indent, rest = " " * paragraph.indent, " " * (paragraph.indent + paragraph.hang)
+    for source in safe(paragraph.text, keep_newlines=True).split("\n"):
+        for number, line in enumerate(
+            _fill(source, screen.reading_width - paragraph.indent, paragraph.hang)
+        ):
+            text = Text((rest if number else indent) + line, style=style)
+            screen.console.print(text, soft_wrap=True)
+
+
+def _fill(text: str, width: int, hang: int) -> list[str]:
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        room = width - (hang if lines else 0)
+        longer = f"{line} {word}" if line else word
+        if line and cell_len(longer) > room:
+            lines.append(line)
+            line = word
+        else:
+            line = longer
+    return [*lines, line]
+
+
+def _facts(facts: Facts, screen: Screen) -> None:
+    label_width = max((cell_len(label) for label, _ in facts.entries), default=0)
+    column = facts.indent + label_width + 2
+    for label, value in facts.entries:
+        lines = _fill(safe(value), screen.reading_width - column, 0)
+        head = " " * facts.indent + label.ljust(label_width) + "  "
+        for number, line in enumerate(lines):
+            text = Text(" " * column if number else head, style="" if number else "dim")
+            text.append(line, style="not dim")
+            screen.console.print(text, soft_wrap=True)
+
+
+def _cut(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return text
+    out = ""
+    room = width - 1
+    for character in text:
+        room -= cell_len(character)
+        if room < 0:
+            break
+        out += character
+    return out + "…"
+
+
+def cell_text(value: Any, column: Column, units: Units = "human") -> str:
+    """One value as a table shows it."""
+    if value is None or value == "" or value == []:
+        return ""
+    if column.kind == "bytes":
+        if units == "bytes":
+            return format_count(value)
+        return format_count(value // WORD) if units == "words" else format_bytes(value)
+    if column.kind == "count":
+        return format_count(value)
+    if column.kind == "percent":
+        return f"{value:.0f} %"
+    if column.kind == "address":
+        return f"{value:#x}" if isinstance(value, int) else safe(str(value))
+    if column.kind == "yesno":
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return safe(" ".join(str(v) for v in value))
+    return safe(str(value))
+
+
+def _table(table: Table, screen: Screen) -> None:
+    columns = _wanted(table)
+    cells = [[cell_text(row.get(c.key), c, table.units) for c in columns] for row in table.rows]
+    headers = [_header(column, table.units) for column in columns]
+    widths = [
+        max([cell_len(header), *(cell_len(row[i]) for row in cells)])
+        for i, header in enumerate(headers)
+    ]
+    shown = _fit(columns, headers, widths, screen.width, fixed=table.chosen is not None)
+    if not table.rows:
+        _block(Paragraph(f"No {table.noun}."), screen)
+    for start in range(0, len(cells), _BATCH):
+        part = _rich_table(columns, headers, widths, shown, show_header=start == 0)
+        for row in cells[start : start + _BATCH]:
+            part.add_row(*(Text(row[i]) for i in shown))
+        with screen.console.capture() as captured:
+            screen.console.print(part, crop=False)
+        for line in captured.get().splitlines():
+            screen.write(line.rstrip() + "\n")
+    for note in _notes(table, [columns[i].name for i in range(len(columns)) if i not in shown]):
+        _block(Paragraph(note, "dim"), screen)
+
+
+def _wanted(table: Table) -> list[Column]:
+    if table.chosen is not None:
+        by_name = {column.name: column for column in table.columns}
+        return [by_name[name] for name in table.chosen]
+    # A column without a value in any row says nothing.
+    return [
+        column
+        for column in table.columns
+        if not column.hidden
+        and any(row.get(column.key) not in (None, "", []) for row in table.rows)
+    ]
+
+
+def _header(column: Column, units: Units) -> str:
+    if column.kind == "bytes" and units != "human":
+        return f"{column.name}/{units}"
+    return column.name
+
+
+def _fit(
+    columns: list[Column], headers: list[str], widths: list[int], width: int | None, fixed: bool
+) -> list[int]:
+    """Which columns are shown; shortens ``widths`` of flexible ones so that the table fits."""
+    shown = list(range(len(columns)))
+    if width is None:
+        return shown
+
+    def least(i: int) -> int:
+        flexible = columns[i].flexible
+        return min(widths[i], max(flexible, cell_len(headers[i]))) if flexible else widths[i]
+
+    def total(of: Callable[[int], int]) -> int:
+        return sum(of(i) for i in shown) + 2 * (len(shown) - 1)
+
+    while not fixed and len(shown) > 1 and total(least) > width:
+        shown.remove(max(shown, key=lambda i: (columns[i].rank, i)))
+    over = total(lambda i: widths[i]) - width
+    while over > 0:
+        # The widest that can still shrink gives way first.
+        candidates = [i for i in shown if widths[i] > least(i)]
+        if not candidates:
+            break
+        widest = max(candidates, key=lambda i: widths[i] - least(i))
+        widths[widest] -= 1
+        over -= 1
+    return shown
+
+
+def _rich_table(
+    columns: list[Column],
+    headers: list[str],
+    widths: list[int],
+    shown: list[int],
+    show_header: bool,
+) -> RichTable:
+    table = RichTable(
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        show_header=show_header,
+        header_style="bold underline",
+    )
+    for i in shown:
+        table.add_column(
+            Text(headers[i]),
+            justify="right" if columns[i].kind in _NUMERIC else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            width=widths[i],
+        )
+    return table
+
+
+def _notes(table: Table, hidden: list[str]) -> list[str]:
+    notes = []
+    if table.total is not None:
+        notes.append(
+            f"{len(table.rows):,} of {table.total:,} {table.noun} shown; --limit all shows all."
+        )
+    notes += table.notes
+    if hidden and table.rows:
+        notes.append(f"No room for: {', '.join(hidden)}; --columns chooses, --json has all.")
+    return notes
+
+
+__all__ = ["Screen", "render", "cell_text", "may_color"]

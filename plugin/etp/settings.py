@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the user can set; independent of the debugger.
+
+gdb shows each as ``set etp NAME`` and ``show etp NAME``.
+"""
+
+from __future__ import annotations
+
+from .errors import UsageError
+from .units import parse_limit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Literal
+
+    Kind = Literal["choice", "limit", "switch", "path"]
+
+
+class Setting:
+    """Declaration of one setting; help in the debugger and in the README come from it."""
+
+    __slots__ = ("name", "kind", "default", "choices", "summary", "help")
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        default: str | int | bool,
+        summary: str,
+        help: str,
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.choices = choices
+        self.summary = summary
+        self.help = help
+
+    def parse(self, value: object) -> str | int | bool:
+        """The value as this setting keeps it.  Raises UsageError."""
+        if self.kind == "switch":
+            switch = {"on": True, "off": False, True: True, False: False}.get(value)
+            if switch is None:
+                raise UsageError(f"{self.name} is on or off, not {value!r}")
+            return switch
+        if self.kind == "limit":
+            try:
+                return parse_limit("0" if value is None else str(value))
+            except ValueError:
+                raise UsageError(f"{self.name} is a number or unlimited, not {value!r}") from None
+        text = "" if value is None else str(value)
+        if self.kind == "choice" and text not in self.choices:
+            raise UsageError(f"{self.name} is one of {', '.join(self.choices)}, not {text!r}")
+        return text
+
+    def show(self, value: str | int | bool) -> str:
+        if self.kind == "switch":
+            return "on" if value else "off"
+        if self.kind == "limit":
+            return str(value) if value else "unlimited"
+        return str(value) or "not set"
+
+
+SETTINGS = (
+    Setting(
+        "syntax",
+        "choice",
+        "erlang",
+        "Syntax in which terms are printed.",
+        'erlang prints as io:format("~p") does, elixir as inspect/1.',
+        choices=("erlang", "elixir"),
+    ),
+    Setting(
+        "max-depth",
+        "limit",
+        30,
+        "Levels of nesting of a term that are printed.",
+        'What lies deeper is printed as "...". 0 or unlimited: all.',
+    ),
+    Setting(
+        "max-length",
+        "limit",
+        100,
+        "Elements of a list, tuple or map that are printed.",
+        "Also the bytes of a binary that is not text. 0 or unlimited: all.",
+    ),
+    Setting(
+        "max-string",
+        "limit",
+        400,
+        "Characters of a string or text binary that are printed.",
+        "0 or unlimited: all.",
+    ),
+    Setting(
+        "redact",
+        "switch",
+        False,
+        "Print shapes and sizes instead of contents.",
+        "For output that leaves the house: no number, string, binary or atom out of a term is shown.\n"
+        "Names of tables, registered processes and functions stay, because without them an answer\n"
+        "says nothing; the host of the node, the command line and paths of files are left out.",
+    ),
+    Setting(
+        "sysroot",
+        "path",
+        "",
+        "Directory with the files of the machine or container that the core is from.",
+        "Paths that the core names are looked up below it. Not set: gdb's own `set sysroot`.",
+    ),
+    Setting(
+        "layout",
+        "path",
+        "",
+        "Layout file to use instead of the one that fits the core.",
+        "scripts/extract-layout makes one from a beam.smp with debug information.",
+    ),
+    Setting(
+        "debug",
+        "switch",
+        False,
+        "Show Python tracebacks of errors.",
+        "For people who work on etp itself.",
+    ),
+)
+
+
+class Settings:
+    """The values; ``opens_vm`` names those that change how a core is opened."""
+
+    opens_vm = ("sysroot", "layout")
+
+    def __init__(self) -> None:
+        self._values: dict[str, str | int | bool] = {s.name: s.default for s in SETTINGS}
+        #: Called with the name of a setting after it changed.
+        self.on_change: Callable[[str], None] | None = None
+
+    def declaration(self, name: str) -> Setting:
+        for setting in SETTINGS:
+            if setting.name == name:
+                return setting
+        raise UsageError(f"no setting {name!r}; there are: {', '.join(s.name for s in SETTINGS)}")
+
+    def set(self, name: str, value: object) -> None:
+        parsed = self.declaration(name).parse(value)
+        changed = self._values[name] != parsed
+        self._values[name] = parsed
+        if changed and self.on_change:
+            self.on_change(name)
+
+    def get(self, name: str) -> str | int | bool:
+        return self._values[self.declaration(name).name]
+
+    def show(self, name: str) -> str:
+        return self.declaration(name).show(self.get(name))
+
+    @property
+    def redact(self) -> bool:
+        return bool(self._values["redact"])
+
+    @property
+    def debug(self) -> bool:
+        return bool(self._values["debug"])
+
+    @property
+    def sysroot(self) -> str | None:
+        return str(self._values["sysroot"]) or None
+
+    @property
+    def layout(self) -> str | None:
+        return str(self._values["layout"]) or None
+
+    def format_options(self, width: int = 0, column: int = 0, **limits: int) -> dict[str, Any]:
+        """Keywords for Term.format(); width 0 is for one line.  ``limits`` may only lower
+        max_depth, max_length and max_string."""
+        options: dict[str, Any] = {
+            "syntax": "elixir" if self._values["syntax"] == "elixir" else "p",
+            "width": width,
+            "column": column,
+            "unicode": True,
+            "redact": self.redact,
+        }
+        for name in ("max-depth", "max-length", "max-string"):
+            key = name.replace("-", "_")
+            own = int(self._values[name])
+            lower = limits.get(key, 0)
+            options[key] = min(own, lower) if own and lower else own or lower
+        return options

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text that is safe to put on a terminal."""
+
+from __future__ import annotations
+
+
+def safe(text: str, keep_newlines: bool = False) -> str:
+    """Escape what could act on a terminal: control characters, bidi overrides, surrogates.
+
+    Escapes look as Erlang's do, ``\\x{1B}``.  Bytes of a core can say anything.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or (keep_newlines and c == "\n") else f"\\x{{{ord(c):X}}}"
+        for c in text
+    )
+
+
+def shorten(text: str, width: int) -> str:
+    """At most ``width`` characters, the last one an ellipsis where something was cut."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def preview(data: bytes, size: int, limit: int = 24) -> str:
+    """The first bytes of a binary as an Erlang binary, for a table's cell.
+
+    ``data`` are the bytes at hand, ``size`` how many the binary has.
+    """
+    if size == 0:
+        return "<<>>"
+    head = data[:limit]
+    dots = "..." if size > len(head) else ""
+    if head and all(0x20 <= byte < 0x7F for byte in head):
+        body = head.decode("ascii").replace("\\", "\\\\").replace('"', '\\"')
+        return f'<<"{body}{dots}">>'
+    body = ",".join(str(byte) for byte in head[: limit // 3])
+    return f"<<{body}{',...' if size > limit // 3 else ''}>>"
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """``1 row``, ``1,000 rows``, ``2 processes``."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
