@@ -165,6 +165,8 @@ split() ->
         split_table(kinds_split_compressed, [compressed, {decentralized_counters, false}], 200),
         Joined = split_table(kinds_split_joined, [{write_concurrency, auto}], 1000),
         ok = erts_debug:set_internal_state(ets_force_split, {ets:whereis(Joined), false}),
+        %% A thousand uncontended writes in one part of the tree join it with its neighbour.
+        [ets:insert(Joined, {I rem 50, joined}) || I <- lists:seq(1, 5000)],
         [ets:delete(Joined, I) || I <- lists:seq(100, 900)],
         ok
     end).

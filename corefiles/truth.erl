@@ -103,11 +103,11 @@ dump("gcore", Dir) ->
 %% ---- the order of things ------------------------------------------------------------------------------------
 
 write(Workload, Args, Options, Elixir, File) ->
-    _ = final_lines(Options),
+    _ = final_lines(Options, fun(_) -> ok end),
     _ = truth_ets:warm_up(Elixir),
     write_rows(File, workload_line(Workload, Args, Options, Elixir), Options, Elixir),
     settle(),
-    append(File, final_lines(Options)).
+    append(File, final_lines(Options, fun truth_ets:check_still/1)).
 
 %% Printing may load modules, which changes the code server's tables: then the rows are written again.
 write_rows(File, Header, Options, Elixir) ->
@@ -134,12 +134,13 @@ append(File, Lines) ->
 
 %% Tables before processes: ets:info(T, binary) fixes a table, which costs its owner nothing, while process_info
 %% makes other processes handle a signal. Counts last.
-final_lines(Options) ->
+final_lines(Options, CheckTables) ->
     erlang:garbage_collect(),
     Tables = truth_ets:table_lines(Options),
     erlang:garbage_collect(),
     Processes = [{Pid, process_info(Pid, ?KEYS)} || Pid <- processes()],
     Ports = [port_line(Port) || Port <- erlang:ports()],
+    CheckTables(Tables),
     Volatile = [self() | maps:get(volatile, Options, [])],
     Lines = [Tables, [process_line(P, Info, Volatile) || {P, Info} <- Processes, Info =/= undefined], Ports,
              atoms_line(), system_line()],

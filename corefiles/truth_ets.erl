@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% The truth about ETS: one line a table, one line a row, and one line a table about the binaries its rows hold.
 -module(truth_ets).
--export([warm_up/1, write_rows/3, table_lines/1]).
+-export([warm_up/1, write_rows/3, table_lines/1, check_still/1]).
 
 %% Tables up to this many rows are written in full unless the workload says otherwise.
 -define(FULL_ROWS, 2000).
@@ -133,19 +133,35 @@ deepest(Terms) ->
 
 %% ---- tables -------------------------------------------------------------------------------------------------
 
+%% First the binaries: walking a CA tree may split and join its nodes, and what that frees is given up later, by thread
+%% progress. Afterwards nothing may move any more, see check_still/1.
 table_lines(Options) ->
     super_user(),
     Labels = maps:get(labels, Options, #{}),
-    Lines = [table_line(Table, Labels) || Table <- ets:all(), is_integer(ets:info(Table, size))],
+    Binaries = [{Table, binary_info(Table)} || Table <- ets:all(), is_integer(ets:info(Table, size))],
+    erlang:garbage_collect(),
+    timer:sleep(100),
+    Lines = [table_line(Table, Info, Labels) || {Table, Info} <- Binaries],
     erts_internal:ets_super_user(false),
     Lines.
 
+%% Asking must not have changed what was asked.
+check_still(Lines) ->
+    super_user(),
+    [still(Line) || Line <- Lines],
+    erts_internal:ets_super_user(false).
+
+still(#{table := {w, Table}, name := Name, size := Size, memory := Memory, stats := Stats}) ->
+    case {ets:info(Table, size), ets:info(Table, memory), stats(ets:info(Table, stats))} of
+        {Size, Memory, Stats} -> ok;
+        Now -> error({table_moved, Name, {Size, Memory, Stats}, Now})
+    end.
+
 %% binary: [[address, size, refc]]; once for every reference, so a Binary that ten rows share is there ten times.
 %% refc_exact is false when keys hold such binaries, because asking then makes references itself.
-table_line(Table, Labels) ->
+table_line(Table, {Binaries, RefcExact}, Labels) ->
     Info = maps:from_list(ets:info(Table)),
     #{id := Id, name := Name, owner := Owner} = Info,
-    {Binaries, RefcExact} = binary_info(Table),
     maps:merge(Info, #{kind => table,
         id => {w, Id},
         table => tid(Table),
