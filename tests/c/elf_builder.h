@@ -116,6 +116,8 @@ struct core_builder {
 	// NT_FILE.
 	struct buffer file_entries, file_paths;
 	uint64_t file_count;
+	// Unit of its offsets: pages as the kernel writes, or bytes as gdb's gcore does.
+	bool offsets_in_bytes;
 	// Put this many bytes before the data, so that it is not aligned.
 	size_t skew;
 };
@@ -146,7 +148,7 @@ static inline void core_map_file(struct core_builder *core, const char *path, ui
 {
 	buffer_u64(&core->file_entries, start);
 	buffer_u64(&core->file_entries, end);
-	buffer_u64(&core->file_entries, offset / PAGE);
+	buffer_u64(&core->file_entries, core->offsets_in_bytes ? offset : offset / PAGE);
 	buffer_add(&core->file_paths, path, strlen(path) + 1);
 	core->file_count++;
 }
@@ -181,7 +183,7 @@ static inline struct buffer core_finish(struct core_builder *core)
 	if (core->file_count > 0) {
 		struct buffer desc = {0};
 		buffer_u64(&desc, core->file_count);
-		buffer_u64(&desc, PAGE);
+		buffer_u64(&desc, core->offsets_in_bytes ? 1 : PAGE);
 		buffer_add(&desc, core->file_entries.bytes, core->file_entries.size);
 		buffer_add(&desc, core->file_paths.bytes, core->file_paths.size);
 		buffer_note(&core->notes, "CORE", NT_FILE, desc.bytes, desc.size);
@@ -258,6 +260,8 @@ struct image_options {
 	unsigned char seed;
 	bool no_build_id;
 	bool no_symbols;
+	// Separate debug information, as objcopy --only-keep-debug makes it.
+	bool debug_only;
 };
 
 static inline void image_phdr(Elf64_Phdr *phdr, uint32_t type, uint32_t flags, uint64_t address,
@@ -275,7 +279,7 @@ static inline void image_phdr(Elf64_Phdr *phdr, uint32_t type, uint32_t flags, u
 	};
 }
 
-static inline void image_symbols(struct buffer *file, Elf64_Ehdr *header)
+static inline void image_symbols(struct buffer *file, Elf64_Ehdr *header, bool debug_only)
 {
 	static const char names[] = "\0etp_otp_release\0erts_table\0hidden\0hidden_too\0alias";
 	static const char section_names[] = "\0.rodata\0.data\0.symtab\0.strtab\0.shstrtab";
@@ -303,8 +307,8 @@ static inline void image_symbols(struct buffer *file, Elf64_Ehdr *header)
 	const Elf64_Shdr sections[] = {
 		{0},
 		{.sh_name = 1,
-	         .sh_type = SHT_PROGBITS,
-	         .sh_flags = SHF_ALLOC,
+	         .sh_type = debug_only ? SHT_NOBITS : SHT_PROGBITS,
+	         .sh_flags = SHF_ALLOC | SHF_EXECINSTR,
 	         .sh_addr = IMAGE_RODATA,
 	         .sh_offset = IMAGE_RODATA,
 	         .sh_size = PAGE,
@@ -350,6 +354,8 @@ static inline struct buffer build_image(struct image_options options)
 	for (size_t i = IMAGE_RODATA; i < IMAGE_BSS; i++)
 		file.bytes[i] = (unsigned char)(i * 7 + (i >> 8) + options.seed);
 	memcpy(file.bytes + IMAGE_RELEASE, "25", 3);
+	if (options.debug_only)
+		memset(file.bytes + IMAGE_RODATA, 0, IMAGE_BSS - IMAGE_RODATA);
 
 	struct buffer note = {0};
 	unsigned char id[20];
@@ -376,7 +382,7 @@ static inline struct buffer build_image(struct image_options options)
 		.e_phnum = 4,
 	};
 	if (!options.no_symbols)
-		image_symbols(&file, &header);
+		image_symbols(&file, &header, options.debug_only);
 	memcpy(file.bytes, &header, sizeof(header));
 	memcpy(file.bytes + sizeof(header), phdrs, sizeof(phdrs));
 	return file;

@@ -39,8 +39,8 @@ static void check_fault(const struct etp_target *target, uint64_t address)
 	etp_error_destroy(err);
 }
 
-// Four bytes ranges that add up, segments in order, and every byte at a border
-// readable: what must hold of any target, however bad the core.
+// Counts that add up, segments in order, and the bytes at their borders readable: what must hold of
+// any target, however bad the core.
 static void check_invariants(const struct etp_target *target)
 {
 	const struct etp_target_info *info = etp_target_info(target);

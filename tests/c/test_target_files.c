@@ -388,6 +388,59 @@ static void test_only_auxv(void **state)
 	etp_target_destroy(target);
 }
 
+// The symbols are those of the file with debug information, the pages those of
+// the executable that the core names.
+static void test_separate_debug_information(void **state)
+{
+	(void)state;
+	write_image(in_dir("beam.smp"), (struct image_options){.seed = 5, .no_symbols = true});
+	write_image(in_dir("beam.debug"), (struct image_options){.seed = 5, .debug_only = true});
+	write_core((struct core_options){.path = in_dir("beam.smp"), .seed = 5});
+	struct etp_target *target = open_core(in_dir("core"), in_dir("beam.debug"), NULL);
+	check_in_use(target, in_dir("beam.debug"));
+	assert_int_equal(etp_target_info(target)->warning_count, 0);
+	assert_string_equal(etp_target_info(target)->files[0].used_path, in_dir("beam.smp"));
+	etp_target_destroy(target);
+
+	assert_int_equal(unlink(in_dir("beam.smp")), 0);
+	target = open_core(in_dir("core"), in_dir("beam.debug"), NULL);
+	assert_true(has_warning(target, "separate debug information"));
+	assert_false(can_read(target, base + IMAGE_RODATA));
+	uint64_t address;
+	assert_null(etp_target_symbol(target, "erts_table", &address, NULL));
+	assert_int_equal(address, base + IMAGE_TABLE);
+	etp_target_destroy(target);
+}
+
+static void test_offsets_in_bytes(void **state)
+{
+	(void)state;
+	write_image(in_dir("beam.smp"), (struct image_options){.seed = 5});
+	struct core_builder core = {.offsets_in_bytes = true};
+	core_auxv(&core, base + sizeof(Elf64_Ehdr), base + IMAGE_ENTRY);
+	map_image(&core, base, (struct core_options){.path = in_dir("beam.smp"), .seed = 5});
+	core_write(&core, in_dir("core"));
+	struct etp_target *target = open_core(in_dir("core"), NULL, NULL);
+	check_in_use(target, in_dir("beam.smp"));
+	etp_target_destroy(target);
+}
+
+// `ld.so beam.smp`: AT_PHDR is the dynamic linker's.
+static void test_started_by_the_dynamic_linker(void **state)
+{
+	(void)state;
+	write_image(in_dir("beam.smp"), (struct image_options){.seed = 5});
+	write_image(in_dir("ld.so.1"), (struct image_options){.seed = 6});
+	struct core_builder core = {0};
+	core_auxv(&core, library + sizeof(Elf64_Ehdr), library + IMAGE_ENTRY);
+	map_image(&core, library, (struct core_options){.path = in_dir("ld.so.1"), .seed = 6});
+	map_image(&core, base, (struct core_options){.path = in_dir("beam.smp"), .seed = 5});
+	core_write(&core, in_dir("core"));
+	struct etp_target *target = open_core(in_dir("core"), NULL, NULL);
+	check_in_use(target, in_dir("beam.smp"));
+	etp_target_destroy(target);
+}
+
 // A writable page that was not saved may have been written to before.
 static void test_writable_pages_are_never_taken(void **state)
 {
@@ -546,6 +599,9 @@ int main(void)
 		TEST(test_executable_without_build_id),
 		TEST(test_core_without_notes),
 		TEST(test_only_auxv),
+		TEST(test_separate_debug_information),
+		TEST(test_offsets_in_bytes),
+		TEST(test_started_by_the_dynamic_linker),
 		TEST(test_writable_pages_are_never_taken),
 		TEST(test_saved_part_is_preferred),
 		TEST(test_libraries),
