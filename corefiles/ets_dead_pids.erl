@@ -1,8 +1,8 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Rows about processes that are long dead.
 %%
-%% What goes wrong: a registry stores a row for each connection, caller or monitor, and misses the 'DOWN' messages (or never
-%% monitored). The rows of the dead stay.
+%% What goes wrong: a registry stores a row for each connection, caller or monitor, and misses the 'DOWN' messages (or
+%% never monitored). The rows of the dead stay.
 %%
 %% Stands for: connection registries, pub/sub tables and pending-call tables that grow for weeks.
 %%
@@ -51,7 +51,8 @@ sessions(Dead, Live) ->
 %% Calls that were never answered: {From, Request} with From = {Pid, Tag} as gen_server has it.
 calls(Dead, Live) ->
     Calls = new(dead_calls, [ordered_set]),
-    [ets:insert(Calls, {I, #{from => {Pid, [alias | make_ref()]}, request => {fetch, I}}}) || {I, Pid} <- lists:enumerate(Dead ++ Live)].
+    [ets:insert(Calls, {I, #{from => {Pid, [alias | make_ref()]}, request => {fetch, I}}})
+     || {I, Pid} <- lists:enumerate(Dead ++ Live)].
 
 %% The references are of monitors that fired: nothing in the VM knows them any more. Those of the living are active.
 monitors(Dead, Live) ->

@@ -109,7 +109,8 @@ locks() ->
 
 keypositions() ->
     Accounts = new(kinds_accounts, [ordered_set, {keypos, #account.id}]),
-    [ets:insert(Accounts, #account{pad = x, id = {I rem 10, I}, owner = <<"owner">>, balance = I * 100}) || I <- lists:seq(1, 100)],
+    [ets:insert(Accounts, #account{pad = x, id = {I rem 10, I}, owner = <<"owner">>, balance = I * 100})
+     || I <- lists:seq(1, 100)],
     Last = new(kinds_keypos_5, [bag, {keypos, 5}]),
     [ets:insert(Last, {1, 2, 3, 4, I rem 4, I}) || I <- lists:seq(1, 40)].
 

@@ -8,8 +8,8 @@
 %%   event_log         an append-only table without a limit: most rows and most memory of the VM
 %%   orphaned_cache    its owner died and it went to an heir that does nothing with it
 %%   handler_scratch   owned by an unregistered, unsupervised process: a request handler that hangs
-%%   abandoned_walk    ets:safe_fixtable/2 by a process that never releases it (it hangs in its traversal): deleted rows are
-%%                     kept, so a table that looks small is not
+%%   abandoned_walk    ets:safe_fixtable/2 by a process that never releases it (it hangs in its traversal): deleted
+%%                     rows are kept, so a table that looks small is not
 %%
 %% An analysis should say exactly these. The numbers are in the `expect` of the workload's line.
 %%
@@ -43,7 +43,8 @@ shard(I) ->
 
 event_log(Events) ->
     Table = ets:new(event_log, [ordered_set, named_table, public]),
-    [ets:insert(Table, {I, {event, order_created, I * 7}, #{user => I rem 997, at => I * 1.5}}) || I <- lists:seq(1, Events)].
+    [ets:insert(Table, {I, {event, order_created, I * 7}, #{user => I rem 997, at => I * 1.5}})
+     || I <- lists:seq(1, Events)].
 
 orphan(Heir) ->
     {Pid, Monitor} = spawn_monitor(fun() ->

@@ -46,7 +46,8 @@ register_and_die(Table) ->
 %% The fields are copied, so the packets are gone.
 sessions(Count) ->
     Table = new(session_cache, [public, {write_concurrency, true}]),
-    [ets:insert(Table, {I, #{token => binary:copy(binary:part(packet(I), 100, 90)), user => I, seen => I * 10}}) || I <- lists:seq(1, Count)].
+    [ets:insert(Table, {I, #{token => binary:copy(binary:part(packet(I), 100, 90)), user => I, seen => I * 10}})
+     || I <- lists:seq(1, Count)].
 
 packet(I) ->
     binary:copy(<<I:64>>, 250).

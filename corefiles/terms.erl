@@ -68,10 +68,13 @@ factorial(N) ->
 
 %% Given as bits where the compiler or the reader could round.
 floats() ->
-    [0.0, from_bits(16#8000000000000000), 1.0, -1.0, 0.1, -0.1, 1.5, 100.0, 1.0e15, 1.0e16, 1.0e21, 1.0e22, 1.0e23, 9.0e22,
-     123456789.125, 1.0e-3, 1.0e-4, 1.0e-5, 0.001234, 3.141592653589793, 2.718281828459045, 1.0e100, 1.0e-100, 0.3, 0.30000000000000004,
+    [0.0, from_bits(16#8000000000000000), 1.0, -1.0, 0.1, -0.1, 1.5, 100.0, 1.0e15, 1.0e16, 1.0e21, 1.0e22, 1.0e23,
+     9.0e22,
+     123456789.125, 1.0e-3, 1.0e-4, 1.0e-5, 0.001234, 3.141592653589793, 2.718281828459045, 1.0e100, 1.0e-100, 0.3,
+     0.30000000000000004,
      5.0e-324, 2.2250738585072014e-308, 2.225073858507201e-308, 1.7976931348623157e308, -1.7976931348623157e308,
-     9007199254740991.0, 9007199254740992.0, 9007199254740993.0, -9007199254740994.0, 9.007199254740994e15, 1.8014398509481984e16,
+     9007199254740991.0, 9007199254740992.0, 9007199254740993.0, -9007199254740994.0, 9.007199254740994e15,
+     1.8014398509481984e16,
      4.35, 299792458.0, 6.62607015e-34, 1.0e6, 123456.789e3, 12345678901234567890.0, 4.9406564584124654e-324,
      from_bits(1), from_bits(16#000FFFFFFFFFFFFF), from_bits(16#3FB999999999999A), from_bits(16#7FEFFFFFFFFFFFFF),
      from_bits(16#4340000000000000), from_bits(16#4350000000000001), from_bits(16#0123456789ABCDEF)].
@@ -83,35 +86,48 @@ from_bits(Bits) ->
 %% ---- atoms --------------------------------------------------------------------------------------------------
 
 atoms() ->
-    Reserved = ['after', 'and', 'andalso', 'band', 'begin', 'bnot', 'bor', 'bsl', 'bsr', 'bxor', 'case', 'catch', 'cond',
-                'div', 'end', 'fun', 'if', 'let', 'maybe', 'else', 'not', 'of', 'or', 'orelse', 'receive', 'rem', 'try', 'when', 'xor'],
-    Plain = [ok, true, false, undefined, nil, a, a1, 'a@b', 'node@host.example', 'a.b', 'a_b', '_a', '_', '@a', 'A', '1a', '', ' ',
-             'hello world', 'don\'t', 'back\\slash', 'double"quote', 'new\nline', 'tab\t', '\0', '\x01', '\b\d\e\f\r\s\v', 'a-b', 'Elixir.Foo', 'Elixir.Foo.Bar',
-             'Elixir.foo', '+', '->', '[]', '{}', '<<>>', '%{}', '!', 'a?', 'b!', '=', '==', ':', '::', 'a.', '.a', 'a..b', 'aB', 'a\x{7f}', 'a\x{80}', 'a\x{a0}'],
+    Reserved = ['after', 'and', 'andalso', 'band', 'begin', 'bnot', 'bor', 'bsl', 'bsr', 'bxor', 'case', 'catch',
+                'cond',
+                'div', 'end', 'fun', 'if', 'let', 'maybe', 'else', 'not', 'of', 'or', 'orelse', 'receive', 'rem', 'try',
+                'when', 'xor'],
+    Plain = [ok, true, false, undefined, nil, a, a1, 'a@b', 'node@host.example', 'a.b', 'a_b', '_a', '_', '@a', 'A',
+             '1a', '', ' ',
+             'hello world', 'don\'t', 'back\\slash', 'double"quote', 'new\nline', 'tab\t', '\0', '\x01',
+             '\b\d\e\f\r\s\v', 'a-b', 'Elixir.Foo', 'Elixir.Foo.Bar',
+             'Elixir.foo', '+', '->', '[]', '{}', '<<>>', '%{}', '!', 'a?', 'b!', '=', '==', ':', '::', 'a.', '.a',
+             'a..b', 'aB', 'a\x{7f}', 'a\x{80}', 'a\x{a0}'],
     Latin = ['é', 'été', 'ß', 'ÿ', '÷', 'Ø', 'ª', 'naïve', 'a×b'],
     Unicode = ['λ', 'привет', 'Привет', '日本', 'a日', '😀', 'e\x{301}', '\x{200B}', '\x{10FFFF}', '\x{FFFD}', 'ſ', 'ǅ'],
-    Reserved ++ Plain ++ Latin ++ Unicode ++ [list_to_atom(lists:duplicate(255, $x)), list_to_atom(lists:duplicate(255, 955))].
+    Reserved ++ Plain ++ Latin ++ Unicode ++
+    [list_to_atom(lists:duplicate(255, $x)), list_to_atom(lists:duplicate(255, 955))].
 
 %% ---- lists and strings --------------------------------------------------------------------------------------
 
 lists() ->
     [[], [a], [a, b, c], [1 | 2], [a, b | c], [[] | []], [[], []], [[[]]], [1, 2, 3 | <<"tail">>], [a | #{b => c}],
-     lists:seq(1, 100), lists:seq(1000, 3000), [{K, V} || K <- [a, b, c], V <- [1, 2]], [1.5, 2, "three", <<"four">>, {5}],
+     lists:seq(1, 100), lists:seq(1000, 3000), [{K, V} || K <- [a, b, c], V <- [1, 2]],
+     [1.5, 2, "three", <<"four">>, {5}],
      [ok | lists:duplicate(300, {error, enoent})], lists:duplicate(500, [])].
 
 strings() ->
-    ["hello", "", "a", "hello world, this is a string that is long enough to be broken by a pretty printer at 80 columns, and then some",
-     "quote\"backslash\\apostrophe'", "\n\r\t\v\b\f\e\s\d", [0], [7], [127], [128], [159], [160], "été", [255], [256], "λx", "日本語", "😀 smile", [16#10FFFF], [16#110000],
-     [$a, -1], [$a, 16#D800], lists:seq(0, 255), lists:seq(32, 126), lists:seq(160, 255), [$a, $b | $c], [$a, b], [$a, 1.0],
-     "a~p~n", "%comment", lists:flatten(lists:duplicate(200, "abc ")), ["nested", "strings"], [$a | "bc"], lists:duplicate(5000, $z),
+    ["hello", "", "a",
+     "hello world, this is a string that is long enough to be broken by a pretty printer at 80 columns, and then some",
+     "quote\"backslash\\apostrophe'", "\n\r\t\v\b\f\e\s\d", [0], [7], [127], [128], [159], [160], "été", [255], [256],
+     "λx", "日本語", "😀 smile", [16#10FFFF], [16#110000],
+     [$a, -1], [$a, 16#D800], lists:seq(0, 255), lists:seq(32, 126), lists:seq(160, 255), [$a, $b | $c], [$a, b],
+     [$a, 1.0],
+     "a~p~n", "%comment", lists:flatten(lists:duplicate(200, "abc ")), ["nested", "strings"], [$a | "bc"],
+     lists:duplicate(5000, $z),
      "a\x{200B}b", "tab\tseparated\tvalues", "trailing newline\n", [10], [27, $[, $3, $1, $m]].
 
 %% ---- tuples and maps ----------------------------------------------------------------------------------------
 
 tuples() ->
-    [{}, {a}, {1, 2}, {{}}, {{{}}, []}, #session{id = 17}, #session{id = make_id(), options = [{a, 1}, verbose]}, {ok, {error, {badmatch, "x"}}},
+    [{}, {a}, {1, 2}, {{}}, {{{}}, []}, #session{id = 17}, #session{id = make_id(), options = [{a, 1}, verbose]},
+     {ok, {error, {badmatch, "x"}}},
      list_to_tuple(lists:seq(1, 64)), list_to_tuple(lists:seq(1, 1000)), list_to_tuple(lists:duplicate(100, {x, "y"})),
-     {'EXIT', {undef, [{m, f, [a, "b"], []}, {m2, g, 3, [{file, "m2.erl"}, {line, 42}]}]}}, {{2024, 2, 29}, {23, 59, 59}}].
+     {'EXIT', {undef, [{m, f, [a, "b"], []}, {m2, g, 3, [{file, "m2.erl"}, {line, 42}]}]}},
+     {{2024, 2, 29}, {23, 59, 59}}].
 
 make_id() ->
     <<16#deadbeef:32, 0:96>>.
@@ -119,17 +135,20 @@ make_id() ->
 maps() ->
     Small = [maps:from_list([{I, I * I} || I <- lists:seq(1, N)]) || N <- [0, 1, 2, 3, 31, 32]],
     Large = [maps:from_list([{I, I * I} || I <- lists:seq(1, N)]) || N <- [33, 34, 64, 100, 1000, 5000]],
-    Keys = [#{a => 1, "b" => 2, <<"c">> => 3, 4 => four, 5.0 => five, {6} => six, [] => nil, #{} => map, 1 bsl 70 => big},
+    Keys = [#{a => 1, "b" => 2, <<"c">> => 3, 4 => four, 5.0 => five, {6} => six, [] => nil, #{} => map,
+              1 bsl 70 => big},
             #{1 => int, 1.0 => float}, #{0.0 => zero, 0 => zero}, #{b => 1, a => 2, 'A' => 3, '' => 4, 'é' => 5},
             maps:from_list([{list_to_atom("key" ++ integer_to_list(I)), I} || I <- lists:seq(1, 40)]),
             maps:from_list([{integer_to_binary(I), [I]} || I <- lists:seq(1, 200)]),
             maps:from_list([{{I, "x"}, #{I => I}} || I <- lists:seq(1, 70)])],
-    Nested = [#{a => #{b => #{c => [#{d => e}]}}}, #{#{#{} => #{}} => #{}}, maps:from_list([{I, hd(Large)} || I <- lists:seq(1, 40)])],
+    Nested = [#{a => #{b => #{c => [#{d => e}]}}}, #{#{#{} => #{}} => #{}},
+              maps:from_list([{I, hd(Large)} || I <- lists:seq(1, 40)])],
     Small ++ Large ++ Keys ++ Nested ++ [collisions(), shrunk()].
 
 %% On OTP 25 the first 32 bits of these keys' hashes collide in pairs, so that the HAMT grows deep below its root.
 collisions() ->
-    Keys = [764492191, 2361333849, 309680, 123268, 307353, 128918, 217607, 29879, 167527, 121236, 119693, 22575, 59671, 40660],
+    Keys = [764492191, 2361333849, 309680, 123268, 307353, 128918, 217607, 29879, 167527, 121236, 119693, 22575, 59671,
+            40660],
     maps:from_list([{K, collides} || K <- Keys] ++ [{K, alone} || K <- lists:seq(1, 40)]).
 
 %% Fewer than 33 pairs again: a flatmap.
@@ -143,12 +162,17 @@ binaries() ->
     Big = blob(5000),
     Small = blob(60),
     Sizes = [blob(Size) || Size <- [0, 1, 2, 7, 8, 9, 63, 64, 65, 66, 255, 256, 257, 1000]],
-    Subs = [binary:part(Big, At, Size) || {At, Size} <- [{0, 65}, {1, 100}, {4900, 100}, {17, 4000}, {0, 5000}, {100, 64}, {5000, 0}]],
+    Subs = [binary:part(Big, At, Size)
+            || {At, Size} <- [{0, 65}, {1, 100}, {4900, 100}, {17, 4000}, {0, 5000}, {100, 64}, {5000, 0}]],
     SmallSubs = [binary:part(Small, 3, 20), binary:part(Small, 0, 59)],
-    Texts = [<<"hello">>, <<"h\"e\\l'lo">>, <<"tab\tnew\nline\e\0">>, <<"été"/utf8>>, <<"été">>, <<"日本語 😀"/utf8>>, <<255, 254>>, <<"abc", 200>>, <<0>>, <<127>>, <<128>>, <<195, 40>>,
-             <<237, 160, 128>>, <<"\x{10FFFF}"/utf8>>, <<"e\x{301}"/utf8>>, <<"\x{200B}"/utf8>>, list_to_binary(lists:seq(0, 255)), binary:copy(<<"lorem ipsum dolor ">>, 30),
+    Texts = [<<"hello">>, <<"h\"e\\l'lo">>, <<"tab\tnew\nline\e\0">>, <<"été"/utf8>>, <<"été">>, <<"日本語 😀"/utf8>>,
+             <<255, 254>>, <<"abc", 200>>, <<0>>, <<127>>, <<128>>, <<195, 40>>,
+             <<237, 160, 128>>, <<"\x{10FFFF}"/utf8>>, <<"e\x{301}"/utf8>>, <<"\x{200B}"/utf8>>,
+             list_to_binary(lists:seq(0, 255)), binary:copy(<<"lorem ipsum dolor ">>, 30),
              binary:copy(<<"дом "/utf8>>, 40)],
-    Sizes ++ Subs ++ SmallSubs ++ Texts ++ [comprehended(0), comprehended(5), comprehended(100), appended(10), appended(300), appended(3000), {shared, Big, binary:part(Big, 10, 90)}, [Big, Big]].
+    Sizes ++ Subs ++ SmallSubs ++ Texts ++
+    [comprehended(0), comprehended(5), comprehended(100), appended(10), appended(300), appended(3000),
+     {shared, Big, binary:part(Big, 10, 90)}, [Big, Big]].
 
 %% Built by appending: the Binary has room to grow and is marked writable.
 appended(Bytes) ->
@@ -159,7 +183,8 @@ bitstrings() ->
     Small = blob(30),
     Whole = [<<1:1>>, <<0:1>>, <<5:3>>, <<127:7>>, <<1, 2:2>>, <<1, 2, 3:5>>, <<0:63>>, <<1:511>>, <<-1:513>>],
     At = [{1, 8}, {3, 77}, {7, 1}, {5, 64}, {8, 9}, {4, 12}, {13, 3}, {1, 160}, {9, 0}],
-    Whole ++ [bits(Small, Skip, Size) || {Skip, Size} <- At] ++ [bits(Big, Skip, Size) || {Skip, Size} <- At ++ [{3, 3000}, {1, 3199}, {2, 1600}]].
+    Whole ++ [bits(Small, Skip, Size) || {Skip, Size} <- At] ++
+    [bits(Big, Skip, Size) || {Skip, Size} <- At ++ [{3, 3000}, {1, 3199}, {2, 1600}]].
 
 bits(Binary, Skip, Size) ->
     <<_:Skip, Bits:Size/bitstring, _/bitstring>> = Binary,
@@ -184,7 +209,8 @@ locals() ->
     [self(), whereis(init), whereis(kernel_sup), local_pid(7777, 3), local_pid(16#7FFF, 16#1FFF)] ++
         erlang:ports() ++
         [make_ref(), make_ref(), Tid, Atomics, Counters, MatchSpec, alias(), alias([reply]),
-         monitor(process, init), monitor(process, init, [{alias, explicit_unalias}]), monitor(process, init, [{alias, demonitor}]),
+         monitor(process, init), monitor(process, init, [{alias, explicit_unalias}]),
+         monitor(process, init, [{alias, demonitor}]),
          monitor(port, hd(erlang:ports())), erlang:start_timer(1 bsl 31, self(), never), spawn_request(erlang, now, []),
          [Tid, {make_ref(), self()}]].
 
@@ -200,7 +226,8 @@ local_pid(Id, Serial) ->
 %% incarnations of a node are two nodes.
 externals() ->
     Nodes = [{'x@y', 1}, {'x@y', 16#FFFFFFFF}, {'rabbit@node-1.example.com', 1700000000}, {'日本@host', 3}, {node(), 7}],
-    [binary_to_term(<<131, External/binary>>) || {Node, Creation} <- Nodes, External <- external(node_name(Node), Creation)].
+    [binary_to_term(<<131, External/binary>>) || {Node, Creation} <- Nodes,
+     External <- external(node_name(Node), Creation)].
 
 external(Node, Creation) ->
     [<<88, Node/binary, 53:32, 0:32, Creation:32>>,
@@ -220,10 +247,13 @@ node_name(Node) ->
 funs() ->
     X = blob(100),
     Y = {y, "why"},
-    [fun() -> ok end, fun(A) -> A end, fun() -> X end, fun(_, _) -> {X, Y} end, fun(F) -> F(Y) end, fun() -> fun() -> {X, Y} end end,
+    [fun() -> ok end, fun(A) -> A end, fun() -> X end, fun(_, _) -> {X, Y} end, fun(F) -> F(Y) end,
+     fun() -> fun() -> {X, Y} end end,
      (fun(Z) -> fun() -> Z end end)(1), fun Loop(0) -> X; Loop(N) -> Loop(N - 1) end,
-     fun lists:map/2, fun erlang:'+'/2, fun erlang:send/2, fun no_such_module:'no such function'/3, fun 'Elixir.Enum':map/2, fun ?MODULE:start/1, fun smalls/0,
-     interpreted(), of_unloaded_module([]), of_unloaded_module([17, <<"free">>, {variable}]), of_unloaded_module([lists:seq(1, 10)])].
+     fun lists:map/2, fun erlang:'+'/2, fun erlang:send/2, fun no_such_module:'no such function'/3,
+     fun 'Elixir.Enum':map/2, fun ?MODULE:start/1, fun smalls/0,
+     interpreted(), of_unloaded_module([]), of_unloaded_module([17, <<"free">>, {variable}]),
+     of_unloaded_module([lists:seq(1, 10)])].
 
 interpreted() ->
     {ok, Tokens, _} = erl_scan:string("fun(A, B) -> {A, B, C} end."),
@@ -247,10 +277,14 @@ external_of(Term) ->
 
 nested() ->
     [nest(10, x), nest(100, []), nest(10000, []), tuple_nest(1000, "core"), map_nest(200, #{}), improper_nest(1000),
-     [{I, #{id => I, name => integer_to_binary(I), tags => [a, "b", <<"c">>], at => {I, 1.5 * I}}} || I <- lists:seq(1, 20)],
-     {state, #{sessions => #{<<"alice">> => #session{id = 1, options = [{timeout, 5000}]}, <<"bob">> => #session{id = 2}}, queue => {[3, 2, 1], [4]},
+     [{I, #{id => I, name => integer_to_binary(I), tags => [a, "b", <<"c">>], at => {I, 1.5 * I}}}
+      || I <- lists:seq(1, 20)],
+     {state,
+      #{sessions => #{<<"alice">> => #session{id = 1, options = [{timeout, 5000}]}, <<"bob">> => #session{id = 2}},
+        queue => {[3, 2, 1], [4]},
                timer => make_ref(), owner => self()}},
-     gb_trees:from_orddict([{I, I} || I <- lists:seq(1, 30)]), sets:from_list(lists:seq(1, 50)), sets:from_list([a, b, c], [{version, 2}]),
+     gb_trees:from_orddict([{I, I} || I <- lists:seq(1, 30)]), sets:from_list(lists:seq(1, 50)),
+     sets:from_list([a, b, c], [{version, 2}]),
      array:from_list(lists:seq(1, 25)), dict:from_list([{a, 1}, {b, 2}]), queue:from_list([1, 2, 3]), digraph:new()].
 
 nest(0, Core) -> Core;
@@ -267,7 +301,8 @@ improper_nest(N) -> [N | {improper_nest(N - 1)}].
 
 literal() ->
     {literal, [1, 2.5, "three", <<"four">>, #{five => six}], 123456789012345678901234567890,
-     <<"a literal binary that is longer than the sixty-four bytes which fit on a heap, hence off the heap">>, fun lists:map/2}.
+     <<"a literal binary that is longer than the sixty-four bytes which fit on a heap, hence off the heap">>,
+     fun lists:map/2}.
 
 %% ---- a live match context -----------------------------------------------------------------------------------
 

@@ -151,7 +151,8 @@ settle() ->
     settle(400, undefined).
 
 settle(0, _) ->
-    error({not_quiet, [{P, process_info(P, [registered_name, current_function])} || {P, S, _} <- activity(), S =/= waiting]});
+    error({not_quiet,
+           [{P, process_info(P, [registered_name, current_function])} || {P, S, _} <- activity(), S =/= waiting]});
 settle(Tries, Before) ->
     timer:sleep(50),
     case activity() of
@@ -225,7 +226,8 @@ port_line(Port) ->
 %% binary: this is what process_info says, which leaves out writable (appended to) binaries.
 process_line(Pid, Info, Volatile) ->
     Item = fun(Key) -> proplists:get_value(Key, Info) end,
-    Same = maps:from_list([{Key, Item(Key)} || Key <- [initial_call, current_function, status, message_queue_len, memory,
+    Same = maps:from_list([{Key, Item(Key)}
+                           || Key <- [initial_call, current_function, status, message_queue_len, memory,
         total_heap_size, heap_size, stack_size, reductions, links, group_leader, trap_exit, priority, min_heap_size,
         message_queue_data, catchlevel, parent]]),
     Same#{kind => process,
