@@ -12,8 +12,15 @@ from typing import Any, Literal, TypedDict
 __version__: str
 
 ErrorKind = Literal[
-    "fault", "bad_data", "layout", "unsupported", "not_found",
-    "argument", "os", "no_memory", "interrupted",
+    "fault",
+    "bad_data",
+    "layout",
+    "unsupported",
+    "not_found",
+    "argument",
+    "os",
+    "no_memory",
+    "interrupted",
 ]
 
 class Error(Exception):
@@ -46,9 +53,25 @@ class FormatOptions(TypedDict, total=False):
     elixir_minor: int
 
 TermKind = Literal[
-    "invalid", "small", "big", "float", "atom", "nil", "cons", "tuple", "map",
-    "bitstring", "match_context", "pid", "port", "ref", "fun", "export",
-    "catch", "header", "non_value",
+    "invalid",
+    "small",
+    "big",
+    "float",
+    "atom",
+    "nil",
+    "cons",
+    "tuple",
+    "map",
+    "bitstring",
+    "match_context",
+    "pid",
+    "port",
+    "ref",
+    "fun",
+    "export",
+    "catch",
+    "header",
+    "non_value",
 ]
 
 class Term:
@@ -106,10 +129,16 @@ class EtsRow:
     pseudo_deleted: bool
 
 class VM:
-    def __init__(self, *, core: str, executable: str | None = None,
-                 sysroot: str | None = None, layout: str | None = None,
-                 layout_directories: Sequence[str] = (),
-                 use_dwarf: bool = True) -> None: ...
+    def __init__(
+        self,
+        *,
+        core: str,
+        executable: str | None = None,
+        sysroot: str | None = None,
+        layout: str | None = None,
+        layout_directories: Sequence[str] = (),
+        use_dwarf: bool = True,
+    ) -> None: ...
     def info(self) -> dict[str, Any]:
         """Facts, a flat dict: otp_release, erts_version, flavor, machine, schedulers,
         dirty_cpu_schedulers, dirty_io_schedulers, processes, process_limit, ports,
@@ -154,8 +183,12 @@ class VM:
         """All rows in the order of ets:tab2list/1, pseudo-deleted ones included
         (marked).  Rows that cannot be read are skipped and counted: the iterator has
         an attribute ``gaps`` (int) and ``problem`` (str)."""
-    def scan_ets(self, tables: Sequence[int] | None = None,
-                 progress: Progress | None = None, threads: int = 0) -> "EtsScan":
+    def scan_ets(
+        self,
+        tables: Sequence[int] | None = None,
+        progress: Progress | None = None,
+        threads: int = 0,
+    ) -> "EtsScan":
         """One pass over the rows of all tables (or of these addresses)."""
 
 class EtsScan:
@@ -175,8 +208,9 @@ class EtsScan:
     tables: dict[int, dict[str, int]]
 
     def binary_count(self) -> int: ...
-    def binaries(self, sort: Literal["size", "waste", "refs", "address"] = "size",
-                 limit: int = -1) -> list[dict[str, Any]]:
+    def binaries(
+        self, sort: Literal["size", "waste", "refs", "address"] = "size", limit: int = -1
+    ) -> list[dict[str, Any]]:
         """{address, size, refc, flags, refs (found), visible_bytes, holders: [(table
         address, refs)]}, largest first."""
     def binary(self, address: int) -> dict[str, Any] | None: ...

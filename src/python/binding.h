@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_PYTHON_BINDING_H
+#define ETP_PYTHON_BINDING_H
+
+// The extension module `_etp`: a thin skin over the library, within Python's
+// limited API so that one module serves the Python of every debugger. What the
+// types are for stands in plugin/_etp.pyi.
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <etp/ets.h>
+#include <etp/ets_scan.h>
+#include <etp/print.h>
+#include <etp/vm.h>
+
+#include "target/reader.h"
+#include "term/row_expand.h"
+#include "vm/vm.h"
+
+typedef struct {
+	PyObject_HEAD
+	struct etp_vm *vm;
+} VMObject;
+
+// Words of one expanded row of a compressed table, shared by the terms in it.
+typedef struct {
+	PyObject_HEAD
+	struct etp_row_words words;
+	struct etp_segment overlay;
+} RowWordsObject;
+
+typedef struct {
+	PyObject_HEAD
+	VMObject *vm;
+	// NULL for a term in the target's own memory.
+	RowWordsObject *row;
+	etp_term word;
+} TermObject;
+
+extern PyTypeObject *VM_type, *Term_type, *RowWords_type;
+
+// Create the types of a part and add them to the module. 0, or -1 with an
+// exception set.
+int binding_init_errors(PyObject *module);
+int binding_init_terms(PyObject *module);
+int binding_init_vm(PyObject *module);
+int binding_init_ets(PyObject *module);
+int binding_init_scan(PyObject *module);
+
+// Raise _etp.Error for `err` and destroy it. Returns NULL.
+PyObject *raise_error(struct etp_error *err);
+
+// The tail of every tp_dealloc.
+void binding_free(PyObject *self);
+
+// A type from its spec, added to the module under its name. NULL on an exception.
+PyTypeObject *binding_add_type(PyObject *module, PyType_Spec *spec);
+
+// New references. `row` may be NULL.
+PyObject *Term_new(VMObject *vm, RowWordsObject *row, etp_term word);
+PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index);
+
+// A reader for a term: sees the words of its row, if it has one.
+void Term_reader(const TermObject *self, struct etp_reader *reader);
+
+// Set a key to a new reference, which is stolen; NULL passes the exception on.
+// Returns false on an exception.
+bool dict_set(PyObject *dict, const char *key, PyObject *value);
+
+// Methods of VM that live with the things they make.
+PyObject *VM_ets_tables(VMObject *self, PyObject *ignored);
+PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored);
+PyObject *VM_ets_rows(VMObject *self, PyObject *args);
+PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
+PyObject *VM_info(VMObject *self, PyObject *ignored);
+
+#endif

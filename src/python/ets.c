@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "python/binding.h"
+
+static PyTypeObject *EtsRow_type, *EtsRowIterator_type;
+
+static PyObject *term_or_none(VMObject *self, etp_term term)
+{
+	if (!term_is_internal_pid(term))
+		Py_RETURN_NONE;
+	return Term_new(self, NULL, term);
+}
+
+static PyObject *write_concurrency(const struct etp_ets_table *table)
+{
+	if (table->write_concurrency == ETP_ETS_WRITE_CONCURRENCY_AUTO)
+		return PyUnicode_FromString("auto");
+	return PyBool_FromLong(table->write_concurrency == ETP_ETS_WRITE_CONCURRENCY_TRUE);
+}
+
+static PyObject *fixations(VMObject *self, const struct etp_ets_table *table)
+{
+	enum { SHOWN = 100 };
+	struct etp_ets_fixation found[SHOWN];
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	size_t count = etp_ets_fixations(self->vm, &reader, table, found, SHOWN);
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < count && i < SHOWN; i++) {
+		PyObject *pid = Term_new(self, NULL, found[i].pid);
+		PyObject *pair =
+			pid ? Py_BuildValue("(NK)", pid, (unsigned long long)found[i].count) : NULL;
+		if (!pair || PyList_Append(list, pair))
+			Py_CLEAR(list);
+		Py_XDECREF(pair);
+	}
+	return list;
+}
+
+// The reference of a table as a term. The VM makes one on demand
+// (erts_mk_magic_ref()), so none may be in memory; ours stands in words of our own.
+static PyObject *ref_of(VMObject *self, const struct etp_ets_table *table)
+{
+	allocfunc allocate = (allocfunc)PyType_GetSlot(RowWords_type, Py_tp_alloc);
+	RowWordsObject *row = (RowWordsObject *)allocate(RowWords_type, 0);
+	if (!row)
+		return NULL;
+	etp_row_words_init(&row->words);
+	size_t index;
+	const char *reason =
+		etp_words_take(&row->words.words, SIZEOF(self->vm, ErtsMRefThing) / 8, &index);
+	PyObject *term = NULL;
+	if (reason) {
+		PyErr_NoMemory();
+	} else {
+		uint64_t *thing = row->words.words.words + index;
+		uint64_t arity = SIZEOF(self->vm, ErtsMRefThing) / 8 - 1;
+		thing[0] = arity << HEADER_ARITY_SHIFT | 0x4 << HEADER_SUBTAG_SHIFT;
+		thing[OFFSET(self->vm, ErtsMRefThing, mb) / 8] = table->btid;
+		row->overlay = (struct etp_segment){
+			.start = etp_words_address(0),
+			.size = row->words.words.used * 8,
+			.bytes = (const unsigned char *)row->words.words.words,
+		};
+		term = Term_new(self, row, etp_words_address(index) | TAG_PRIMARY_BOXED);
+	}
+	Py_DECREF(row);
+	return term;
+}
+
+static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
+{
+	PyObject *dict = PyDict_New();
+	PyObject *ref = ref_of(self, table);
+	PyObject *id = ref;
+	if (table->is_named)
+		id = Term_new(self, NULL, table->name);
+	else
+		Py_XINCREF(id);
+	uint64_t memory = table->memory > 0 ? (uint64_t)table->memory : 0;
+	if (dict && dict_set(dict, "ref", ref) && dict_set(dict, "id", id) &&
+	    dict_set(dict, "address", PyLong_FromUnsignedLongLong(table->address)) &&
+	    dict_set(dict, "name", atom_to_str(self->vm, term_atom_index(table->name))) &&
+	    dict_set(dict, "type", PyUnicode_FromString(etp_ets_type_name(table->type))) &&
+	    dict_set(dict, "is_catree",
+		     PyBool_FromLong(table->type == ETP_ETS_CA_ORDERED_SET)) &&
+	    dict_set(dict, "protection",
+		     PyUnicode_FromString(etp_ets_protection_name(table->protection))) &&
+	    dict_set(dict, "named", PyBool_FromLong(table->is_named)) &&
+	    dict_set(dict, "owner", Term_new(self, NULL, table->owner)) &&
+	    dict_set(dict, "owner_alive",
+		     PyBool_FromLong(etp_vm_process(self->vm, table->owner) != 0)) &&
+	    dict_set(dict, "heir", term_or_none(self, table->heir)) &&
+	    dict_set(dict, "size", PyLong_FromLongLong(table->size)) &&
+	    dict_set(dict, "memory_words", PyLong_FromUnsignedLongLong((memory + 7) / 8)) &&
+	    dict_set(dict, "keypos", PyLong_FromLong((long)table->keypos)) &&
+	    dict_set(dict, "compressed", PyBool_FromLong(table->is_compressed)) &&
+	    dict_set(dict, "read_concurrency", PyBool_FromLong(table->read_concurrency)) &&
+	    dict_set(dict, "write_concurrency", write_concurrency(table)) &&
+	    dict_set(dict, "decentralized_counters",
+		     PyBool_FromLong(table->decentralized_counters)) &&
+	    dict_set(dict, "counters_uncertain", PyBool_FromLong(table->counters_uncertain)) &&
+	    dict_set(dict, "fixed", PyBool_FromLong(table->fix_count != 0)) &&
+	    dict_set(dict, "fix_count", PyLong_FromUnsignedLongLong(table->fix_count)) &&
+	    dict_set(dict, "fixed_since_ns", PyLong_FromLongLong(table->fixed_since_ns)) &&
+	    dict_set(dict, "fixing", fixations(self, table)) &&
+	    dict_set(dict, "is_deleting", PyBool_FromLong(table->is_deleting)) &&
+	    dict_set(dict, "is_resizing", PyBool_FromLong(table->is_resizing)) &&
+	    dict_set(dict, "status", PyLong_FromUnsignedLong(table->status)) &&
+	    dict_set(dict, "problem",
+		     PyUnicode_FromString(table->problem ? table->problem : "")))
+		return dict;
+	Py_XDECREF(dict);
+	return NULL;
+}
+
+// All tables of the VM; false with an exception.
+static bool load_tables(VMObject *self, struct etp_ets_tables *tables)
+{
+	if (!self->vm) {
+		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
+		return false;
+	}
+	struct etp_error *err = etp_ets_tables_init(tables, self->vm);
+	if (err)
+		raise_error(err);
+	return !err;
+}
+
+PyObject *VM_ets_tables(VMObject *self, PyObject *ignored)
+{
+	struct etp_ets_tables tables;
+	if (!load_tables(self, &tables))
+		return NULL;
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < tables.count; i++) {
+		PyObject *dict = table_dict(self, &tables.tables[i]);
+		if (!dict || PyList_Append(list, dict))
+			Py_CLEAR(list);
+		Py_XDECREF(dict);
+	}
+	etp_ets_tables_deinit(&tables);
+	return list;
+}
+
+PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored)
+{
+	struct etp_ets_tables tables;
+	if (!load_tables(self, &tables))
+		return NULL;
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < tables.gap_count; i++) {
+		PyObject *gap = PyUnicode_FromString(tables.gaps[i]);
+		if (!gap || PyList_Append(list, gap))
+			Py_CLEAR(list);
+		Py_XDECREF(gap);
+	}
+	etp_ets_tables_deinit(&tables);
+	return list;
+}
+
+typedef struct {
+	PyObject_HEAD
+	VMObject *vm;
+	RowWordsObject *words;
+	struct etp_ets_row row;
+	etp_term tuple;
+	unsigned keypos;
+} EtsRowObject;
+
+typedef struct {
+	PyObject_HEAD
+	VMObject *vm;
+	struct etp_reader reader;
+	struct etp_ets_table table;
+	struct etp_ets_iter iter;
+	// Rows of a compressed table that could not be expanded.
+	uint64_t unexpanded;
+	const char *reason;
+} EtsRowIteratorObject;
+
+PyObject *VM_ets_rows(VMObject *self, PyObject *args)
+{
+	unsigned long long address;
+	struct etp_ets_tables tables;
+	if (!PyArg_ParseTuple(args, "K:ets_rows", &address) || !load_tables(self, &tables))
+		return NULL;
+	size_t i = 0;
+	while (i < tables.count && tables.tables[i].address != address)
+		i++;
+	PyObject *result = NULL;
+	if (i == tables.count) {
+		raise_error(etp_error_create(ETP_ERROR_NOT_FOUND,
+					     "None of the %zu ETS tables is at 0x%llx.",
+					     tables.count, address));
+	} else {
+		allocfunc allocate = (allocfunc)PyType_GetSlot(EtsRowIterator_type, Py_tp_alloc);
+		EtsRowIteratorObject *iterator =
+			(EtsRowIteratorObject *)allocate(EtsRowIterator_type, 0);
+		if (iterator) {
+			Py_INCREF(self);
+			iterator->vm = self;
+			iterator->table = tables.tables[i];
+			etp_reader_init(&iterator->reader, etp_vm_target(self->vm));
+			etp_ets_iter_init(&iterator->iter, self->vm, &iterator->reader,
+					  &iterator->table);
+		}
+		result = (PyObject *)iterator;
+	}
+	etp_ets_tables_deinit(&tables);
+	return result;
+}
+
+// The words of a compressed row, which the terms in it share. NULL if it cannot
+// be expanded (then without an exception) or memory ran out (then with one).
+static RowWordsObject *expand(EtsRowIteratorObject *self, uint64_t dbterm, etp_term *tuple_ret)
+{
+	allocfunc allocate = (allocfunc)PyType_GetSlot(RowWords_type, Py_tp_alloc);
+	RowWordsObject *words = (RowWordsObject *)allocate(RowWords_type, 0);
+	if (!words)
+		return NULL;
+	etp_row_words_init(&words->words);
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm->vm));
+	if (etp_row_expand(self->vm->vm, &reader, dbterm, self->table.keypos, &words->words,
+			   tuple_ret, &self->reason)) {
+		words->overlay = reader.overlay;
+		return words;
+	}
+	self->unexpanded++;
+	Py_DECREF(words);
+	return NULL;
+}
+
+static PyObject *EtsRowIterator_next(EtsRowIteratorObject *self)
+{
+	struct etp_ets_row row;
+	while (etp_ets_iter_next(&self->iter, &row)) {
+		etp_term tuple = (row.dbterm + OFFSET(self->vm->vm, DbTerm, tpl)) |
+				 TAG_PRIMARY_BOXED;
+		RowWordsObject *words = NULL;
+		if (self->table.is_compressed) {
+			words = expand(self, row.dbterm, &tuple);
+			if (!words && PyErr_Occurred())
+				return NULL;
+			if (!words)
+				continue;
+		}
+		allocfunc allocate = (allocfunc)PyType_GetSlot(EtsRow_type, Py_tp_alloc);
+		EtsRowObject *object = (EtsRowObject *)allocate(EtsRow_type, 0);
+		if (!object) {
+			Py_XDECREF(words);
+			return NULL;
+		}
+		Py_INCREF(self->vm);
+		object->vm = self->vm;
+		object->words = words;
+		object->row = row;
+		object->tuple = tuple;
+		object->keypos = self->table.keypos;
+		return (PyObject *)object;
+	}
+	return NULL;
+}
+
+static PyObject *EtsRowIterator_get_gaps(EtsRowIteratorObject *self, void *closure)
+{
+	return PyLong_FromUnsignedLongLong(self->iter.unreadable + self->unexpanded);
+}
+
+static PyObject *EtsRowIterator_get_problem(EtsRowIteratorObject *self, void *closure)
+{
+	const char *problem = self->iter.problem ? self->iter.problem : self->reason;
+	return PyUnicode_FromString(problem ? problem : "");
+}
+
+static PyObject *return_self(PyObject *self)
+{
+	Py_INCREF(self);
+	return self;
+}
+
+static void EtsRowIterator_dealloc(EtsRowIteratorObject *self)
+{
+	Py_XDECREF(self->vm);
+	binding_free((PyObject *)self);
+}
+
+static PyObject *EtsRow_get_address(EtsRowObject *self, void *closure)
+{
+	return PyLong_FromUnsignedLongLong(self->row.dbterm);
+}
+
+static PyObject *EtsRow_get_term(EtsRowObject *self, void *closure)
+{
+	return Term_new(self->vm, self->words, self->tuple);
+}
+
+static PyObject *EtsRow_get_key(EtsRowObject *self, void *closure)
+{
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm->vm));
+	if (self->words)
+		reader.overlay = self->words->overlay;
+	struct etp_term_view view;
+	if (etp_term_decode(self->vm->vm, &reader, self->tuple, &view) != ETP_TERM_TUPLE ||
+	    !self->keypos || view.tuple.arity < self->keypos)
+		return raise_error(etp_error_create(ETP_ERROR_BAD_DATA,
+						    "The object at 0x%llx has no element %u.",
+						    (unsigned long long)self->row.dbterm,
+						    self->keypos));
+	return Term_new(self->vm, self->words,
+			etp_word_at(view.tuple.elements, self->keypos - 1));
+}
+
+static PyObject *EtsRow_get_words(EtsRowObject *self, void *closure)
+{
+	return PyLong_FromUnsignedLongLong(self->row.words);
+}
+
+static PyObject *EtsRow_get_pseudo_deleted(EtsRowObject *self, void *closure)
+{
+	return PyBool_FromLong(self->row.pseudo_deleted);
+}
+
+static void EtsRow_dealloc(EtsRowObject *self)
+{
+	Py_XDECREF(self->vm);
+	Py_XDECREF(self->words);
+	binding_free((PyObject *)self);
+}
+
+static PyGetSetDef EtsRow_getset[] = {
+	{"address", (getter)EtsRow_get_address, NULL, NULL, NULL},
+	{"term", (getter)EtsRow_get_term, NULL, NULL, NULL},
+	{"key", (getter)EtsRow_get_key, NULL, NULL, NULL},
+	{"words", (getter)EtsRow_get_words, NULL, NULL, NULL},
+	{"pseudo_deleted", (getter)EtsRow_get_pseudo_deleted, NULL, NULL, NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot EtsRow_slots[] = {
+	{Py_tp_doc, "One object stored in a table."},
+	{Py_tp_dealloc, EtsRow_dealloc},
+	{Py_tp_getset, EtsRow_getset},
+	{0, NULL},
+};
+
+static PyType_Spec EtsRow_spec = {
+	.name = "_etp.EtsRow",
+	.basicsize = sizeof(EtsRowObject),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = EtsRow_slots,
+};
+
+static PyGetSetDef EtsRowIterator_getset[] = {
+	{"gaps", (getter)EtsRowIterator_get_gaps, NULL, NULL, NULL},
+	{"problem", (getter)EtsRowIterator_get_problem, NULL, NULL, NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot EtsRowIterator_slots[] = {
+	{Py_tp_dealloc, EtsRowIterator_dealloc},
+	{Py_tp_iter, return_self},
+	{Py_tp_iternext, EtsRowIterator_next},
+	{Py_tp_getset, EtsRowIterator_getset},
+	{0, NULL},
+};
+
+static PyType_Spec EtsRowIterator_spec = {
+	.name = "_etp.EtsRowIterator",
+	.basicsize = sizeof(EtsRowIteratorObject),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = EtsRowIterator_slots,
+};
+
+int binding_init_ets(PyObject *module)
+{
+	EtsRow_type = binding_add_type(module, &EtsRow_spec);
+	EtsRowIterator_type = (PyTypeObject *)PyType_FromSpec(&EtsRowIterator_spec);
+	return EtsRow_type && EtsRowIterator_type ? 0 : -1;
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "python/binding.h"
+
+static PyTypeObject *EtsScan_type;
+
+typedef struct {
+	PyObject_HEAD
+	struct etp_ets_scan *scan;
+} EtsScanObject;
+
+struct progress {
+	// Python's callback, or NULL.
+	PyObject *callback;
+};
+
+// Looks after Ctrl-C even without a callback. What the callback or a signal
+// handler raises stops the scan; a KeyboardInterrupt asks for what there is.
+static bool call_progress(void *context, uint64_t done, uint64_t total)
+{
+	struct progress *progress = context;
+	if (PyErr_CheckSignals())
+		return true;
+	if (!progress->callback)
+		return false;
+	PyObject *result = PyObject_CallFunction(progress->callback, "KKs",
+						 (unsigned long long)done,
+						 (unsigned long long)total, "rows");
+	int stop = result ? PyObject_IsTrue(result) : 1;
+	Py_XDECREF(result);
+	return stop != 0;
+}
+
+// Tables whose addresses are in `wanted`, in its order; all if it is NULL. False
+// with an exception.
+static bool choose_tables(struct etp_ets_tables *tables, PyObject *wanted)
+{
+	if (!wanted || wanted == Py_None)
+		return true;
+	PyObject *addresses = PySequence_List(wanted);
+	if (!addresses)
+		return false;
+	size_t chosen = 0;
+	bool ok = true;
+	for (Py_ssize_t i = 0; ok && i < PyList_Size(addresses); i++) {
+		uint64_t address = PyLong_AsUnsignedLongLong(PyList_GetItem(addresses, i));
+		ok = !PyErr_Occurred();
+		size_t at = chosen;
+		while (at < tables->count && tables->tables[at].address != address)
+			at++;
+		if (!ok || at == tables->count)
+			continue;
+		struct etp_ets_table found = tables->tables[at];
+		tables->tables[at] = tables->tables[chosen];
+		tables->tables[chosen++] = found;
+	}
+	tables->count = chosen;
+	Py_DECREF(addresses);
+	return ok;
+}
+
+PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"tables", "progress", NULL};
+	PyObject *wanted = NULL, *callback = NULL;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:scan_ets", names, &wanted, &callback))
+		return NULL;
+	if (!self->vm) {
+		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
+		return NULL;
+	}
+	struct etp_ets_tables tables;
+	struct etp_error *err = etp_ets_tables_init(&tables, self->vm);
+	if (err)
+		return raise_error(err);
+	struct progress progress = {.callback = callback == Py_None ? NULL : callback};
+	struct etp_ets_scan_options options = {.progress = call_progress, .context = &progress};
+	struct etp_ets_scan *scan = NULL;
+	bool ok = choose_tables(&tables, wanted);
+	if (ok) {
+		err = etp_ets_scan_run(self->vm, tables.tables, tables.count, &options, &scan);
+		if (err)
+			raise_error(err);
+		ok = !err;
+	}
+	etp_ets_tables_deinit(&tables);
+	// Ctrl-C is an answer too: what was found up to then.
+	if (ok && PyErr_Occurred()) {
+		ok = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+		if (ok)
+			PyErr_Clear();
+	}
+	EtsScanObject *object = NULL;
+	if (ok) {
+		allocfunc allocate = (allocfunc)PyType_GetSlot(EtsScan_type, Py_tp_alloc);
+		object = (EtsScanObject *)allocate(EtsScan_type, 0);
+	}
+	if (object)
+		object->scan = scan;
+	else
+		etp_ets_scan_destroy(scan);
+	return (PyObject *)object;
+}
+
+static void EtsScan_dealloc(EtsScanObject *self)
+{
+	etp_ets_scan_destroy(self->scan);
+	binding_free((PyObject *)self);
+}
+
+static PyObject *EtsScan_get_complete(EtsScanObject *self, void *closure)
+{
+	return PyBool_FromLong(etp_ets_scan_is_complete(self->scan));
+}
+
+static PyObject *table_dict(const struct etp_ets_scan_table *table)
+{
+	const struct {
+		const char *key;
+		uint64_t value;
+	} fields[] = {
+		{"rows", table->rows},
+		{"words", table->words},
+		{"pseudo_deleted", table->pseudo_deleted},
+		{"pseudo_deleted_words", table->pseudo_deleted_words},
+		{"unreadable", table->unreadable},
+		{"binary_refs", table->binary_refs},
+		{"binaries", table->binaries},
+		{"binary_bytes", table->binary_bytes},
+		{"visible_bytes", table->visible_bytes},
+		{"own_binaries", table->own_binaries},
+		{"own_bytes", table->own_bytes},
+		{"own_visible_bytes", table->own_visible_bytes},
+		{"pinned_rows", table->pinned_rows},
+		{"live_pid_rows", table->live_pid_rows},
+		{"dead_pid_rows", table->dead_pid_rows},
+		{"dead_pid_keys", table->dead_pid_keys},
+		{"dead_ref_rows", table->dead_ref_rows},
+		{"sample_pin", table->sample_pin},
+		{"sample_pin_bytes", table->sample_pin_bytes},
+		{"sample_pin_visible", table->sample_pin_visible},
+		{"sample_dead", table->sample_dead},
+	};
+	PyObject *dict = PyDict_New();
+	bool ok = dict != NULL;
+	for (size_t i = 0; ok && i < sizeof(fields) / sizeof(fields[0]); i++)
+		ok = dict_set(dict, fields[i].key, PyLong_FromUnsignedLongLong(fields[i].value));
+	if (ok && dict_set(dict, "incomplete", PyBool_FromLong(table->incomplete)) &&
+	    dict_set(dict, "problem", PyUnicode_FromString(table->problem ? table->problem : "")))
+		return dict;
+	Py_XDECREF(dict);
+	return NULL;
+}
+
+static PyObject *EtsScan_get_tables(EtsScanObject *self, void *closure)
+{
+	size_t count;
+	const struct etp_ets_scan_table *tables = etp_ets_scan_tables(self->scan, &count);
+	PyObject *result = PyDict_New();
+	for (size_t i = 0; result && i < count; i++) {
+		PyObject *address = PyLong_FromUnsignedLongLong(tables[i].address);
+		PyObject *dict = table_dict(&tables[i]);
+		if (!address || !dict || PyDict_SetItem(result, address, dict))
+			Py_CLEAR(result);
+		Py_XDECREF(address);
+		Py_XDECREF(dict);
+	}
+	return result;
+}
+
+static PyObject *EtsScan_binary_count(EtsScanObject *self, PyObject *ignored)
+{
+	return PyLong_FromSize_t(etp_ets_scan_binary_count(self->scan));
+}
+
+static PyObject *holders_list(const struct etp_ets_scan *scan, size_t index)
+{
+	enum { SHOWN = 16 };
+	struct etp_ets_scan_holder holders[SHOWN];
+	size_t count = etp_ets_scan_holders(scan, index, holders, SHOWN);
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < count && i < SHOWN; i++) {
+		PyObject *pair = Py_BuildValue("(KK)", (unsigned long long)holders[i].table,
+					       (unsigned long long)holders[i].refs);
+		if (!pair || PyList_Append(list, pair))
+			Py_CLEAR(list);
+		Py_XDECREF(pair);
+	}
+	return list;
+}
+
+static PyObject *binary_dict(const struct etp_ets_scan *scan, size_t index)
+{
+	struct etp_ets_scan_binary binary;
+	etp_ets_scan_binary(scan, index, &binary);
+	PyObject *dict = PyDict_New();
+	if (dict && dict_set(dict, "address", PyLong_FromUnsignedLongLong(binary.address)) &&
+	    dict_set(dict, "size", PyLong_FromUnsignedLongLong(binary.size)) &&
+	    dict_set(dict, "refc", PyLong_FromUnsignedLongLong(binary.refc)) &&
+	    dict_set(dict, "flags", PyLong_FromUnsignedLongLong(binary.flags)) &&
+	    dict_set(dict, "refs", PyLong_FromUnsignedLongLong(binary.refs)) &&
+	    dict_set(dict, "visible_bytes", PyLong_FromUnsignedLongLong(binary.visible_bytes)) &&
+	    dict_set(dict, "data_address", PyLong_FromUnsignedLongLong(binary.data_address)) &&
+	    dict_set(dict, "holder_count",
+		     PyLong_FromSize_t(etp_ets_scan_holders(scan, index, NULL, 0))) &&
+	    dict_set(dict, "holders", holders_list(scan, index)))
+		return dict;
+	Py_XDECREF(dict);
+	return NULL;
+}
+
+struct ranked {
+	uint64_t rank;
+	size_t index;
+};
+
+static int compare_ranked(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? 1 : -1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+// What to sort by, largest first. False for an unknown name.
+static bool rank_of(const struct etp_ets_scan_binary *binary, const char *sort, uint64_t *ret)
+{
+	if (!strcmp(sort, "size"))
+		*ret = binary->size;
+	else if (!strcmp(sort, "waste"))
+		*ret = binary->size - binary->visible_bytes;
+	else if (!strcmp(sort, "refs"))
+		*ret = binary->refs;
+	else if (!strcmp(sort, "address"))
+		*ret = UINT64_MAX - binary->address;
+	else
+		return false;
+	return true;
+}
+
+static PyObject *EtsScan_binaries(EtsScanObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"sort", "limit", NULL};
+	const char *sort = "size";
+	long long limit = -1;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sL:binaries", names, &sort, &limit))
+		return NULL;
+	size_t count = etp_ets_scan_binary_count(self->scan);
+	struct ranked *ranked = PyMem_Calloc(count ? count : 1, sizeof(*ranked));
+	if (!ranked)
+		return PyErr_NoMemory();
+	for (size_t i = 0; i < count; i++) {
+		struct etp_ets_scan_binary binary;
+		etp_ets_scan_binary(self->scan, i, &binary);
+		ranked[i].index = i;
+		if (!rank_of(&binary, sort, &ranked[i].rank)) {
+			PyMem_Free(ranked);
+			PyErr_Format(PyExc_ValueError,
+				     "sort is \"size\", \"waste\", \"refs\" or \"address\", not "
+				     "\"%s\"",
+				     sort);
+			return NULL;
+		}
+	}
+	qsort(ranked, count, sizeof(*ranked), compare_ranked);
+	if (limit >= 0 && (unsigned long long)limit < count)
+		count = (size_t)limit;
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *dict = binary_dict(self->scan, ranked[i].index);
+		if (!dict || PyList_Append(list, dict))
+			Py_CLEAR(list);
+		Py_XDECREF(dict);
+	}
+	PyMem_Free(ranked);
+	return list;
+}
+
+static PyObject *EtsScan_binary(EtsScanObject *self, PyObject *args)
+{
+	unsigned long long address;
+	if (!PyArg_ParseTuple(args, "K:binary", &address))
+		return NULL;
+	size_t index = etp_ets_scan_find(self->scan, address);
+	if (index == SIZE_MAX)
+		Py_RETURN_NONE;
+	return binary_dict(self->scan, index);
+}
+
+static PyGetSetDef EtsScan_getset[] = {
+	{"complete", (getter)EtsScan_get_complete, NULL, NULL, NULL},
+	{"tables", (getter)EtsScan_get_tables, NULL, NULL, NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef EtsScan_methods[] = {
+	{"binary_count", (PyCFunction)EtsScan_binary_count, METH_NOARGS, NULL},
+	{"binaries", (PyCFunction)(void (*)(void))EtsScan_binaries, METH_VARARGS | METH_KEYWORDS,
+	 NULL},
+	{"binary", (PyCFunction)EtsScan_binary, METH_VARARGS, NULL},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot EtsScan_slots[] = {
+	{Py_tp_doc, "What one pass over the rows of ETS tables found."},
+	{Py_tp_dealloc, EtsScan_dealloc},
+	{Py_tp_getset, EtsScan_getset},
+	{Py_tp_methods, EtsScan_methods},
+	{0, NULL},
+};
+
+static PyType_Spec EtsScan_spec = {
+	.name = "_etp.EtsScan",
+	.basicsize = sizeof(EtsScanObject),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = EtsScan_slots,
+};
+
+int binding_init_scan(PyObject *module)
+{
+	EtsScan_type = binding_add_type(module, &EtsScan_spec);
+	return EtsScan_type ? 0 : -1;
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "python/binding.h"
+
+PyTypeObject *VM_type;
+
+static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"core", "executable", "sysroot", "layout", "layout_directories",
+				"use_dwarf", NULL};
+	const char *core, *executable = NULL, *sysroot = NULL, *layout = NULL;
+	PyObject *directories = NULL;
+	int use_dwarf = 1;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzzOp:VM", names, &core, &executable,
+					 &sysroot, &layout, &directories, &use_dwarf))
+		return -1;
+	if (self->vm) {
+		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ called twice");
+		return -1;
+	}
+	Py_ssize_t count = directories ? PySequence_Size(directories) : 0;
+	if (count < 0)
+		return -1;
+	// The strings belong to the items, which the list keeps alive.
+	PyObject *items = directories ? PySequence_List(directories) : PyList_New(0);
+	const char **paths = PyMem_Calloc((size_t)count + 1, sizeof(*paths));
+	bool ok = items && paths;
+	for (Py_ssize_t i = 0; ok && i < count; i++) {
+		ok = PyArg_Parse(PyList_GetItem(items, i), "s", &paths[i]);
+	}
+	struct etp_error *err = NULL;
+	if (ok) {
+		struct etp_core_options core_options = {
+			.core = core, .executable = executable, .sysroot = sysroot};
+		struct etp_layout_options layout_options = {
+			.file = layout, .directories = paths, .no_dwarf = !use_dwarf};
+		struct etp_target *target = NULL;
+		err = etp_target_open_core(&core_options, &target);
+		if (!err) {
+			err = etp_vm_open(target, &layout_options, &self->vm);
+			if (err)
+				etp_target_destroy(target);
+		}
+	}
+	PyMem_Free(paths);
+	Py_XDECREF(items);
+	if (err)
+		raise_error(err);
+	return ok && !err ? 0 : -1;
+}
+
+static void VM_dealloc(VMObject *self)
+{
+	etp_vm_close(self->vm);
+	binding_free((PyObject *)self);
+}
+
+// Every method but __init__ needs an opened VM.
+static bool is_open(VMObject *self)
+{
+	if (!self->vm)
+		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
+	return self->vm;
+}
+
+PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index)
+{
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(vm));
+	size_t size;
+	const char *name = etp_vm_atom(vm, &reader, index, &size);
+	if (!name)
+		return PyUnicode_FromFormat("#UnreadableAtom<%llu>", (unsigned long long)index);
+	return PyUnicode_DecodeUTF8(name, (Py_ssize_t)size, "replace");
+}
+
+static PyObject *VM_atom(VMObject *self, PyObject *args)
+{
+	unsigned long long index;
+	if (!PyArg_ParseTuple(args, "K:atom", &index) || !is_open(self))
+		return NULL;
+	if (index >= etp_vm_info(self->vm)->atoms) {
+		PyErr_Format(PyExc_IndexError, "atom %llu of %llu", index,
+			     (unsigned long long)etp_vm_info(self->vm)->atoms);
+		return NULL;
+	}
+	return atom_to_str(self->vm, index);
+}
+
+static PyObject *VM_atom_count(VMObject *self, PyObject *ignored)
+{
+	return is_open(self) ? PyLong_FromUnsignedLongLong(etp_vm_info(self->vm)->atoms) : NULL;
+}
+
+static PyObject *VM_find_atom(VMObject *self, PyObject *args)
+{
+	const char *name;
+	Py_ssize_t size;
+	if (!PyArg_ParseTuple(args, "s#:find_atom", &name, &size) || !is_open(self))
+		return NULL;
+	uint64_t index;
+	struct etp_error *err = etp_vm_find_atom(self->vm, name, (size_t)size, &index);
+	return err ? raise_error(err) : Term_new(self, NULL, term_make_atom(index));
+}
+
+static PyObject *VM_term(VMObject *self, PyObject *args)
+{
+	unsigned long long word;
+	if (!PyArg_ParseTuple(args, "K:term", &word) || !is_open(self))
+		return NULL;
+	return Term_new(self, NULL, word);
+}
+
+static PyObject *VM_read(VMObject *self, PyObject *args)
+{
+	unsigned long long address;
+	Py_ssize_t size;
+	if (!PyArg_ParseTuple(args, "Kn:read", &address, &size) || !is_open(self))
+		return NULL;
+	if (size < 0) {
+		PyErr_SetString(PyExc_ValueError, "negative size");
+		return NULL;
+	}
+	// Look before allocating: the size may come from a damaged core.
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	if (size && !etp_reader_at(&reader, address, 1))
+		return raise_error(etp_error_fault(address, "Memory"));
+	PyObject *bytes = PyBytes_FromStringAndSize(NULL, size);
+	if (!bytes)
+		return NULL;
+	struct etp_error *err = etp_target_read(etp_vm_target(self->vm), address,
+						PyBytes_AsString(bytes), (size_t)size);
+	if (!err)
+		return bytes;
+	Py_DECREF(bytes);
+	return raise_error(err);
+}
+
+static PyObject *VM_symbol(VMObject *self, PyObject *args)
+{
+	const char *name;
+	uint64_t address, size;
+	if (!PyArg_ParseTuple(args, "s:symbol", &name) || !is_open(self))
+		return NULL;
+	struct etp_error *err =
+		etp_target_symbol(etp_vm_target(self->vm), name, &address, &size);
+	if (err)
+		return raise_error(err);
+	return Py_BuildValue("(KK)", (unsigned long long)address, (unsigned long long)size);
+}
+
+static PyObject *VM_symbol_at(VMObject *self, PyObject *args)
+{
+	unsigned long long address;
+	uint64_t offset;
+	if (!PyArg_ParseTuple(args, "K:symbol_at", &address) || !is_open(self))
+		return NULL;
+	const char *name = etp_target_symbol_at(etp_vm_target(self->vm), address, &offset);
+	if (!name)
+		Py_RETURN_NONE;
+	return Py_BuildValue("(sK)", name, (unsigned long long)offset);
+}
+
+static PyObject *initial_call(VMObject *self, const struct etp_process_summary *summary)
+{
+	if (summary->initial_call_source == ETP_INITIAL_CALL_NONE)
+		Py_RETURN_NONE;
+	PyObject *module = atom_to_str(self->vm, summary->initial_module);
+	PyObject *function = atom_to_str(self->vm, summary->initial_function);
+	if (!module || !function) {
+		Py_XDECREF(module);
+		Py_XDECREF(function);
+		return NULL;
+	}
+	return Py_BuildValue("(NNK)", module, function,
+			     (unsigned long long)summary->initial_arity);
+}
+
+static const char *initial_call_source_name(enum etp_initial_call_source source)
+{
+	switch (source) {
+	case ETP_INITIAL_CALL_PROC_LIB:
+		return "proc_lib";
+	case ETP_INITIAL_CALL_SPAWN:
+		return "spawn";
+	default:
+		return "none";
+	}
+}
+
+static PyObject *process_summary(VMObject *self, uint64_t address)
+{
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	struct etp_process_summary summary;
+	struct etp_error *err = etp_vm_process_summary(self->vm, &reader, address, &summary);
+	if (err)
+		return raise_error(err);
+	PyObject *dict = PyDict_New();
+	if (dict &&
+	    dict_set(dict, "address", PyLong_FromUnsignedLongLong(summary.address)) &&
+	    dict_set(dict, "pid", Term_new(self, NULL, summary.pid)) &&
+	    dict_set(dict, "name",
+		     summary.has_name ? atom_to_str(self->vm, summary.name) : Py_BuildValue("")) &&
+	    dict_set(dict, "initial_call", initial_call(self, &summary)) &&
+	    dict_set(dict, "initial_call_source",
+		     PyUnicode_FromString(initial_call_source_name(summary.initial_call_source))))
+		return dict;
+	Py_XDECREF(dict);
+	return NULL;
+}
+
+static PyObject *VM_process(VMObject *self, PyObject *args)
+{
+	PyObject *which;
+	if (!PyArg_ParseTuple(args, "O:process", &which) || !is_open(self))
+		return NULL;
+	uint64_t address;
+	if (PyObject_TypeCheck(which, Term_type)) {
+		address = etp_vm_process(self->vm, ((TermObject *)which)->word);
+	} else {
+		address = PyLong_AsUnsignedLongLong(which);
+		if (PyErr_Occurred())
+			return NULL;
+	}
+	if (!address)
+		Py_RETURN_NONE;
+	return process_summary(self, address);
+}
+
+static PyObject *VM_processes(VMObject *self, PyObject *ignored)
+{
+	if (!is_open(self))
+		return NULL;
+	const uint64_t *addresses;
+	const etp_term *pids;
+	size_t count = etp_vm_processes(self->vm, &addresses, &pids);
+	PyObject *list = PyList_New((Py_ssize_t)count);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *pid = Term_new(self, NULL, pids[i]);
+		PyObject *pair = pid ? Py_BuildValue("(KN)", (unsigned long long)addresses[i], pid)
+				     : NULL;
+		if (!pair)
+			Py_CLEAR(list);
+		else
+			PyList_SetItem(list, (Py_ssize_t)i, pair);
+	}
+	return list;
+}
+
+static PyObject *VM_port_is_open(VMObject *self, PyObject *args)
+{
+	TermObject *port;
+	if (!PyArg_ParseTuple(args, "O!:port_is_open", Term_type, &port) || !is_open(self))
+		return NULL;
+	return PyBool_FromLong(etp_vm_port(self->vm, port->word) != 0);
+}
+
+static PyMethodDef VM_methods[] = {
+	{"info", (PyCFunction)VM_info, METH_NOARGS, NULL},
+	{"atom", (PyCFunction)VM_atom, METH_VARARGS, NULL},
+	{"atom_count", (PyCFunction)VM_atom_count, METH_NOARGS, NULL},
+	{"find_atom", (PyCFunction)VM_find_atom, METH_VARARGS, NULL},
+	{"term", (PyCFunction)VM_term, METH_VARARGS, NULL},
+	{"read", (PyCFunction)VM_read, METH_VARARGS, NULL},
+	{"symbol", (PyCFunction)VM_symbol, METH_VARARGS, NULL},
+	{"symbol_at", (PyCFunction)VM_symbol_at, METH_VARARGS, NULL},
+	{"process", (PyCFunction)VM_process, METH_VARARGS, NULL},
+	{"processes", (PyCFunction)VM_processes, METH_NOARGS, NULL},
+	{"port_is_open", (PyCFunction)VM_port_is_open, METH_VARARGS, NULL},
+	{"ets_tables", (PyCFunction)VM_ets_tables, METH_NOARGS, NULL},
+	{"ets_tables_gaps", (PyCFunction)VM_ets_tables_gaps, METH_NOARGS, NULL},
+	{"ets_rows", (PyCFunction)VM_ets_rows, METH_VARARGS, NULL},
+	{"scan_ets", (PyCFunction)(void (*)(void))VM_scan_ets, METH_VARARGS | METH_KEYWORDS, NULL},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot VM_slots[] = {
+	{Py_tp_doc, "A target together with the layout of its beam.smp."},
+	{Py_tp_init, VM_init},
+	{Py_tp_dealloc, VM_dealloc},
+	{Py_tp_methods, VM_methods},
+	{0, NULL},
+};
+
+static PyType_Spec VM_spec = {
+	.name = "_etp.VM",
+	.basicsize = sizeof(VMObject),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = VM_slots,
+};
+
+int binding_init_vm(PyObject *module)
+{
+	VM_type = binding_add_type(module, &VM_spec);
+	return VM_type ? 0 : -1;
+}

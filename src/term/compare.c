@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "term/compare.h"
+
+#include <stdlib.h>
+
+#include "vm/vm.h"
+
+struct pair {
+	etp_term a, b;
+};
+
+struct comparison {
+	const struct etp_vm *vm;
+	struct etp_reader *reader_a, *reader_b;
+	struct pair *stack;
+	size_t count, capacity;
+	bool out_of_memory;
+};
+
+static bool push(struct comparison *c, etp_term a, etp_term b)
+{
+	if (c->count == c->capacity) {
+		size_t capacity = c->capacity ? c->capacity * 2 : 64;
+		struct pair *stack = realloc(c->stack, capacity * sizeof(*stack));
+		if (!stack) {
+			c->out_of_memory = true;
+			return false;
+		}
+		c->stack = stack;
+		c->capacity = capacity;
+	}
+	c->stack[c->count++] = (struct pair){a, b};
+	return true;
+}
+
+static bool equal_ids(const struct etp_term_view *a, const struct etp_term_view *b)
+{
+	if (a->id.sysname != b->id.sysname || a->id.creation != b->id.creation)
+		return false;
+	if (a->kind != ETP_TERM_REF)
+		return a->id.number == b->id.number && a->id.serial == b->id.serial;
+	return a->id.count == b->id.count &&
+	       !memcmp(a->id.numbers, b->id.numbers, a->id.count * sizeof(a->id.numbers[0]));
+}
+
+static bool equal_bits(const struct etp_term_view *a, const struct etp_term_view *b)
+{
+	if (a->bits.bit_size != b->bits.bit_size || !a->bits.bytes || !b->bits.bytes)
+		return false;
+	uint64_t whole = a->bits.bit_size / 8;
+	unsigned rest = a->bits.bit_size % 8;
+	if (!a->bits.bit_offset && !b->bits.bit_offset) {
+		if (memcmp(a->bits.bytes, b->bits.bytes, whole))
+			return false;
+	} else {
+		for (uint64_t i = 0; i < whole; i++)
+			if (etp_bits_byte(a, i) != etp_bits_byte(b, i))
+				return false;
+	}
+	return !rest || !((etp_bits_byte(a, whole) ^ etp_bits_byte(b, whole)) >> (8 - rest));
+}
+
+// Maps with the same keys are walked in the same order.
+static bool push_maps(struct comparison *c, const struct etp_term_view *a,
+		      const struct etp_term_view *b)
+{
+	struct etp_map_iter in_a, in_b;
+	etp_term key_a, value_a, key_b, value_b;
+	etp_map_iter_init(&in_a, c->vm, c->reader_a, a, ETP_MAP_ORDER_ITERATOR);
+	etp_map_iter_init(&in_b, c->vm, c->reader_b, b, ETP_MAP_ORDER_ITERATOR);
+	if (in_a.remaining != in_b.remaining)
+		return false;
+	while (etp_map_iter_next(&in_a, &key_a, &value_a)) {
+		if (!etp_map_iter_next(&in_b, &key_b, &value_b) || !push(c, key_a, key_b) ||
+		    !push(c, value_a, value_b))
+			return false;
+	}
+	return !in_a.damaged && !in_b.damaged;
+}
+
+static bool push_words(struct comparison *c, const void *a, const void *b, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		if (!push(c, etp_word_at(a, i), etp_word_at(b, i)))
+			return false;
+	return true;
+}
+
+static bool equal_things(struct comparison *c, const struct etp_term_view *a,
+			 const struct etp_term_view *b)
+{
+	switch (a->kind) {
+	case ETP_TERM_BIG:
+		return a->big.negative == b->big.negative && a->big.count == b->big.count &&
+		       !memcmp(a->big.digits, b->big.digits, a->big.count * 8);
+	case ETP_TERM_FLOAT:
+		return !memcmp(&a->float_value, &b->float_value, sizeof(a->float_value));
+	case ETP_TERM_CONS:
+		return push(c, a->cons.tail, b->cons.tail) && push(c, a->cons.head, b->cons.head);
+	case ETP_TERM_TUPLE:
+		return a->tuple.arity == b->tuple.arity &&
+		       push_words(c, a->tuple.elements, b->tuple.elements, a->tuple.arity);
+	case ETP_TERM_FLATMAP:
+	case ETP_TERM_HASHMAP:
+		return push_maps(c, a, b);
+	case ETP_TERM_BITSTRING:
+		return equal_bits(a, b);
+	case ETP_TERM_PID:
+	case ETP_TERM_PORT:
+	case ETP_TERM_REF:
+		return equal_ids(a, b);
+	case ETP_TERM_FUN:
+		return a->fun.module == b->fun.module && a->fun.old_index == b->fun.old_index &&
+		       a->fun.old_uniq == b->fun.old_uniq && a->fun.num_free == b->fun.num_free &&
+		       push_words(c, a->fun.env, b->fun.env, a->fun.num_free);
+	case ETP_TERM_EXPORT:
+		return a->export.module == b->export.module &&
+		       a->export.function == b->export.function &&
+		       a->export.arity == b->export.arity;
+	default:
+		// Immediates: equal only if their words are.
+		return false;
+	}
+}
+
+struct etp_error *etp_term_equal(const struct etp_vm *vm, struct etp_reader *reader_a, etp_term a,
+				 struct etp_reader *reader_b, etp_term b, bool *ret)
+{
+	// Words of two different overlays can be equal without meaning the same.
+	bool same_space = reader_a->overlay.bytes == reader_b->overlay.bytes;
+	struct comparison c = {.vm = vm, .reader_a = reader_a, .reader_b = reader_b};
+	bool equal = push(&c, a, b);
+	while (equal && c.count) {
+		struct pair pair = c.stack[--c.count];
+		if (pair.a == pair.b && (same_space || term_is_immediate(pair.a)))
+			continue;
+		struct etp_term_view view_a, view_b;
+		equal = etp_term_decode(vm, reader_a, pair.a, &view_a) ==
+				etp_term_decode(vm, reader_b, pair.b, &view_b) &&
+			equal_things(&c, &view_a, &view_b);
+	}
+	free(c.stack);
+	if (c.out_of_memory)
+		return &etp_error_no_memory;
+	*ret = equal;
+	return NULL;
+}
