@@ -9,7 +9,7 @@
  * No offset of a struct of the VM stands in the code. The registry
  * (etp/members.def) names every `Struct.member` that the library uses; a layout
  * gives offset and size of each. It is taken from the DWARF of a beam.smp when
- * there is one, otherwise from a layout file (JSON; see layouts/README) that was
+ * there is one, otherwise from a layout file (see plugin/etp/layouts/README) that was
  * once written from DWARF by the same code.
  *
  * Thread safety: a layout is read-only once created.
@@ -64,7 +64,9 @@ struct etp_layout {
 	const char *origin;
 	/** Where it came from in this session: a path and "DWARF of" or "layout file". */
 	const char *source;
-	/** Build options that change structs: "NAME=VALUE" lines of ERTS's config.h. */
+	/** Build options that change structs, as sorted "NAME=VALUE" lines: macros
+	 *  of ERTS's config.h, and what the compiler's command line decided
+	 *  (etp_lock_count=0, libc=gnu). */
 	const char *build_options;
 	struct etp_build_id build_id;
 };
