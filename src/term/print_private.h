@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_TERM_PRINT_PRIVATE_H
+#define ETP_TERM_PRINT_PRIVATE_H
+
+// What the files of the printer share.
+//
+// Nothing here recurses on data: each syntax walks the term with a stack of its
+// own on the heap. A print on lines of limited width has two passes: the first
+// writes the whole text on one line into a scratch string and notes where its
+// parts begin and end, the second copies parts to the output and decides about
+// line breaks. Both are linear in the size of the text.
+
+#include <etp/print.h>
+
+#include "target/reader.h"
+#include "util/string.h"
+
+struct etp_printer {
+	const struct etp_vm *vm;
+	struct etp_reader *reader;
+	const struct etp_print_options *options;
+	// Where text goes now: the result, or the scratch of a first pass.
+	struct etp_string *out;
+	// Size of `out` that must not be exceeded.
+	size_t limit;
+	// The limit was reached: nothing is appended any more.
+	bool stopped;
+	bool no_memory;
+	// print_decode() found memory missing.
+	bool unreadable;
+};
+
+// etp_term_decode(), and sets p->unreadable.
+enum etp_term_kind print_decode(struct etp_printer *p, etp_term term, struct etp_term_view *view);
+
+enum {
+	// Levels that may be open at once; each costs a frame of some 50 bytes.
+	// Deeper nesting is cut as by max_depth.
+	PRINT_MAX_LEVELS = 8 << 20,
+	// BIG_ARITY_MAX (erl_term.h): a longer bignum is a forgery.
+	PRINT_BIG_MAX_WORDS = (1 << 19) - 1,
+};
+
+// ---- print_text.c: appending -------------------------------------------------------
+
+// True when there is no use in going on.
+static inline bool print_done(const struct etp_printer *p)
+{
+	return p->stopped || p->no_memory;
+}
+
+// Appends all of it or nothing.
+void print_bytes(struct etp_printer *p, const void *bytes, size_t size);
+// Appends as much of it, in whole characters, as the limit allows.
+void print_slice(struct etp_printer *p, const char *text, size_t size);
+void print_str(struct etp_printer *p, const char *text);
+void print_char(struct etp_printer *p, char c);
+void print_code_point(struct etp_printer *p, uint32_t code_point);
+void print_spaces(struct etp_printer *p, uint64_t count);
+void print_format(struct etp_printer *p, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+enum { UTF8_BAD = 0xffffffff };
+
+// The code point that starts at text[*position], which is advanced; UTF8_BAD (and
+// one byte of progress) if it is not well-formed UTF-8.
+uint32_t utf8_next(const unsigned char *text, size_t size, size_t *position);
+
+// Would this character, shown raw, do something to the terminal or to the order or
+// visibility of the text around it? C0, C1, DEL, bidirectional controls, line and
+// paragraph separators, tags, annotations.
+bool code_point_is_unsafe(uint32_t code_point);
+
+// Length of UTF-8 text in characters, as io_lib:chars_length/1 counts: code points,
+// or grapheme clusters once there is a character beyond Latin-1.
+size_t print_chars_length(const char *text, size_t size);
+
+// Walks over the code points of a binary that need not be aligned to bytes.
+struct bits_cursor {
+	const struct etp_term_view *view;
+	uint64_t position, size;
+};
+// As utf8_next().
+uint32_t bits_next_utf8(struct bits_cursor *cursor);
+
+// ---- print_float.c, print_big.c ----------------------------------------------------
+
+// Digits and exponent of the shortest decimal that reads back as the same float:
+// 0.DIGITS times 10 to the power of *exponent_ret. Returns the number of digits.
+int float_shortest(double value, char digits[17], int *exponent_ret);
+// As float_to_list(F, [short]).
+void print_float(struct etp_printer *p, double value);
+void print_big(struct etp_printer *p, const struct etp_term_view *view);
+
+// ---- print_leaf.c: what Erlang's two syntaxes (and partly Elixir) print alike ------
+
+void print_atom(struct etp_printer *p, uint64_t index);
+// One character of a string or quoted atom in Erlang's syntax.
+void print_erlang_char(struct etp_printer *p, uint32_t code_point, uint32_t quote, bool unicode);
+// Everything but lists, tuples, maps and binaries.
+void print_leaf(struct etp_printer *p, const struct etp_term_view *view);
+// Numbers of a pid, port or reference: "1.2.3".
+void print_id_numbers(struct etp_printer *p, const struct etp_term_view *view);
+// What is not a term of the language: `#Name<...>`. False if it is.
+bool print_oddity(struct etp_printer *p, const struct etp_term_view *view);
+// A bitstring as <<1,2,3:4>>.
+void print_bitstring(struct etp_printer *p, const struct etp_term_view *view);
+
+// ---- print_redact.c ----------------------------------------------------------------
+
+// Prints the shape of a leaf; false if it may be printed as it is.
+bool print_redacted_leaf(struct etp_printer *p, const struct etp_term_view *view, bool is_tag);
+void print_redacted_bitstring(struct etp_printer *p, const struct etp_term_view *view);
+void print_redacted_string(struct etp_printer *p, uint64_t characters, char quote);
+
+// ---- print_erlang.c, print_pretty.c ------------------------------------------------
+
+// Part of a text that was printed on one line, for ~p.
+struct pretty_node {
+	// In characters, as io_lib counts them.
+	uint32_t width;
+	// Place in the scratch, in bytes.
+	uint32_t offset, size;
+	// Index of the next node outside of this one's parts.
+	uint32_t next;
+	enum pretty_kind {
+		PRETTY_TEXT,
+		// <<1,2,3>>, the one leaf that may be broken.
+		PRETTY_BIN,
+		PRETTY_LIST,
+		// The first element is an atom, and there are more.
+		PRETTY_TAGGED_TUPLE,
+		PRETTY_TUPLE,
+		PRETTY_MAP,
+		PRETTY_PAIR,
+		// "..." for the rest of the elements.
+		PRETTY_DOTS,
+	} kind : 8;
+	// What follows the | of an improper list.
+	bool is_tail;
+};
+
+struct pretty_nodes {
+	struct pretty_node *items;
+	size_t count, capacity;
+};
+
+// ~w, and ~p on one line. Notes the parts in `nodes` unless that is NULL.
+void print_erlang(struct etp_printer *p, etp_term term, struct pretty_nodes *nodes);
+// Second pass of ~p.
+void print_pretty(struct etp_printer *p, const char *text, const struct pretty_nodes *nodes);
+
+// ---- Growing arrays ----------------------------------------------------------------
+
+// Room for one more item; false (and p->no_memory) when there is none.
+bool print_grow(struct etp_printer *p, void *items, size_t *capacity, size_t count,
+		size_t item_size);
+
+#endif
