@@ -11,6 +11,7 @@ from .commands.context import Context
 from .commands.registry import COMMANDS, find
 from .errors import Problem
 from .settings import SETTINGS, Settings
+from .text import safe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,17 +67,18 @@ def main(argv: list[str]) -> int:
         if command is None:
             names = ", ".join(c.name for c in COMMANDS)
             raise Problem(f"No command {arguments.COMMAND!r}; there are: {names}.")
-        from ._binding import _etp
-        from .commands.runner import run_command
+        from .commands.runner import explain, run_command
 
         try:
             run_command(command, arguments.ARGUMENT, CommandLine(arguments, settings))
-        except _etp.Error as error:
-            raise Problem(str(error)) from error
-    except (Problem, ImportError) as error:
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            raise Problem(explain(error, command)) from error
+    except Problem as error:
         if settings.debug:
             raise
-        print(f"etp: {error}", file=sys.stderr)
+        print(f"etp: {safe(str(error), keep_newlines=True)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -187,8 +187,8 @@ def _block(block: Block, screen: Screen) -> None:
         for line in block.lines:
             text = safe(line)
             if block.cut and screen.width:
-                text = _cut(text, screen.width - block.indent)
-            screen.write(" " * block.indent + text + "\n")
+                text = _cut(text, screen.width - block.indent - cell_len(block.tail))
+            screen.write(" " * block.indent + text + block.tail + "\n")
     else:
         _table(block, screen)
 

@@ -31,11 +31,18 @@ def preview(data: bytes, size: int, limit: int = 24) -> str:
         return "<<>>"
     head = data[:limit]
     dots = "..." if size > len(head) else ""
-    if head and all(0x20 <= byte < 0x7F for byte in head):
-        body = head.decode("ascii").replace("\\", "\\\\").replace('"', '\\"')
-        return f'<<"{body}{dots}">>'
+    if head and sum(0x20 <= byte < 0x7F for byte in head) * 4 >= len(head) * 3:
+        return f'<<"{"".join(map(_character, head))}{dots}">>'
     body = ",".join(str(byte) for byte in head[: limit // 3])
     return f"<<{body}{',...' if size > limit // 3 else ''}>>"
+
+
+def _character(byte: int) -> str:
+    if byte in b'"\\':
+        return "\\" + chr(byte)
+    if 0x20 <= byte < 0x7F:
+        return chr(byte)
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(byte) or f"\\x{byte:02X}"
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

@@ -42,6 +42,8 @@ class Lines:
     indent: int = 0
     #: Cut at the width of the screen instead of wrapping.
     cut: bool = False
+    #: Follows each line, and is not cut.
+    tail: str = ""
 
 
 @dataclass

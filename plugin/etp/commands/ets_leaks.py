@@ -23,6 +23,7 @@ SAMPLED_BINARIES = 20_000
 
 def run(context: Context, args: Namespace) -> Report:
     from ..diagnosis.ets_leaks import diagnose
+    from ..views import Report
 
     vm = context.vm
     tables: list[EtsTable] = list(vm.ets_tables)
@@ -103,28 +104,15 @@ SAMPLE_ROWS = 2_000_000
 def _blocks(
     context: Context, diagnosis: Diagnosis, samples: list[str], args: Namespace
 ) -> list[Block | None]:
-    from ..units import format_bytes
-    from ..views import Lines, Paragraph
+    from ..views import Paragraph
 
     suspects = diagnosis.suspects
     blocks: list[Block | None] = [_summary(diagnosis)]
     limit = args.limit or len(suspects)
+    advised: dict[str, int] = {}
     for number, suspect in enumerate(suspects[:limit], 1):
-        amount = format_bytes(suspect.freeable_bytes or suspect.at_stake_bytes)
         blocks.append(None)
-        blocks.append(
-            Paragraph(f"{number}. {suspect.title}: {amount}{_certainty(suspect)}", "strong", hang=3)
-        )
-        blocks.append(Paragraph(suspect.sentence, indent=3))
-        for sentence in suspect.also:
-            blocks.append(Paragraph(sentence, indent=3))
-        if samples[number - 1]:
-            note = f" ({suspect.sample_note})" if suspect.sample_note else ""
-            blocks.append(Lines([f"Row: {samples[number - 1]}"], indent=3, cut=True))
-            if note:
-                blocks.append(Paragraph(f"This row {suspect.sample_note}.", "dim", indent=3))
-        for advice in suspect.advice:
-            blocks.append(Paragraph("-> " + advice, indent=3, hang=3))
+        blocks += _suspect(number, suspect, samples[number - 1], advised)
         if args.explain:
             blocks += _explain(suspect)
     if limit < len(suspects):
@@ -144,6 +132,27 @@ def _blocks(
     return blocks
 
 
+def _suspect(
+    number: int, suspect: Suspect, sample: str, advised: dict[str, int]
+) -> list[Block | None]:
+    """``advised``: by kind of suspect, the number where its advice was given."""
+    from ..units import format_bytes
+    from ..views import Lines, Paragraph
+
+    amount = format_bytes(suspect.freeable_bytes or suspect.at_stake_bytes)
+    blocks: list[Block | None] = [
+        Paragraph(f"{number}. {suspect.title}: {amount}{_certainty(suspect)}", "strong", hang=3)
+    ]
+    blocks += [Paragraph(sentence, indent=3) for sentence in (suspect.sentence, *suspect.also)]
+    if sample:
+        note = f"  ({suspect.sample_note})" if suspect.sample_note else ""
+        blocks.append(Lines([f"Row: {sample}"], indent=3, cut=True, tail=note))
+    first = advised.setdefault(suspect.kind, number)
+    advice = suspect.advice if first == number else [f"As for {first}."]
+    blocks += [Paragraph("-> " + text, indent=3, hang=3) for text in advice]
+    return blocks
+
+
 def _certainty(suspect: Suspect) -> str:
     return {"measured": "", "estimate": " (estimate)", "guess": " (to be judged)"}[
         suspect.certainty
@@ -158,19 +167,16 @@ def _summary(diagnosis: Diagnosis) -> Block:
     suspects = diagnosis.suspects
     if not suspects:
         return Paragraph("Nothing suspicious.", "good")
-    head = plural(len(suspects), "suspect")
-    freeable = diagnosis.freeable_bytes
     looked_at = diagnosis.looked_at
+    total = format_bytes(looked_at.table_bytes + looked_at.binary_bytes)
+    freeable = diagnosis.freeable_bytes
+    text = plural(len(suspects), "suspect") + ": "
     if freeable:
-        text = f"{head}: {format_bytes(freeable)} could be freed"
+        text += f"{format_bytes(freeable)} of the {total} of ETS could be freed"
     else:
         most = max(suspect.at_stake_bytes for suspect in suspects)
-        text = f"{head}, worth up to {format_bytes(most)}; nothing that could be freed for certain"
-    worst = suspects[0]
-    total = looked_at.table_bytes + looked_at.binary_bytes
-    return Paragraph(
-        f"{text}. First: {worst.title}. All tables together have {format_bytes(total)}.", "warning"
-    )
+        text += f"up to {format_bytes(most)} of the {total} of ETS, to be judged"
+    return Paragraph(f"{text}. First: {suspects[0].title}.", "warning")
 
 
 def _looked_at(diagnosis: Diagnosis) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..errors import Problem
 from .declaration import Command
 from .line import HelpRequested, parse
 
@@ -16,8 +17,6 @@ def run_command(command: Command, line: str | list[str], context: Context) -> No
     try:
         args = parse(command, line)
     except HelpRequested:
-        from ..render import Screen  # noqa: F401 - the screen needs rich either way
-
         context.screen().write(command.help() + "\n")
         return
     from ..render import render
@@ -26,3 +25,23 @@ def run_command(command: Command, line: str | list[str], context: Context) -> No
     context.quiet = as_json
     view = command.run(context, args)
     render(view, context.screen(), as_json, context.new_warnings())
+
+
+def explain(error: Exception, command: Command) -> str:
+    """What the user is told of an error."""
+    if is_for_users(error):
+        return str(error)
+    return (
+        f"{command.name} failed by a mistake in etp itself ({type(error).__name__}: {error})."
+        " `set etp debug on` shows where; please report it."
+    )
+
+
+def is_for_users(error: Exception) -> bool:
+    if isinstance(error, Problem):
+        return True
+    try:
+        from .._binding import _etp
+    except ImportError as missing:
+        return type(missing) is type(error)
+    return isinstance(error, _etp.Error)

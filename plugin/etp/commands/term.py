@@ -22,6 +22,11 @@ def run(context: Context, args: Namespace) -> TermText | Report:
     if not args.EXPRESSION:
         raise UsageError("Which term? etp EXPRESSION; see etp --help.")
     term = resolve(context, args.EXPRESSION)
+    if term.kind == "invalid":
+        raise Problem(
+            f"{term.word:#x} is no term: what it points to is not in the core (etp-info says what"
+            " is missing), or is not what a term begins with."
+        )
     if args.raw:
         return raw(context, term)
     width = context.screen().width or 80

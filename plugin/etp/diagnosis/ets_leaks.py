@@ -170,7 +170,7 @@ def _pins(table: EtsTable, scan: TableScan, held: Held | None, limits: Threshold
         f"{format_bytes(scan.binary_bytes)} in {plural(scan.binaries, 'distinct binary', 'distinct binaries')}"
         f" (each counted once, though rows hold {plural(scan.binary_refs, 'reference')} to them)"
         f" - {format_bytes(scan.visible_bytes)} that some row can see = {format_bytes(unseen)}"
-        " that no row of this table can see.",
+        " that no row of this table can see. ets:info(T, memory) counts none of these bytes.",
         f"Nobody else holds {plural(scan.own_binaries, 'binary', 'binaries')} of"
         f" {format_bytes(scan.own_bytes)} (their refcount equals the references found in this"
         f" table's rows); rows see {format_bytes(scan.own_visible_bytes)} of them, and copies of"
@@ -184,14 +184,14 @@ def _pins(table: EtsTable, scan: TableScan, held: Held | None, limits: Threshold
         )
     use = (
         f"use {format_bytes(scan.visible_bytes)} of the {format_bytes(scan.binary_bytes)} of"
-        " binaries that they keep in memory"
+        " binaries that they keep alive"
     )
     if freeable >= limits.pin_bytes or freeable >= unseen // 2:
         return [
             Suspect(
                 kind="pins",
                 title=f"{table.label} pins binaries",
-                sentence=f"Its {plural(scan.rows, 'row')} {use}; ets:info/2 does not show this.",
+                sentence=f"Its {plural(scan.rows, 'row')} {use}.",
                 freeable_bytes=freeable,
                 at_stake_bytes=unseen,
                 certainty="measured",
@@ -199,8 +199,8 @@ def _pins(table: EtsTable, scan: TableScan, held: Held | None, limits: Threshold
                 numbers=numbers,
                 derivation=derivation,
                 advice=[
-                    "Copy the part before storing it: binary:copy/1 where rows are inserted"
-                    " (Elixir: :binary.copy/1). Rows that are there already must be rewritten."
+                    "Insert a copy, binary:copy(Part), not a part of a larger binary; rewrite the"
+                    " rows that are there."
                 ],
                 sample=(table.address, scan.sample_pin),
                 sample_note=sample_note,

@@ -160,13 +160,11 @@ class GdbCommand(gdb.Command):
             import traceback
 
             traceback.print_exc()
+        from ..commands.runner import explain
+
         message = str(error)
-        if not _is_for_users(error):
-            message = (
-                f"{self._command.name} failed by a mistake in etp itself"
-                f" ({type(error).__name__}: {message}). `set etp debug on` shows where: please"
-                " report it."
-            )
+        if not isinstance(error, (gdb.error, gdb.GdbError)):
+            message = explain(error, self._command)
         if "\n" in message:
             return message
         width = min(gdb.parameter("width") or 100, 100)
@@ -183,12 +181,6 @@ class GdbCommand(gdb.Command):
         last = "" if not text or text[-1].isspace() else text.split()[-1]
         start = len(last) - len(word or "")
         return [value[start:] for value in found]
-
-
-def _is_for_users(error: Exception) -> bool:
-    from .._binding import BindingMissing, _etp
-
-    return isinstance(error, (Problem, BindingMissing, _etp.Error, gdb.error, gdb.GdbError))
 
 
 class GdbParameter(gdb.Parameter):

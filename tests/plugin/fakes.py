@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for the binding's objects (plugin/_etp.pyi), made of Python values."""
+
+import io
+import itertools
+
+from etp.commands.context import Context
+from etp.render import Screen
+from etp.term_parser import Atom, Identifier
+from etp.vm import VM
+
+
+class FakeTerm:
+    """A term made of a Python value: Atom, Identifier, int, float, bytes, tuple, list."""
+
+    _words = itertools.count(0x1003, 16)
+
+    def __init__(self, value, kind=None):
+        self.python = value
+        self.word = next(self._words)
+        self.is_literal = False
+        self.kind = kind or self._kind()
+        self.address = 0 if self.kind in ("small", "atom", "pid", "nil") else self.word & ~3
+
+    def _kind(self):
+        value = self.python
+        if isinstance(value, Atom):
+            return "atom"
+        if isinstance(value, Identifier):
+            return {"<": "pid", "#P": "port", "#R": "ref"}[
+                value[0] if value[0] == "<" else value[:2]
+            ]
+        kinds = {int: "small", float: "float", bytes: "bitstring", tuple: "tuple"}
+        if type(value) in kinds:
+            return kinds[type(value)]
+        return "cons" if value else "nil"
+
+    def value(self):
+        return str(self.python) if isinstance(self.python, Atom) else self.python
+
+    def __str__(self):
+        return self.format()
+
+    def format(self, redact=False, **_options):
+        value = self.python
+        if redact and not isinstance(value, (tuple, Identifier)):
+            return f"<{self.kind}>"
+        if isinstance(value, tuple):
+            return "{" + ",".join(FakeTerm(v).format(redact=redact) for v in value) + "}"
+        if isinstance(value, list):
+            return "[" + ",".join(FakeTerm(v).format() for v in value) + "]"
+        return f'<<"{value.decode()}">>' if isinstance(value, bytes) else str(value)
+
+    def raw_words(self):
+        return [0x80, 0x1F, 0x2F] if self.address else []
+
+    def is_proper_list(self):
+        return isinstance(self.python, list)
+
+    def __len__(self):
+        return len(self.python)
+
+    def __getitem__(self, index):
+        return FakeTerm(self.python[index])
+
+    def __iter__(self):
+        return (FakeTerm(value) for value in self.python)
+
+
+class FakeRow:
+    def __init__(self, address, value, pseudo_deleted=False):
+        self.address = address
+        self.term = FakeTerm(value)
+        self.key = FakeTerm(value[0])
+        self.words = 3 + len(value)
+        self.pseudo_deleted = pseudo_deleted
+
+
+class FakeRows:
+    def __init__(self, rows, gaps=0, problem=""):
+        self._rows = iter(rows)
+        self.gaps = gaps
+        self.problem = problem
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        row = next(self._rows)
+        if row is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return row
+
+
+OWNER = FakeTerm(Identifier("<0.45.0>"))
+DEAD = FakeTerm(Identifier("<0.99.0>"))
+
+
+def table_facts(name, number, **changes):
+    """What the binding says of a table; ``number`` makes address and reference."""
+    ref = FakeTerm(Identifier(f"#Ref<0.1.2.{number}>"))
+    named = changes.get("named", True)
+    facts = {
+        "address": 0x10000 * number,
+        "id": FakeTerm(Atom(name)) if named else ref,
+        "ref": ref,
+        "name": name,
+        "type": "set",
+        "is_catree": False,
+        "protection": "public",
+        "named": named,
+        "owner": OWNER,
+        "owner_alive": True,
+        "heir": None,
+        "size": 10,
+        "memory_words": 400,
+        "keypos": 1,
+        "compressed": False,
+        "read_concurrency": False,
+        "write_concurrency": False,
+        "decentralized_counters": False,
+        "fixed": False,
+        "fix_count": 0,
+        "fixed_since_ns": 0,
+        "fixing": [],
+        "is_deleting": False,
+        "is_resizing": False,
+        "status": 0,
+        "problem": "",
+    }
+    return {**facts, **changes}
+
+
+INFO = {
+    "otp_release": "25", "erts_version": "13.1.5", "flavor": "jit", "machine": "x86_64",
+    "schedulers": 4, "dirty_cpu_schedulers": 2, "dirty_io_schedulers": 4, "processes": 60,
+    "process_limit": 262144, "ports": 3, "port_limit": 65536, "atoms": 12000,
+    "atom_limit": 1048576, "ets_tables": 30, "node": "shop@db1.example", "creation": 1,
+    "uptime_ns": 90_000_000_000, "core_path": "/cores/core.17", "executable_path": "/x/beam.smp",
+    "core_build_id": "ab12", "executable_build_id": "ab12", "pid": 17, "signal": 6,
+    "command": "beam.smp -secret", "core_mtime": 1_700_000_000, "threads": 22, "segments": 90,
+    "bytes_total": 5 << 20, "bytes_saved": 4 << 20, "bytes_from_files": 0,
+    "bytes_missing": 1 << 20, "bytes_truncated": 0, "layout_source": "layout file /l/otp-25.json",
+    "layout_origin": "erlang 25", "layout_otp_release": "25", "layout_erts_version": "13.1.5",
+    "layout_flavor": "jit", "warnings": [],
+    "checks": [{"claim": "atom 0 is false", "tried": 1, "failed": 0, "unreadable": 0,
+                "failure": None}],
+    "files": [],
+}  # fmt: skip
+
+
+class FakeScan:
+    def __init__(self, tables, binaries=(), complete=True):
+        self.complete = complete
+        self.tables = tables
+        self._binaries = list(binaries)
+
+    def binary_count(self):
+        return len(self._binaries)
+
+    def binaries(self, sort="size", limit=-1):
+        keys = {
+            "size": lambda b: -b["size"],
+            "waste": lambda b: b["visible_bytes"] - b["size"],
+            "refs": lambda b: -b["refs"],
+            "address": lambda b: b["address"],
+        }
+        found = sorted(self._binaries, key=keys[sort])
+        return found if limit < 0 else found[:limit]
+
+    def binary(self, address):
+        return next((b for b in self._binaries if b["address"] == address), None)
+
+
+class FakeNative:
+    """Stands for _etp.VM; tests fill it in."""
+
+    def __init__(self):
+        self.facts = dict(INFO)
+        self.tables = []
+        self.gaps = []
+        self.rows = {}
+        self.scan = None
+        self.live = {OWNER.word: {"name": "shop_server", "initial_call": ("shop", "init", 1)}}
+        self.memory = {}
+
+    def info(self):
+        return self.facts
+
+    def ets_tables(self):
+        return self.tables
+
+    def ets_tables_gaps(self):
+        return self.gaps
+
+    def ets_rows(self, address):
+        rows = self.rows.get(address, [])
+        return rows if isinstance(rows, FakeRows) else FakeRows(rows)
+
+    def process(self, pid):
+        found = self.live.get(pid if isinstance(pid, int) else pid.word)
+        if found is None:
+            return None
+        return {"address": 0x5000, "pid": pid, "initial_call_source": "proc_lib", **found}
+
+    def processes(self):
+        return [(0x5000, OWNER)]
+
+    def scan_ets(self, tables=None, progress=None, threads=0):
+        if progress:
+            progress(1, 2, "rows")
+        return self.scan or FakeScan({table["address"]: {} for table in self.tables})
+
+    def read(self, address, size):
+        return self.memory[address][:size]
+
+    def term(self, word):
+        return FakeTerm(word)
+
+    def atom_count(self):
+        return 3
+
+    def atom(self, index):
+        return ["false", "true", "_"][index]
+
+
+class FakeContext(Context):
+    """Collects what a command prints."""
+
+    def __init__(self, native, width=80):
+        super().__init__()
+        self.native = native
+        self.width = width
+        self.out = io.StringIO()
+
+    def open_vm(self):
+        return VM(self.native)
+
+    def screen(self):
+        return Screen(self.out.write, width=self.width)
+
+    def run(self, name, line=""):
+        """What the command prints."""
+        from etp.commands.registry import find
+        from etp.commands.runner import run_command
+
+        self.out.seek(0)
+        self.out.truncate()
+        run_command(find(name), line, self)
+        return self.out.getvalue()
