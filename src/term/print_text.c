@@ -143,9 +143,15 @@ size_t print_chars_length(const char *text, size_t size)
 	}
 	if (!beyond_latin1)
 		return count;
+	// u8_grapheme_next() would take flags apart: it sees two characters at a time.
+	char *breaks = malloc(size);
+	if (!breaks)
+		return count;
+	u8_grapheme_breaks(bytes, size, breaks);
 	count = 0;
-	for (const uint8_t *c = bytes; c && c < bytes + size; count++)
-		c = u8_grapheme_next(c, bytes + size);
+	for (size_t i = 0; i < size; i++)
+		count += (size_t)breaks[i];
+	free(breaks);
 	return count;
 }
 
