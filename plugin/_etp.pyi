@@ -169,19 +169,19 @@ class VM:
         """(address, pid) of all live processes."""
     def port_is_open(self, port: Term) -> bool: ...
     def ets_tables(self) -> list[dict[str, Any]]:
-        """All tables, in the order of ets:all's lists.  Keys: address; id (Term: the
+        """All tables, scheduler by scheduler, then those that are being freed.  Keys: address; id (Term: the
         reference, or the atom of a named table); ref (Term); name (str); type ("set",
         "ordered_set", "bag", "duplicate_bag"); is_catree; protection; named; owner
         (Term); owner_alive; heir (Term | None); size (rows); memory_words; keypos;
-        compressed; read_concurrency (bool); write_concurrency (True, False or
-        "auto"); decentralized_counters; fixed (bool); fix_count; fixed_since_ns
+        compressed; read_concurrency (bool); write_concurrency (True, False,
+        "auto" or ("debug_hash_fixed_number_of_locks", n)); decentralized_counters; fixed (bool); fix_count; fixed_since_ns
         (monotonic offset removed: ns since epoch, 0 unknown); fixing (list of (pid
         Term, count)); is_deleting; is_resizing; status (int); problem (str or "")."""
     def ets_tables_gaps(self) -> list[str]:
         """What of the lists of tables could not be read, one sentence each."""
     def ets_rows(self, table_address: int) -> Iterator[EtsRow]:
-        """All rows in the order of ets:tab2list/1, pseudo-deleted ones included
-        (marked).  Rows that cannot be read are skipped and counted: the iterator has
+        """All rows, of hash tables by slot, of ordered sets by key; pseudo-deleted
+        ones included (marked).  Rows that cannot be read are skipped and counted: the iterator has
         an attribute ``gaps`` (int) and ``problem`` (str)."""
     def scan_ets(
         self,
@@ -204,7 +204,7 @@ class EtsScan:
     #: some binary they hold), dead_pid_rows / dead_pid_keys (rows that hold / are keyed
     #: by the pid of a dead process), live_pid_rows, dead_ref_rows (alias references of
     #: dead processes), sample_pin / sample_dead (address of a DbTerm, or 0),
-    #: sample_pin_bytes / sample_pin_visible, oldest.. (reserved).
+    #: sample_pin_bytes / sample_pin_visible, incomplete (bool), problem (str).
     tables: dict[int, dict[str, int]]
 
     def binary_count(self) -> int: ...

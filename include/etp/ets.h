@@ -7,8 +7,9 @@
  * ETS: every table of the VM, and the objects in it.
  *
  * Each scheduler keeps a circular list of the tables that were created on it
- * (ERTS: erl_db.c, ErtsSchedulerData.ets_tables); together they are all tables,
- * those included that are being deleted.
+ * (ERTS: erl_db.c, ErtsSchedulerData.ets_tables); together they are all tables that
+ * ets:all/0 knows. Tables that are being deleted have left these lists; they are
+ * found through the process that frees them.
  *
  * Thread safety: as etp_vm; an iterator belongs to one thread.
  */
@@ -50,6 +51,8 @@ enum etp_ets_write_concurrency {
 	ETP_ETS_WRITE_CONCURRENCY_FALSE,
 	ETP_ETS_WRITE_CONCURRENCY_TRUE,
 	ETP_ETS_WRITE_CONCURRENCY_AUTO,
+	/** {debug_hash_fixed_number_of_locks, `locks`}. */
+	ETP_ETS_WRITE_CONCURRENCY_FIXED_LOCKS,
 };
 
 struct etp_ets_table {
@@ -66,6 +69,8 @@ struct etp_ets_table {
 	bool is_named;
 	bool is_compressed, read_concurrency, decentralized_counters;
 	enum etp_ets_write_concurrency write_concurrency;
+	/** Hash tables: number of locks. */
+	unsigned locks;
 	unsigned keypos;
 	/** Objects, and memory in bytes, as the table's counters say. Memory is
 	 *  without off-heap binaries, as ets:info(T, memory) is (that in words). */
@@ -92,7 +97,7 @@ struct etp_ets_tables {
 	size_t count;
 	struct etp_ets_table *tables;
 	/** Lists that break off, one sentence each; tables behind the break are
-	 *  unknown. Owned. */
+	 *  unknown, unless their owner still has them in its own list. Owned. */
 	size_t gap_count;
 	char **gaps;
 };

@@ -43,6 +43,9 @@ struct etp_print_options {
 	/** As the `t` modifier of ~tw and ~tp: characters beyond Latin-1 as they
 	 *  are, in UTF-8. Otherwise \x{...}. */
 	bool unicode;
+	/** With `unicode`: lists and binaries of characters beyond Latin-1 are text too,
+	 *  as in a VM that was started with `+pc unicode`. */
+	bool printable_unicode;
 	/** Shapes and sizes instead of contents: no byte of a binary, string, number
 	 *  or (except for tags: see print_redact.c) atom of the customer is shown. */
 	bool redact;

@@ -139,6 +139,8 @@ struct etp_term_view {
 			uint64_t number, serial;
 			/** ref: numbers as stored (printed last to first). */
 			unsigned count;
+			/** ref: pid of the process that an alias leads to, else 0. */
+			etp_term alias;
 			uint32_t numbers[5];
 			/** ref: address of the ErtsMagicBinary, 0 for a plain one. */
 			uint64_t magic_binary;

@@ -179,10 +179,7 @@ static void see_pid(struct row_scan *scan, etp_term pid)
 // An alias reference carries the pid of its process (ErtsPRefThing, erl_term.h).
 static void see_ref(struct row_scan *scan, const struct etp_term_view *view)
 {
-	if (view->id.count != 5 || view->id.is_external)
-		return;
-	etp_term pid = (uint64_t)view->id.numbers[4] << 32 | view->id.numbers[3];
-	if (term_is_internal_pid(pid) && !etp_vm_process(scan->vm, pid))
+	if (term_is_internal_pid(view->id.alias) && !etp_vm_process(scan->vm, view->id.alias))
 		scan->has_dead_ref = true;
 }
 

@@ -14,6 +14,8 @@ static PyObject *write_concurrency(const struct etp_ets_table *table)
 {
 	if (table->write_concurrency == ETP_ETS_WRITE_CONCURRENCY_AUTO)
 		return PyUnicode_FromString("auto");
+	if (table->write_concurrency == ETP_ETS_WRITE_CONCURRENCY_FIXED_LOCKS)
+		return Py_BuildValue("(sI)", "debug_hash_fixed_number_of_locks", table->locks);
 	return PyBool_FromLong(table->write_concurrency == ETP_ETS_WRITE_CONCURRENCY_TRUE);
 }
 

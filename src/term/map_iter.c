@@ -51,7 +51,7 @@ void etp_map_iter_init(struct etp_map_iter *iter, const struct etp_vm *vm,
 		iter->values = map->flatmap.values;
 		return;
 	}
-	iter->backwards = order == ETP_MAP_ORDER_ITERATOR;
+	iter->backwards = order == ETP_MAP_ORDER_TO_LIST;
 	iter->remaining = map->hashmap.size;
 	iter->damaged = !enter_node(iter, map->address);
 }

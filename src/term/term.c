@@ -93,10 +93,12 @@ static enum etp_term_kind decode_ref(const struct etp_vm *vm, struct etp_reader 
 	uint32_t marker;
 	memcpy(&marker, thing + 8, sizeof(marker));
 	if (marker == UINT32_MAX) {
-		// 2 words of data: marker and 3 numbers; 3: marker, 3 numbers and a pid.
-		view->id.count = arity >= 3 ? 5 : 3;
-		memcpy(view->id.numbers, thing + OFFSET(vm, ErtsORefThing, num),
-		       view->id.count * sizeof(uint32_t));
+		const unsigned char *numbers = thing + OFFSET(vm, ErtsORefThing, num);
+		view->id.count = 3;
+		memcpy(view->id.numbers, numbers, 12);
+		// An alias (ErtsPRefThing, since OTP 24) has its process behind them.
+		if (arity >= 3)
+			memcpy(&view->id.alias, numbers + 12, sizeof(view->id.alias));
 		return view->kind = ETP_TERM_REF;
 	}
 	view->id.magic_binary = WORD_OF(vm, thing, ErtsMRefThing, mb);

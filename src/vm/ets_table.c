@@ -21,6 +21,7 @@ enum {
 	DB_FINE_LOCKED = 1 << 9,
 	DB_FREQ_READ = 1 << 10,
 	DB_NAMED_TABLE = 1 << 11,
+	DB_EXPLICIT_LOCK_GRANULARITY = 1 << 13,
 	DB_FINE_LOCKED_AUTO = 1 << 14,
 };
 
@@ -32,6 +33,8 @@ enum {
 	FLXCTR_SLOTS_MAX = 257,
 	// More tables than a VM can have: the default limit on references.
 	TABLES_MAX = 1 << 26,
+	// ERTS_PSD_ETS_OWNED_TABLES, erl_process.h; the same since OTP 21.
+	PSD_ETS_OWNED_TABLES = 6,
 };
 
 const char *etp_ets_type_name(enum etp_ets_type type)
@@ -141,7 +144,10 @@ static void read_status(struct etp_ets_table *table, uint32_t type)
 	else
 		table->protection = ETP_ETS_PUBLIC;
 
-	if ((status & DB_FINE_LOCKED) && (status & DB_FINE_LOCKED_AUTO))
+	bool is_hash = status & (DB_SET | DB_BAG | DB_DUPLICATE_BAG);
+	if ((status & DB_FINE_LOCKED) && is_hash && (status & DB_EXPLICIT_LOCK_GRANULARITY))
+		table->write_concurrency = ETP_ETS_WRITE_CONCURRENCY_FIXED_LOCKS;
+	else if ((status & DB_FINE_LOCKED) && (status & DB_FINE_LOCKED_AUTO))
 		table->write_concurrency = ETP_ETS_WRITE_CONCURRENCY_AUTO;
 	else if (status & DB_FINE_LOCKED)
 		table->write_concurrency = ETP_ETS_WRITE_CONCURRENCY_TRUE;
@@ -197,9 +203,13 @@ static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint6
 	if (!read_counters(vm, reader, table, slots))
 		table->problem = "its counters cannot be read";
 	uint64_t resizing;
+	uint32_t locks;
 	if (table->type <= ETP_ETS_DUPLICATE_BAG &&
 	    READ_WORD(vm, reader, address, DbTableHash, is_resizing, &resizing))
 		table->is_resizing = resizing;
+	if (table->type <= ETP_ETS_DUPLICATE_BAG && HAS(vm, DbTableHash, nlocks) &&
+	    READ_U32(vm, reader, address, DbTableHash, nlocks, &locks))
+		table->locks = locks;
 	return true;
 }
 
@@ -277,6 +287,67 @@ static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *c
 	return NULL;
 }
 
+static int compare_addresses(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+// Addresses of the tables found so far, sorted. Owned by the caller; NULL when
+// memory ran out.
+static uint64_t *sorted_addresses(const struct etp_ets_tables *tables)
+{
+	uint64_t *addresses = calloc(tables->count + 1, sizeof(*addresses));
+	for (size_t i = 0; addresses && i < tables->count; i++)
+		addresses[i] = tables->tables[i].address;
+	if (addresses)
+		qsort(addresses, tables->count, sizeof(*addresses), compare_addresses);
+	return addresses;
+}
+
+struct known_tables {
+	uint64_t *addresses;
+	size_t count;
+};
+
+static bool is_known(const struct known_tables *known, uint64_t address)
+{
+	return bsearch(&address, known->addresses, known->count, sizeof(address),
+		       compare_addresses);
+}
+
+// The list of tables that a process owns (erl_db.c, save_owned_table()). It has the
+// tables that the process is freeing, which no scheduler's list has any more, and,
+// where such a list broke off, the tables behind the break.
+static struct etp_error *walk_owner(struct etp_ets_tables *tables, size_t *capacity,
+				    const struct known_tables *known, const struct etp_vm *vm,
+				    struct etp_reader *reader, uint64_t process, unsigned slots)
+{
+	uint64_t psd, first;
+	if (!READ_WORD(vm, reader, process, Process, psd, &psd) || !psd ||
+	    !etp_read_u64(reader,
+			  psd + OFFSET(vm, ErtsPSD, data) + PSD_ETS_OWNED_TABLES * UINT64_C(8),
+			  &first))
+		return NULL;
+	uint64_t address = first;
+	for (uint64_t n = 0; address && n < TABLES_MAX; n++) {
+		uint32_t status;
+		if (!READ_U32(vm, reader, address, DbTable, status, &status))
+			return NULL;
+		if ((status & DB_DELETE || tables->gap_count) && !is_known(known, address)) {
+			struct etp_ets_table *table = add_table(tables, capacity);
+			if (!table)
+				return &etp_error_no_memory;
+			if (read_table(vm, reader, address, slots, table))
+				tables->count++;
+		}
+		if (!READ_WORD(vm, reader, address, DbTable, owned_next, &address) ||
+		    address == first)
+			return NULL;
+	}
+	return NULL;
+}
+
 struct etp_error *etp_ets_tables_init(struct etp_ets_tables *tables, const struct etp_vm *vm)
 {
 	*tables = (struct etp_ets_tables){0};
@@ -284,14 +355,21 @@ struct etp_error *etp_ets_tables_init(struct etp_ets_tables *tables, const struc
 	etp_reader_init(&reader, vm->target);
 	unsigned slots = counter_slots(vm, &reader);
 	size_t capacity = 0;
-	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
-		struct etp_error *err = walk_scheduler(tables, &capacity, vm, &reader, i, slots);
-		if (err) {
-			etp_ets_tables_deinit(tables);
-			return err;
-		}
+	struct etp_error *err = NULL;
+	for (uint64_t i = 0; !err && i < vm->info.schedulers; i++)
+		err = walk_scheduler(tables, &capacity, vm, &reader, i, slots);
+	struct known_tables known = {.count = tables->count};
+	if (!err) {
+		known.addresses = sorted_addresses(tables);
+		err = known.addresses ? NULL : &etp_error_no_memory;
 	}
-	return NULL;
+	for (size_t i = 0; !err && i < vm->processes.count; i++)
+		err = walk_owner(tables, &capacity, &known, vm, &reader,
+				 vm->processes.addresses[i], slots);
+	free(known.addresses);
+	if (err)
+		etp_ets_tables_deinit(tables);
+	return err;
 }
 
 void etp_ets_tables_deinit(struct etp_ets_tables *tables)

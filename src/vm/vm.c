@@ -149,12 +149,12 @@ static void find_uptime(struct etp_vm *vm)
 	}
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
-	uint64_t unit, start;
-	if (!HAS(vm, ErtsTimeSupData, start) ||
-	    !READ_WORD(vm, &reader, time_sup, ErtsTimeSupData, monotonic_time_unit, &unit) ||
-	    !READ_WORD(vm, &reader, time_sup, ErtsTimeSupData, start, &start) ||
+	uint64_t unit;
+	if (!READ_WORD(vm, &reader, time_sup, ErtsTimeSupData, monotonic_time_unit, &unit) ||
 	    unit != 1000000000)
 		return;
+	// Internal monotonic time starts at one second (ERTS_MONOTONIC_BEGIN, erl_time.h).
+	uint64_t start = unit;
 	int64_t last = INT64_MIN;
 	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
 		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride +
