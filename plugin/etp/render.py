@@ -27,7 +27,7 @@ READING_WIDTH = 100
 """Paragraphs are not wider than this: longer lines read badly."""
 
 UNLIMITED = 100_000
-"""Stands for "no limit": output to a file is not cut at the width of a terminal."""
+"""More columns than any line has."""
 
 _STYLES = {"strong": "bold", "warning": "bold yellow", "good": "bold green", "dim": "dim"}
 _NUMERIC = ("count", "bytes", "percent")
@@ -50,7 +50,8 @@ class Screen:
         self._write = write
         self.console = Console(
             file=_Writer(self),  # type: ignore[arg-type]
-            width=width or UNLIMITED,
+            # Text is wrapped and cut here: rich must not do it again.
+            width=UNLIMITED,
             height=25,
             force_terminal=color,
             color_system="auto" if color else None,
@@ -345,7 +346,7 @@ def _rich_table(
 ) -> RichTable:
     table = RichTable(
         box=None,
-        pad_edge=False,
+        pad_edge=True,
         padding=(0, 2, 0, 0),
         show_header=show_header,
         header_style="bold underline",

@@ -198,13 +198,19 @@ class FakeNative:
         return rows if isinstance(rows, FakeRows) else FakeRows(rows)
 
     def process(self, pid):
-        found = self.live.get(pid if isinstance(pid, int) else pid.word)
+        address = pid if isinstance(pid, int) else pid.word
+        found = self.live.get(address)
         if found is None:
             return None
-        return {"address": 0x5000, "pid": pid, "initial_call_source": "proc_lib", **found}
+        return {
+            "address": address,
+            "pid": OWNER if isinstance(pid, int) else pid,
+            "initial_call_source": "proc_lib",
+            **found,
+        }
 
     def processes(self):
-        return [(0x5000, OWNER)]
+        return [(OWNER.word, OWNER)]
 
     def scan_ets(self, tables=None, progress=None, threads=0):
         if progress:

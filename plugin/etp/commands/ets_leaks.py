@@ -154,6 +154,8 @@ def _suspect(
 
 
 def _certainty(suspect: Suspect) -> str:
+    if suspect.kind == "shared_pins" and not suspect.freeable_bytes:
+        return " (held elsewhere too)"
     return {"measured": "", "estimate": " (estimate)", "guess": " (to be judged)"}[
         suspect.certainty
     ]

@@ -17,10 +17,10 @@ TYPES = ("set", "ordered_set", "bag", "duplicate_bag")
 
 COLUMNS = (
     Column("id", "reference, or the name of a named table, as the VM prints it", rank=7),
-    Column("name", "name of the table", flexible=12),
-    Column("type", "set, ordered_set, bag or duplicate_bag", rank=1, flexible=4),
-    Column("protection", "public, protected or private", rank=4, flexible=4),
-    Column("owner", "pid of the owner, and its registered name or initial call", flexible=12),
+    Column("name", "name of the table", flexible=20),
+    Column("type", "set, ordered_set, bag or duplicate_bag", rank=1),
+    Column("protection", "public, protected or private", rank=4),
+    Column("owner", "pid of the owner, and its registered name or initial call", flexible=24),
     Column("heir", "pid that inherits the table", rank=6),
     Column("size", "rows", kind="count"),
     Column(
@@ -29,7 +29,7 @@ COLUMNS = (
         kind="bytes",
         key="memory_bytes",
     ),
-    Column("options", "options of ets:new/2 that are not the default", rank=5, flexible=10),
+    Column("options", "options of ets:new/2 that are not the default", rank=5, flexible=14),
     Column("state", "fixed, resizing, being deleted", rank=3, flexible=8),
     Column("address", "address of the DbTable", kind="address", hidden=True),
 )

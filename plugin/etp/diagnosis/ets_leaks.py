@@ -23,6 +23,9 @@ BINARY_OVERHEAD = 24 + 6 * WORD
 HEAP_BINARY_LIMIT = 64
 """A copy of at most so many bytes is a heap binary (ERL_ONHEAP_BIN_LIMIT), inside the row."""
 
+MANAGERS = {"mnesia_monitor"}
+"""Registered names of processes that own the tables of many others, as is their work."""
+
 SHELLS = {
     ("shell", "evaluator"),
     ("shell", "eval_loop"),
@@ -94,9 +97,12 @@ def diagnose(
         found += _dead_refs(table, scan, limits)
         found += _fixed(table, scan, dumped_at, limits)
         found += _owner(table, scan, limits)
-    found = _merge(found, _dominating(pairs, looked_at, limits))
+    # A table that is being deleted is nobody's any more.
+    kept = [(table, scan) for table, scan in pairs if not table.is_deleting]
+    found += _strays(kept, limits)
+    found = _merge(found, _dominating(kept, looked_at, limits))
     found += _swarms(pairs, limits)
-    found.sort(key=lambda s: (-s.at_stake_bytes, -s.freeable_bytes, s.title))
+    found.sort(key=lambda s: (-s.rank, -s.at_stake_bytes, s.title))
     return Diagnosis(found, looked_at, _gaps(tables, pairs), _remarks(tables))
 
 
@@ -115,7 +121,11 @@ def _looked_at(tables: Sequence[EtsTable], pairs: list[tuple[EtsTable, TableScan
 
 def _gaps(tables: Sequence[EtsTable], pairs: list[tuple[EtsTable, TableScan]]) -> list[str]:
     gaps = []
-    damaged = [(table, scan.unreadable) for table, scan in pairs if scan.unreadable]
+    damaged = [
+        (table, scan.unreadable)
+        for table, scan in pairs
+        if scan.unreadable and not table.is_deleting
+    ]
     if damaged:
         worst = max(damaged, key=lambda pair: pair[1])
         gaps.append(
@@ -138,7 +148,8 @@ def _remarks(tables: Sequence[EtsTable]) -> list[str]:
     size = sum(table.memory_bytes for table in deleting)
     return [
         f"{plural(len(deleting), 'table')} ({format_bytes(size)}) had been deleted and "
-        f"{'was' if len(deleting) == 1 else 'were'} being freed when the core was taken."
+        f"{'was' if len(deleting) == 1 else 'were'} being freed when the core was taken; rows of"
+        " these that are gone already are no gap."
     ]
 
 
@@ -217,8 +228,9 @@ def _pins(table: EtsTable, scan: TableScan, held: Held | None, limits: Threshold
             title=f"{table.label} pins binaries that others hold too",
             sentence=f"Its {plural(scan.rows, 'row')} {use}, but {_others(held)}: {alone}.",
             freeable_bytes=freeable + held.together_once_bytes,
-            # What nothing that is done to tables can free is not at stake here.
-            at_stake_bytes=together,
+            at_stake_bytes=unseen,
+            # What nothing that is done to tables can free comes last.
+            rank_bytes=together,
             certainty="measured",
             tables=[table.address],
             numbers=numbers,
@@ -420,7 +432,75 @@ def _owner(table: EtsTable, scan: TableScan, limits: Thresholds) -> list[Suspect
                 advice=["Delete it with ets:delete/1, or close that shell."],
             )
         ]
+    heir = table.heir
+    if heir is not None and heir.word == table.owner.word and scan.rows >= limits.inherited_rows:
+        return [
+            Suspect(
+                kind="inherited",
+                title=f"{table.label} was left to its heir",
+                sentence=f"Its owner died and the heir {_owner_text(table)} got it, with"
+                f" {plural(scan.rows, 'row')} in {format_bytes(size)}.",
+                freeable_bytes=0,
+                at_stake_bytes=size,
+                certainty="guess",
+                tables=[table.address],
+                numbers=[Number("bytes of the table and its own binaries", size, "bytes")],
+                derivation=["Owner and heir of the table are the same process."],
+                advice=[
+                    "The heir must give it to a new owner (ets:give_away/3) or delete it: does it"
+                    " handle 'ETS-TRANSFER'?"
+                ],
+            )
+        ]
     return []
+
+
+def _strays(pairs: list[tuple[EtsTable, TableScan]], limits: Thresholds) -> list[Suspect]:
+    """Tables of processes that nobody registered and no supervisor started."""
+    by_owner: dict[int, list[tuple[EtsTable, TableScan]]] = defaultdict(list)
+    for table, scan in pairs:
+        if table.owner_alive and (table.heir is None or table.heir.word != table.owner.word):
+            by_owner[table.owner.word].append((table, scan))
+    found = []
+    for group in by_owner.values():
+        size = sum(table.memory_bytes + scan.own_bytes for table, scan in group)
+        if size < limits.stray_bytes:
+            continue
+        first = max(group, key=lambda pair: pair[0].memory_words + pair[1].own_bytes)[0]
+        process = first.vm.process(first.owner)
+        if process is None or process.name or process.initial_call_source != "spawn":
+            continue
+        if process.initial_call and process.initial_call[:2] in SHELLS:
+            continue
+        more = f" and {plural(len(group) - 1, 'more table')}" if len(group) > 1 else ""
+        found.append(
+            Suspect(
+                kind="stray_owner",
+                title=f"{first.label}{more} of an unsupervised process",
+                sentence=f"The owner {first.owner} has no registered name and was started by plain"
+                f" spawn ({process.initial_call_text}), not by a supervisor; its"
+                f" {plural(len(group), 'table')} {'takes' if len(group) == 1 else 'take'}"
+                f" {format_bytes(size)}.",
+                freeable_bytes=0,
+                at_stake_bytes=size,
+                certainty="guess",
+                tables=[table.address for table, _ in group],
+                numbers=[
+                    Number("tables", len(group), "tables"),
+                    Number("rows", sum(scan.rows for _, scan in group), "rows"),
+                    Number("bytes of the tables and their own binaries", size, "bytes"),
+                ],
+                derivation=[
+                    "The owner has no registered name and no $initial_call in its dictionary, which"
+                    " proc_lib leaves in the processes of OTP's behaviours."
+                ],
+                advice=[
+                    "Is it a request handler or a helper that hangs? Its tables live as long as it"
+                    " does."
+                ],
+            )
+        )
+    return found
 
 
 def _dominating(
@@ -500,8 +580,7 @@ def _swarms(pairs: list[tuple[EtsTable, TableScan]], limits: Thresholds) -> list
     by_owner: dict[int, list[tuple[EtsTable, TableScan]]] = defaultdict(list)
     for table, scan in pairs:
         by_name[table.name].append((table, scan))
-        if not table.named:
-            by_owner[table.owner.word].append((table, scan))
+        by_owner[table.owner.word].append((table, scan))
     found = []
     explained: set[int] = set()
     for name, group in by_name.items():
@@ -516,12 +595,12 @@ def _swarms(pairs: list[tuple[EtsTable, TableScan]], limits: Thresholds) -> list
             explained.update(table.address for table, _ in group)
     for group in by_owner.values():
         rest = [pair for pair in group if pair[0].address not in explained]
-        if len(rest) >= limits.swarm_tables:
+        if len(rest) >= limits.swarm_tables and rest[0][0].owner_label not in MANAGERS:
             names = {table.name for table, _ in rest}
             found.append(
                 _swarm(
                     f"the owner {_owner_text(rest[0][0])}",
-                    f"of {plural(len(names), 'name')}, none of them a named_table",
+                    f"of {plural(len(names), 'name')}",
                     rest,
                 )
             )
@@ -540,8 +619,8 @@ def _swarm(common: str, more: str, group: list[tuple[EtsTable, TableScan]]) -> S
     return Suspect(
         kind="swarm",
         title=f"{len(group):,} tables of {common}",
-        sentence=f"{len(group):,} tables have {common}, {more}; together they take"
-        f" {format_bytes(size)} for {plural(rows, 'row')}.",
+        sentence=f"They are {more}; together they take {format_bytes(size)} for"
+        f" {plural(rows, 'row')}, {empty:,} of them are empty.",
         freeable_bytes=0,
         at_stake_bytes=size,
         certainty="guess",
@@ -553,7 +632,7 @@ def _swarm(common: str, more: str, group: list[tuple[EtsTable, TableScan]]) -> S
             Number("memory and own binaries", size, "bytes"),
         ],
         derivation=[
-            "Tables were grouped by name, and unnamed ones by owner. An empty table costs some"
+            "Tables were grouped by name, and the others by owner. An empty table costs some"
             " 2.5 KiB, and all tables share the limit of ets:new/2 (+e)."
         ],
         advice=[

@@ -31,7 +31,7 @@ class Suspect:
     sentence: str
     #: What doing as advised would free.
     freeable_bytes: int
-    #: What the suspicion is about; suspects are ranked by it.
+    #: What the suspicion is about.
     at_stake_bytes: int
     certainty: Certainty
     #: Addresses of the tables, the worst first.
@@ -44,8 +44,14 @@ class Suspect:
     sample: tuple[int, int] = (0, 0)
     #: What about the sample row.
     sample_note: str = ""
+    #: Suspects are ranked by it; None: at_stake_bytes.
+    rank_bytes: int | None = None
     #: Further findings about the same table, a sentence each.
     also: list[str] = field(default_factory=list)
+
+    @property
+    def rank(self) -> int:
+        return self.at_stake_bytes if self.rank_bytes is None else self.rank_bytes
 
     def data(self) -> dict[str, Any]:
         return {

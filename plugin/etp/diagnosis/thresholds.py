@@ -31,10 +31,10 @@ class Thresholds:
 
     #: One table has such a share of the memory (or rows) of all ETS, and at least so much.
     dominating_share: float = 0.5
-    dominating_bytes: int = 64 * MIB
-    dominating_rows: int = 1_000_000
+    dominating_bytes: int = 16 * MIB
+    dominating_rows: int = 100_000
 
-    #: So many tables of one name, or unnamed ones of one owner.  An empty table costs about
+    #: So many tables of one name or of one owner.  An empty table costs about
     #: 2.5 KiB.  Pools of connections have some dozens.
     swarm_tables: int = 200
 
@@ -44,8 +44,12 @@ class Thresholds:
     #: An older fixation is suspicious with a tenth of that.
     fixed_seconds: int = 300
 
-    #: A table that belongs to a shell is suspicious from this size on.
+    #: Tables of a shell, or of a process that nobody supervises, are suspicious from this size on.
     shell_bytes: int = 16 * MIB
+    stray_bytes: int = MIB // 2
+
+    #: A table that its heir got is suspicious from so many rows on.
+    inherited_rows: int = 100
 
 
 THRESHOLDS = Thresholds()
