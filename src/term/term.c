@@ -15,6 +15,14 @@ static enum etp_term_kind unreadable(struct etp_term_view *view)
 	return invalid(view, "memory not in the target");
 }
 
+// `count` words at `address`, or NULL. No words are no fault, wherever they are:
+// an empty tuple may end where its segment does.
+static const void *words_at(struct etp_reader *reader, uint64_t address, uint64_t count)
+{
+	static const uint64_t no_words;
+	return count ? etp_reader_at(reader, address, count * 8) : &no_words;
+}
+
 // Name and creation of the node behind an ErlNode, and the number that the VM
 // prints before the first dot: the atom index of its name, or 0 for this node
 // and its former lives (erl_node_container_utils.h).
@@ -173,12 +181,11 @@ static enum etp_term_kind decode_fun(const struct etp_vm *vm, struct etp_reader 
 	view->fun.creator = creator;
 	view->fun.entry = entry;
 	view->words = env_offset / 8 + view->fun.num_free;
-	view->fun.env = etp_reader_at(reader, view->address + env_offset,
-				      view->fun.num_free * UINT64_C(8));
+	view->fun.env = words_at(reader, view->address + env_offset, view->fun.num_free);
 	uint64_t module;
 	uint32_t old_index, old_uniq, index;
 	const void *uniq = etp_reader_at(reader, entry + OFFSET(vm, ErlFunEntry, uniq), 16);
-	if (!uniq || (!view->fun.env && view->fun.num_free) ||
+	if (!uniq || !view->fun.env ||
 	    !READ_WORD(vm, reader, entry, ErlFunEntry, module, &module) ||
 	    !READ_U32(vm, reader, entry, ErlFunEntry, old_index, &old_index) ||
 	    !READ_U32(vm, reader, entry, ErlFunEntry, old_uniq, &old_uniq) ||
@@ -298,10 +305,9 @@ static enum etp_term_kind decode_map(const struct etp_vm *vm, struct etp_reader 
 			return invalid(view, "flatmap whose size is not that of its keys");
 		view->words = SIZEOF(vm, flatmap) / 8 + size;
 		view->flatmap.size = size;
-		view->flatmap.keys = etp_reader_at(reader, keys + 8, size * 8);
-		view->flatmap.values = etp_reader_at(reader, values, size * 8);
-		// A map without pairs may end where its segment does.
-		if (size && (!view->flatmap.keys || !view->flatmap.values))
+		view->flatmap.keys = words_at(reader, keys + 8, size);
+		view->flatmap.values = words_at(reader, values, size);
+		if (!view->flatmap.keys || !view->flatmap.values)
 			return unreadable(view);
 		return view->kind = ETP_TERM_FLATMAP;
 	}
@@ -325,7 +331,7 @@ static enum etp_term_kind decode_big(struct etp_reader *reader, bool negative, u
 {
 	view->big.negative = negative;
 	view->big.count = arity;
-	view->big.digits = etp_reader_at(reader, view->address + 8, arity * 8);
+	view->big.digits = words_at(reader, view->address + 8, arity);
 	return view->big.digits ? (view->kind = ETP_TERM_BIG) : unreadable(view);
 }
 
@@ -347,8 +353,8 @@ static enum etp_term_kind decode_boxed(const struct etp_vm *vm, struct etp_reade
 	switch (thing) {
 	case ETP_THING_TUPLE:
 		view->tuple.arity = arity;
-		view->tuple.elements = etp_reader_at(reader, view->address + 8, arity * 8);
-		if (!view->tuple.elements && arity)
+		view->tuple.elements = words_at(reader, view->address + 8, arity);
+		if (!view->tuple.elements)
 			return unreadable(view);
 		return view->kind = ETP_TERM_TUPLE;
 	case ETP_THING_POS_BIG:
