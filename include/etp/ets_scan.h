@@ -110,8 +110,8 @@ ETP_EXPORT void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t inde
 /** Index of the binary at `address`, SIZE_MAX if no row refers to it. */
 ETP_EXPORT size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t address);
 
-/** Tables that hold binary `index`: at most `capacity` of them are written, most
- *  references first; returns how many there are. */
+/** Tables that hold binary `index`: at most `capacity` of them, and 256, are
+ *  written, most references first; returns how many there are. */
 ETP_EXPORT size_t etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
 				       struct etp_ets_scan_holder *holders, size_t capacity);
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "analysis/binary_map.h"
+#include "analysis/ets_scan.h"
 #include "analysis/row_scan.h"
 #include "term/row_expand.h"
 
@@ -12,19 +12,12 @@ enum {
 	PROGRESS_ROWS = 4096,
 };
 
-// One table's share in a binary: a link of the list in binary_entry.holders.
-struct holder_link {
-	uint32_t table;
-	uint32_t next;
-	uint64_t refs;
-};
-
 struct etp_ets_scan {
 	struct etp_ets_scan_table *tables;
 	size_t table_count;
-	struct binary_map binaries;
-	struct holder_link *holders;
-	size_t holder_count, holder_capacity;
+	// The scan's own, or that of the census which it is a part of.
+	struct binary_store *store;
+	struct binary_store own_store;
 	uint64_t data_offset;
 	bool complete;
 };
@@ -159,32 +152,9 @@ static bool report_progress(struct scanner *s)
 	return !s->stopped;
 }
 
-static bool add_holder(struct etp_ets_scan *scan, struct binary_entry *entry, size_t table,
-		       uint64_t refs)
-{
-	if (scan->holder_count == scan->holder_capacity) {
-		size_t capacity = scan->holder_capacity ? scan->holder_capacity * 2 : 64;
-		struct holder_link *holders =
-			capacity < UINT32_MAX ? realloc(scan->holders, capacity * sizeof(*holders))
-					      : NULL;
-		if (!holders)
-			return false;
-		scan->holders = holders;
-		scan->holder_capacity = capacity;
-	}
-	scan->holders[scan->holder_count] = (struct holder_link){
-		.table = (uint32_t)table,
-		.next = entry->holders,
-		.refs = refs,
-	};
-	entry->holders = (uint32_t)scan->holder_count++;
-	return true;
-}
-
 // Sum up the binaries of a table, and put them with those of the others.
 static bool finish_table(struct scanner *s, size_t table, struct etp_ets_scan_table *out)
 {
-	struct etp_ets_scan *scan = s->scan;
 	for (size_t i = 0; i < s->local.count; i++) {
 		const struct binary_entry *entry = &s->local.entries[i];
 		uint64_t visible = binary_map_visible_bytes(&s->local, entry);
@@ -196,19 +166,10 @@ static bool finish_table(struct scanner *s, size_t table, struct etp_ets_scan_ta
 			out->own_bytes += entry->size;
 			out->own_visible_bytes += visible;
 		}
-		struct binary_entry *global = binary_map_insert(&scan->binaries, entry->address);
-		if (!global)
-			return false;
-		global->size = entry->size;
-		global->refc = entry->refc;
-		global->flags = entry->flags;
-		global->refs += entry->refs;
-		if (!binary_map_add_ranges_of(&scan->binaries, global, &s->local, entry) ||
-		    !add_holder(scan, global, table, entry->refs))
-			return false;
 	}
+	bool ok = binary_store_merge(s->scan->store, &s->local, (uint32_t)table);
 	binary_map_clear(&s->local);
-	return true;
+	return ok;
 }
 
 static bool scan_table(struct scanner *s, const struct etp_ets_table *table, size_t index)
@@ -251,9 +212,9 @@ static bool scan_all(struct scanner *s, const struct etp_ets_table *tables, size
 	return true;
 }
 
-struct etp_error *etp_ets_scan_run(const struct etp_vm *vm, const struct etp_ets_table *tables,
-				   size_t count, const struct etp_ets_scan_options *options,
-				   struct etp_ets_scan **ret)
+struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_ets_table *tables,
+				    size_t count, const struct etp_ets_scan_options *options,
+				    struct binary_store *store, struct etp_ets_scan **ret)
 {
 	struct etp_ets_scan *scan = calloc(1, sizeof(*scan));
 	if (!scan)
@@ -261,7 +222,8 @@ struct etp_error *etp_ets_scan_run(const struct etp_vm *vm, const struct etp_ets
 	scan->tables = calloc(count ? count : 1, sizeof(*scan->tables));
 	scan->table_count = count;
 	scan->data_offset = OFFSET(vm, Binary, orig_bytes);
-	binary_map_init(&scan->binaries);
+	binary_store_init(&scan->own_store);
+	scan->store = store ? store : &scan->own_store;
 
 	struct scanner s = {.vm = vm, .options = options, .scan = scan};
 	etp_reader_init(&s.reader, vm->target);
@@ -281,12 +243,18 @@ struct etp_error *etp_ets_scan_run(const struct etp_vm *vm, const struct etp_ets
 	return NULL;
 }
 
+struct etp_error *etp_ets_scan_run(const struct etp_vm *vm, const struct etp_ets_table *tables,
+				   size_t count, const struct etp_ets_scan_options *options,
+				   struct etp_ets_scan **ret)
+{
+	return ets_scan_run_into(vm, tables, count, options, NULL, ret);
+}
+
 void etp_ets_scan_destroy(struct etp_ets_scan *scan)
 {
 	if (!scan)
 		return;
-	binary_map_deinit(&scan->binaries);
-	free(scan->holders);
+	binary_store_deinit(&scan->own_store);
 	free(scan->tables);
 	free(scan);
 }
@@ -305,49 +273,43 @@ const struct etp_ets_scan_table *etp_ets_scan_tables(const struct etp_ets_scan *
 
 size_t etp_ets_scan_binary_count(const struct etp_ets_scan *scan)
 {
-	return scan->binaries.count;
+	return scan->store->map.count;
 }
 
 void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t index,
 			 struct etp_ets_scan_binary *ret)
 {
-	const struct binary_entry *entry = &scan->binaries.entries[index];
+	const struct binary_entry *entry = &scan->store->map.entries[index];
 	*ret = (struct etp_ets_scan_binary){
 		.address = entry->address,
 		.size = entry->size,
 		.refc = entry->refc,
 		.flags = entry->flags,
 		.refs = entry->refs,
-		.visible_bytes = binary_map_visible_bytes(&scan->binaries, entry),
+		.visible_bytes = binary_map_visible_bytes(&scan->store->map, entry),
 		.data_address = entry->address + scan->data_offset,
 	};
 }
 
 size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t address)
 {
-	const struct binary_entry *entry = binary_map_find(&scan->binaries, address);
-	return entry ? (size_t)(entry - scan->binaries.entries) : SIZE_MAX;
+	const struct binary_entry *entry = binary_map_find(&scan->store->map, address);
+	return entry ? (size_t)(entry - scan->store->map.entries) : SIZE_MAX;
 }
 
 size_t etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
 			    struct etp_ets_scan_holder *holders, size_t capacity)
 {
-	size_t count = 0;
-	uint32_t link = scan->binaries.entries[index].holders;
-	for (; link != BINARY_MAP_NONE; link = scan->holders[link].next, count++) {
-		struct etp_ets_scan_holder holder = {
-			.table = scan->tables[scan->holders[link].table].address,
-			.refs = scan->holders[link].refs,
+	enum { HOLDERS_MAX = 256 };
+	struct binary_holder found[HOLDERS_MAX];
+	const struct binary_entry *entry = &scan->store->map.entries[index];
+	if (capacity > HOLDERS_MAX)
+		capacity = HOLDERS_MAX;
+	size_t count = binary_store_holders(scan->store, entry, found, capacity);
+	for (size_t i = 0; i < count && i < capacity; i++)
+		holders[i] = (struct etp_ets_scan_holder){
+			.table = scan->tables[found[i].holder].address,
+			.refs = found[i].refs,
 		};
-		// Insertion into the sorted front part: lists are short.
-		size_t at = count < capacity ? count : capacity;
-		while (at && holders[at - 1].refs < holder.refs) {
-			if (at < capacity)
-				holders[at] = holders[at - 1];
-			at--;
-		}
-		if (at < capacity)
-			holders[at] = holder;
-	}
 	return count;
 }

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analysis/binary_store.h"
+
+#include <stdlib.h>
+
+void binary_store_init(struct binary_store *store)
+{
+	*store = (struct binary_store){0};
+	binary_map_init(&store->map);
+}
+
+void binary_store_deinit(struct binary_store *store)
+{
+	binary_map_deinit(&store->map);
+	free(store->holders);
+}
+
+static bool add_holder(struct binary_store *store, struct binary_entry *entry, uint32_t holder,
+		       uint64_t refs)
+{
+	if (store->holder_count == store->holder_capacity) {
+		size_t capacity = store->holder_capacity ? store->holder_capacity * 2 : 64;
+		struct binary_holder *holders =
+			capacity < UINT32_MAX
+				? realloc(store->holders, capacity * sizeof(*holders))
+				: NULL;
+		if (!holders)
+			return false;
+		store->holders = holders;
+		store->holder_capacity = capacity;
+	}
+	store->holders[store->holder_count] = (struct binary_holder){
+		.holder = holder,
+		.next = entry->holders,
+		.refs = refs,
+	};
+	entry->holders = (uint32_t)store->holder_count++;
+	return true;
+}
+
+bool binary_store_merge(struct binary_store *store, const struct binary_map *local,
+			uint32_t holder)
+{
+	for (size_t i = 0; i < local->count; i++) {
+		const struct binary_entry *entry = &local->entries[i];
+		struct binary_entry *global = binary_map_insert(&store->map, entry->address);
+		if (!global)
+			return false;
+		global->size = entry->size;
+		global->refc = entry->refc;
+		global->flags = entry->flags;
+		global->refs += entry->refs;
+		if (!binary_map_add_ranges_of(&store->map, global, local, entry) ||
+		    !add_holder(store, global, holder, entry->refs))
+			return false;
+	}
+	return true;
+}
+
+size_t binary_store_holders(const struct binary_store *store, const struct binary_entry *entry,
+			    struct binary_holder *holders, size_t capacity)
+{
+	size_t count = 0;
+	uint32_t link = entry->holders;
+	for (; link != BINARY_MAP_NONE; link = store->holders[link].next, count++) {
+		const struct binary_holder *holder = &store->holders[link];
+		// Insertion into the part that is sorted already: it is short.
+		size_t at = count < capacity ? count : capacity;
+		while (at && holders[at - 1].refs < holder->refs) {
+			if (at < capacity)
+				holders[at] = holders[at - 1];
+			at--;
+		}
+		if (at < capacity)
+			holders[at] = *holder;
+	}
+	return count;
+}

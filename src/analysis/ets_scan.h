@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_ANALYSIS_ETS_SCAN_H
+#define ETP_ANALYSIS_ETS_SCAN_H
+
+#include <etp/ets_scan.h>
+
+#include "analysis/binary_store.h"
+
+// As etp_ets_scan_run(), with the binaries put into `store`, where table number i
+// is holder number i. With NULL the scan has a store of its own.
+struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_ets_table *tables,
+				    size_t count, const struct etp_ets_scan_options *options,
+				    struct binary_store *store, struct etp_ets_scan **ret);
+
+#endif
