@@ -196,6 +196,8 @@ system_line() ->
       port_limit => erlang:system_info(port_limit),
       atom_count => erlang:system_info(atom_count),
       atom_limit => erlang:system_info(atom_limit),
+      modules => lists:sort(erlang:loaded()),
+      old_modules => [M || M <- lists:sort(erlang:loaded()), erlang:check_old_code(M)],
       ets_count => erlang:system_info(ets_count),
       ets_limit => erlang:system_info(ets_limit),
       persistent_term => persistent_term:info(),
@@ -241,8 +243,13 @@ process_line(Pid, Info, Volatile) ->
           monitored_by => Item(monitored_by),
           garbage_collection => object(Item(garbage_collection)),
           garbage_collection_info => object(Item(garbage_collection_info)),
-          stacktrace => [{M, F, A} || {M, F, A, _} <- Item(current_stacktrace)],
+          stacktrace => [frame(Frame) || Frame <- Item(current_stacktrace)],
           binary => Item(binary)}.
+
+%% [Module, Function, Arity, File, Line]; the last two are null for a function without line information.
+frame({M, F, A, Location}) ->
+    File = proplists:get_value(file, Location),
+    {M, F, A, case File of undefined -> undefined; _ -> {text, File} end, proplists:get_value(line, Location)}.
 
 %% {M, F, A} as observer and the shell's i() show it.
 translated(Pid, Dictionary) ->
