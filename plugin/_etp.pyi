@@ -191,6 +191,32 @@ class VM:
     ) -> "EtsScan":
         """One pass over the rows of all tables (or of these addresses)."""
 
+    def census(self, progress: Progress | None = None) -> "Census":
+        """One pass over the memory of all processes and tables."""
+
+class Census:
+    """What one pass over the memory of the VM found; include/etp/census.h."""
+
+    #: False when it was interrupted.
+    complete: bool
+    #: A dict a process: address, pid (Term), young_words, old_words, fragment_words,
+    #: message_words, transit_words, live_words, messages, messages_in_transit,
+    #: binary_refs / binary_bytes (what process_info(P, binary) lists),
+    #: released_refs / released_bytes and added_refs / added_bytes (what a major
+    #: garbage collection would take from and add to that list), writable_refs /
+    #: writable_bytes, binaries (distinct), distinct_bytes, visible_bytes, terms,
+    #: running, in_gc, unreadable, problem, incomplete.
+    processes: list[dict[str, Any]]
+    #: As EtsScan.tables.
+    tables: dict[int, dict[str, Any]]
+
+    def binary_count(self) -> int: ...
+    def binaries(self, sort: Literal["size", "waste", "refs", "address"] = "size",
+                 limit: int = -1, unaccounted: bool = False) -> list[dict[str, Any]]:
+        """As EtsScan.binaries; holders are (kind, address, refs), kind "ets" or
+        "process".  With ``unaccounted`` those whose refc is not the references found."""
+    def binary(self, address: int) -> dict[str, Any] | None: ...
+
 class EtsScan:
     """What one pass over the rows found; include/etp/ets_scan.h."""
 

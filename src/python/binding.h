@@ -47,6 +47,7 @@ int binding_init_terms(PyObject *module);
 int binding_init_vm(PyObject *module);
 int binding_init_ets(PyObject *module);
 int binding_init_scan(PyObject *module);
+int binding_init_census(PyObject *module);
 
 // Raise _etp.Error for `err` and destroy it. Returns NULL.
 PyObject *raise_error(struct etp_error *err);
@@ -73,6 +74,7 @@ PyObject *VM_ets_tables(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_rows(VMObject *self, PyObject *args);
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
+PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_info(VMObject *self, PyObject *ignored);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "python/binding.h"
+#include "python/scan.h"
 
 static PyTypeObject *EtsScan_type;
 
@@ -8,26 +8,32 @@ typedef struct {
 	struct etp_ets_scan *scan;
 } EtsScanObject;
 
-struct progress {
-	// Python's callback, or NULL.
-	PyObject *callback;
-};
-
-// Looks after Ctrl-C even without a callback. What the callback or a signal
-// handler raises stops the scan; a KeyboardInterrupt asks for what there is.
-static bool call_progress(void *context, uint64_t done, uint64_t total)
+bool call_progress(PyObject *callback, uint64_t done, uint64_t total, const char *what)
 {
-	struct progress *progress = context;
 	if (PyErr_CheckSignals())
 		return true;
-	if (!progress->callback)
+	if (!callback)
 		return false;
-	PyObject *result = PyObject_CallFunction(progress->callback, "KKs",
-						 (unsigned long long)done,
-						 (unsigned long long)total, "rows");
+	PyObject *result = PyObject_CallFunction(callback, "KKs", (unsigned long long)done,
+						 (unsigned long long)total, what);
 	int stop = result ? PyObject_IsTrue(result) : 1;
 	Py_XDECREF(result);
 	return stop != 0;
+}
+
+bool forgive_interrupt(void)
+{
+	if (!PyErr_Occurred())
+		return true;
+	if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+		return false;
+	PyErr_Clear();
+	return true;
+}
+
+static bool scan_progress(void *context, uint64_t done, uint64_t total)
+{
+	return call_progress(context, done, total, "rows");
 }
 
 // Tables whose addresses are in `wanted`, in its order; all if it is NULL. False
@@ -72,8 +78,10 @@ PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs)
 	struct etp_error *err = etp_ets_tables_init(&tables, self->vm);
 	if (err)
 		return raise_error(err);
-	struct progress progress = {.callback = callback == Py_None ? NULL : callback};
-	struct etp_ets_scan_options options = {.progress = call_progress, .context = &progress};
+	struct etp_ets_scan_options options = {
+		.progress = scan_progress,
+		.context = callback == Py_None ? NULL : callback,
+	};
 	struct etp_ets_scan *scan = NULL;
 	bool ok = choose_tables(&tables, wanted);
 	if (ok) {
@@ -83,12 +91,7 @@ PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs)
 		ok = !err;
 	}
 	etp_ets_tables_deinit(&tables);
-	// Ctrl-C is an answer too: what was found up to then.
-	if (ok && PyErr_Occurred()) {
-		ok = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
-		if (ok)
-			PyErr_Clear();
-	}
+	ok = ok && forgive_interrupt();
 	EtsScanObject *object = NULL;
 	if (ok) {
 		allocfunc allocate = (allocfunc)PyType_GetSlot(EtsScan_type, Py_tp_alloc);
@@ -151,10 +154,10 @@ static PyObject *table_dict(const struct etp_ets_scan_table *table)
 	return NULL;
 }
 
-static PyObject *EtsScan_get_tables(EtsScanObject *self, void *closure)
+PyObject *scan_tables_dict(const struct etp_ets_scan *scan)
 {
 	size_t count;
-	const struct etp_ets_scan_table *tables = etp_ets_scan_tables(self->scan, &count);
+	const struct etp_ets_scan_table *tables = etp_ets_scan_tables(scan, &count);
 	PyObject *result = PyDict_New();
 	for (size_t i = 0; result && i < count; i++) {
 		PyObject *address = PyLong_FromUnsignedLongLong(tables[i].address);
@@ -165,6 +168,11 @@ static PyObject *EtsScan_get_tables(EtsScanObject *self, void *closure)
 		Py_XDECREF(dict);
 	}
 	return result;
+}
+
+static PyObject *EtsScan_get_tables(EtsScanObject *self, void *closure)
+{
+	return scan_tables_dict(self->scan);
 }
 
 static PyObject *EtsScan_binary_count(EtsScanObject *self, PyObject *ignored)
@@ -188,24 +196,33 @@ static PyObject *holders_list(const struct etp_ets_scan *scan, size_t index)
 	return list;
 }
 
-static PyObject *binary_dict(const struct etp_ets_scan *scan, size_t index)
+PyObject *binary_dict(const struct etp_ets_scan_binary *binary, size_t holder_count,
+		      PyObject *holders)
 {
-	struct etp_ets_scan_binary binary;
-	etp_ets_scan_binary(scan, index, &binary);
 	PyObject *dict = PyDict_New();
-	if (dict && dict_set(dict, "address", PyLong_FromUnsignedLongLong(binary.address)) &&
-	    dict_set(dict, "size", PyLong_FromUnsignedLongLong(binary.size)) &&
-	    dict_set(dict, "refc", PyLong_FromUnsignedLongLong(binary.refc)) &&
-	    dict_set(dict, "flags", PyLong_FromUnsignedLongLong(binary.flags)) &&
-	    dict_set(dict, "refs", PyLong_FromUnsignedLongLong(binary.refs)) &&
-	    dict_set(dict, "visible_bytes", PyLong_FromUnsignedLongLong(binary.visible_bytes)) &&
-	    dict_set(dict, "data_address", PyLong_FromUnsignedLongLong(binary.data_address)) &&
-	    dict_set(dict, "holder_count",
-		     PyLong_FromSize_t(etp_ets_scan_holders(scan, index, NULL, 0))) &&
-	    dict_set(dict, "holders", holders_list(scan, index)))
+	bool ok = dict && dict_set(dict, "holders", holders) &&
+		  dict_set(dict, "address", PyLong_FromUnsignedLongLong(binary->address)) &&
+		  dict_set(dict, "size", PyLong_FromUnsignedLongLong(binary->size)) &&
+		  dict_set(dict, "refc", PyLong_FromUnsignedLongLong(binary->refc)) &&
+		  dict_set(dict, "flags", PyLong_FromUnsignedLongLong(binary->flags)) &&
+		  dict_set(dict, "refs", PyLong_FromUnsignedLongLong(binary->refs)) &&
+		  dict_set(dict, "visible_bytes",
+			   PyLong_FromUnsignedLongLong(binary->visible_bytes)) &&
+		  dict_set(dict, "data_address",
+			   PyLong_FromUnsignedLongLong(binary->data_address)) &&
+		  dict_set(dict, "holder_count", PyLong_FromSize_t(holder_count));
+	if (ok)
 		return dict;
 	Py_XDECREF(dict);
 	return NULL;
+}
+
+static PyObject *scan_binary_dict(const void *scan, size_t index)
+{
+	struct etp_ets_scan_binary binary;
+	etp_ets_scan_binary(scan, index, &binary);
+	return binary_dict(&binary, etp_ets_scan_holders(scan, index, NULL, 0),
+			   holders_list(scan, index));
 }
 
 struct ranked {
@@ -237,22 +254,21 @@ static bool rank_of(const struct etp_ets_scan_binary *binary, const char *sort, 
 	return true;
 }
 
-static PyObject *EtsScan_binaries(EtsScanObject *self, PyObject *args, PyObject *kwargs)
+PyObject *ranked_binaries(const struct etp_ets_scan *scan, const char *sort, long long limit,
+			  bool unaccounted_only, const void *source,
+			  PyObject *(*to_dict)(const void *source, size_t index))
 {
-	static char *names[] = {"sort", "limit", NULL};
-	const char *sort = "size";
-	long long limit = -1;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sL:binaries", names, &sort, &limit))
-		return NULL;
-	size_t count = etp_ets_scan_binary_count(self->scan);
+	size_t count = etp_ets_scan_binary_count(scan), chosen = 0;
 	struct ranked *ranked = PyMem_Calloc(count ? count : 1, sizeof(*ranked));
 	if (!ranked)
 		return PyErr_NoMemory();
 	for (size_t i = 0; i < count; i++) {
 		struct etp_ets_scan_binary binary;
-		etp_ets_scan_binary(self->scan, i, &binary);
-		ranked[i].index = i;
-		if (!rank_of(&binary, sort, &ranked[i].rank)) {
+		etp_ets_scan_binary(scan, i, &binary);
+		if (unaccounted_only && binary.refs == binary.refc)
+			continue;
+		ranked[chosen].index = i;
+		if (!rank_of(&binary, sort, &ranked[chosen++].rank)) {
 			PyMem_Free(ranked);
 			PyErr_Format(PyExc_ValueError,
 				     "sort is \"size\", \"waste\", \"refs\" or \"address\", not "
@@ -261,18 +277,28 @@ static PyObject *EtsScan_binaries(EtsScanObject *self, PyObject *args, PyObject 
 			return NULL;
 		}
 	}
-	qsort(ranked, count, sizeof(*ranked), compare_ranked);
-	if (limit >= 0 && (unsigned long long)limit < count)
-		count = (size_t)limit;
+	qsort(ranked, chosen, sizeof(*ranked), compare_ranked);
+	if (limit >= 0 && (unsigned long long)limit < chosen)
+		chosen = (size_t)limit;
 	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < count; i++) {
-		PyObject *dict = binary_dict(self->scan, ranked[i].index);
+	for (size_t i = 0; list && i < chosen; i++) {
+		PyObject *dict = to_dict(source, ranked[i].index);
 		if (!dict || PyList_Append(list, dict))
 			Py_CLEAR(list);
 		Py_XDECREF(dict);
 	}
 	PyMem_Free(ranked);
 	return list;
+}
+
+static PyObject *EtsScan_binaries(EtsScanObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"sort", "limit", NULL};
+	const char *sort = "size";
+	long long limit = -1;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sL:binaries", names, &sort, &limit))
+		return NULL;
+	return ranked_binaries(self->scan, sort, limit, false, self->scan, scan_binary_dict);
 }
 
 static PyObject *EtsScan_binary(EtsScanObject *self, PyObject *args)
@@ -283,7 +309,7 @@ static PyObject *EtsScan_binary(EtsScanObject *self, PyObject *args)
 	size_t index = etp_ets_scan_find(self->scan, address);
 	if (index == SIZE_MAX)
 		Py_RETURN_NONE;
-	return binary_dict(self->scan, index);
+	return scan_binary_dict(self->scan, index);
 }
 
 static PyGetSetDef EtsScan_getset[] = {

@@ -271,6 +271,7 @@ static PyMethodDef VM_methods[] = {
 	{"ets_tables", (PyCFunction)VM_ets_tables, METH_NOARGS, NULL},
 	{"ets_tables_gaps", (PyCFunction)VM_ets_tables_gaps, METH_NOARGS, NULL},
 	{"ets_rows", (PyCFunction)VM_ets_rows, METH_VARARGS, NULL},
+	{"census", (PyCFunction)(void (*)(void))VM_census, METH_VARARGS | METH_KEYWORDS, NULL},
 	{"scan_ets", (PyCFunction)(void (*)(void))VM_scan_ets, METH_VARARGS | METH_KEYWORDS, NULL},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_CENSUS_H
+#define ETP_CENSUS_H
+
+/**
+ * @file
+ * The census: one pass over the memory of the VM that finds every reference to
+ * every off-heap binary, and what of each heap is alive.
+ *
+ * Holders are processes (their heap, fragments and messages) and ETS tables. For a
+ * process it tells what `process_info(P, binary)` would, and what a major garbage
+ * collection would change about it, without one: references that no live term
+ * needs would be released, those in fragments and messages pulled in.
+ *
+ * Memory: 64 bytes a distinct binary, 16 a (binary, holder) pair, and a bitmap of
+ * one bit a word of the largest process at a time.
+ *
+ * Thread safety: a census belongs to one thread.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <etp/error.h>
+#include <etp/ets_scan.h>
+#include <etp/export.h>
+#include <etp/term.h>
+
+struct etp_vm;
+struct etp_census;
+
+enum etp_holder_kind {
+	ETP_HOLDER_ETS_TABLE,
+	ETP_HOLDER_PROCESS,
+};
+
+struct etp_census_holder {
+	enum etp_holder_kind kind;
+	/** Of the DbTable or Process. */
+	uint64_t address;
+	uint64_t refs;
+};
+
+/** What was found in one process. */
+struct etp_census_process {
+	/** Of the Process. */
+	uint64_t address;
+	etp_term pid;
+	/** Words in use: young and old heap, heap fragments (its own and those of
+	 *  messages it received), messages in its queues and in transit. */
+	uint64_t young_words, old_words, fragment_words, message_words, transit_words;
+	/** Of the words in use, those that live terms occupy. */
+	uint64_t live_words;
+	/** Messages in the private queues, and in transit (in the outer queue). */
+	uint64_t messages, messages_in_transit;
+	/** Entries that process_info(P, binary) lists, and their bytes. */
+	uint64_t binary_refs, binary_bytes;
+	/** Of these, the entries that a major garbage collection would release; and
+	 *  entries that it would add, from messages and their fragments. */
+	uint64_t released_refs, released_bytes, added_refs, added_bytes;
+	/** Writable binaries, which process_info/2 does not list. */
+	uint64_t writable_refs, writable_bytes;
+	/** Distinct binaries that it refers to in any way, their bytes, the bytes
+	 *  that its live terms see of them. */
+	uint64_t binaries, distinct_bytes, visible_bytes;
+	/** Terms visited. */
+	uint64_t terms;
+	/** On a scheduler: registers are not saved, so that what only they hold looks
+	 *  dead. Collecting garbage: its heap is between two states. */
+	bool running, in_gc;
+	/** Things that could not be read, and the last reason, a static string. */
+	uint64_t unreadable;
+	const char *problem;
+	/** The census was interrupted before this process. */
+	bool incomplete;
+};
+
+struct etp_census_options {
+	/** As in etp_ets_scan_options; `what` is "tables" or "processes". May be NULL. */
+	bool (*progress)(void *context, uint64_t done, uint64_t total, const char *what);
+	void *context;
+};
+
+/** Take the census of the VM. An interrupted one is a result, not an error.
+ *  Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_census_take(const struct etp_vm *vm,
+					     const struct etp_census_options *options,
+					     struct etp_census **ret);
+
+ETP_EXPORT void etp_census_destroy(struct etp_census *census);
+
+ETP_EXPORT bool etp_census_is_complete(const struct etp_census *census);
+
+/** One entry a process, in the order of etp_vm_processes(). */
+ETP_EXPORT const struct etp_census_process *etp_census_processes(const struct etp_census *census,
+								 size_t *count_ret);
+
+/** The tables' part; it belongs to the census. Its binaries are those of the whole
+ *  census: use the functions below for them. */
+ETP_EXPORT const struct etp_ets_scan *etp_census_ets(const struct etp_census *census);
+
+ETP_EXPORT size_t etp_census_binary_count(const struct etp_census *census);
+
+/** Binary number `index`, in no particular order; `refs` counts all holders. */
+ETP_EXPORT void etp_census_binary(const struct etp_census *census, size_t index,
+				  struct etp_ets_scan_binary *ret);
+
+/** Index of the binary at `address`, SIZE_MAX if nothing refers to it. */
+ETP_EXPORT size_t etp_census_find(const struct etp_census *census, uint64_t address);
+
+/** Holders of binary `index`, most references first: at most `capacity` of them, and
+ *  256, are written; returns how many there are. */
+ETP_EXPORT size_t etp_census_holders(const struct etp_census *census, size_t index,
+				     struct etp_census_holder *holders, size_t capacity);
+
+#endif

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <etp/census.h>
+
+#include <stdlib.h>
+
+#include "analysis/binary_store.h"
+#include "analysis/ets_scan.h"
+#include "analysis/mark.h"
+#include "analysis/process_heap.h"
+
+enum {
+	// Processes between two looks at the progress callback.
+	PROGRESS_PROCESSES = 64,
+	// Off-heap things of one chain; beyond it, the chain is damaged.
+	CHAIN_MAX = 1 << 28,
+};
+
+struct etp_census {
+	const struct etp_vm *vm;
+	struct etp_ets_tables tables;
+	struct etp_ets_scan *ets;
+	struct etp_census_process *processes;
+	size_t process_count;
+	// Holders are numbered: tables first, then processes.
+	struct binary_store store;
+	bool complete;
+};
+
+struct taker {
+	const struct etp_vm *vm;
+	struct etp_reader reader;
+	const struct etp_census_options *options;
+	struct etp_census *census;
+	struct process_heap heap;
+	struct marker marker;
+	// Binaries of the process at hand.
+	struct binary_map local;
+	bool stopped;
+};
+
+static void give_up(struct etp_census_process *out, const char *problem)
+{
+	out->unreadable++;
+	out->problem = problem;
+}
+
+// What is done with each ProcBin of the off-heap chains. False when out of memory.
+typedef bool proc_bin_fn(struct taker *t, struct etp_census_process *out,
+			 const struct heap_chain *chain, uint64_t proc_bin);
+
+static bool note_proc_bin(struct taker *t, struct etp_census_process *out,
+			  const struct heap_chain *chain, uint64_t proc_bin)
+{
+	const struct etp_vm *vm = t->vm;
+	uint64_t binary, size, refc, flags;
+	if (!READ_WORD(vm, &t->reader, proc_bin, ProcBin, val, &binary) ||
+	    !READ_WORD(vm, &t->reader, binary, Binary, orig_size, &size) ||
+	    !READ_WORD(vm, &t->reader, binary, Binary, refc, &refc) ||
+	    !READ_WORD(vm, &t->reader, binary, Binary, flags, &flags)) {
+		give_up(out, "an off-heap binary cannot be read");
+		return true;
+	}
+	struct binary_entry *entry = binary_map_insert(&t->local, binary);
+	if (!entry)
+		return false;
+	entry->size = size;
+	entry->refc = refc;
+	entry->flags = (uint32_t)flags;
+	entry->refs++;
+	if (chain->writable) {
+		out->writable_refs++;
+		out->writable_bytes += size;
+	} else if (chain->kind == HEAP_AREA_YOUNG || chain->kind == HEAP_AREA_FRAGMENT) {
+		out->binary_refs++;
+		out->binary_bytes += size;
+	}
+	return true;
+}
+
+// After marking: what would a major collection do with this entry?
+static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
+			   const struct heap_chain *chain, uint64_t proc_bin)
+{
+	uint64_t binary;
+	if (chain->writable || chain->kind == HEAP_AREA_TRANSIT ||
+	    !READ_WORD(t->vm, &t->reader, proc_bin, ProcBin, val, &binary))
+		return true;
+	const struct binary_entry *entry = binary_map_find(&t->local, binary);
+	uint64_t size = entry ? entry->size : 0;
+	bool live = marker_is_live(&t->marker, proc_bin);
+	bool listed = chain->kind == HEAP_AREA_YOUNG || chain->kind == HEAP_AREA_FRAGMENT;
+	if (listed && !live) {
+		out->released_refs++;
+		out->released_bytes += size;
+	}
+	bool moves = chain->kind == HEAP_AREA_MESSAGE_FRAGMENT || t->heap.on_heap_messages;
+	if (!listed && live && moves) {
+		out->added_refs++;
+		out->added_bytes += size;
+	}
+	return true;
+}
+
+static bool walk_chain(struct taker *t, struct etp_census_process *out,
+		       const struct heap_chain *chain, proc_bin_fn *each)
+{
+	const struct etp_vm *vm = t->vm;
+	uint64_t tortoise = 0, power = 1, steps = 0, address = chain->first;
+	for (uint64_t n = 0; address; n++) {
+		uint64_t header, next;
+		if (address == tortoise || n > CHAIN_MAX) {
+			give_up(out, "an off-heap chain runs in a circle");
+			return true;
+		}
+		if (++steps == power) {
+			tortoise = address;
+			power *= 2;
+			steps = 0;
+		}
+		if (!READ_WORD(vm, &t->reader, address, ErlOffHeapHeader, thing_word, &header) ||
+		    !READ_WORD(vm, &t->reader, address, ErlOffHeapHeader, next, &next)) {
+			give_up(out, "an off-heap chain cannot be read");
+			return true;
+		}
+		if (header_thing(vm->scheme, header) == ETP_THING_PROC_BIN &&
+		    !each(t, out, chain, address))
+			return false;
+		address = next;
+	}
+	return true;
+}
+
+static bool walk_chains(struct taker *t, struct etp_census_process *out, proc_bin_fn *each)
+{
+	for (size_t i = 0; i < t->heap.chain_count; i++)
+		if (!walk_chain(t, out, &t->heap.chains[i], each))
+			return false;
+	return true;
+}
+
+static void sum_up(struct taker *t, struct etp_census_process *out)
+{
+	const struct process_heap *heap = &t->heap;
+	out->young_words = heap->words_by_kind[HEAP_AREA_YOUNG];
+	out->old_words = heap->words_by_kind[HEAP_AREA_OLD];
+	out->fragment_words = heap->words_by_kind[HEAP_AREA_FRAGMENT] +
+			      heap->words_by_kind[HEAP_AREA_MESSAGE_FRAGMENT];
+	out->message_words = heap->words_by_kind[HEAP_AREA_QUEUE];
+	out->transit_words = heap->words_by_kind[HEAP_AREA_TRANSIT];
+	out->messages = heap->messages;
+	out->messages_in_transit = heap->messages_in_transit;
+	out->running = heap->running;
+	out->in_gc = heap->in_gc;
+	out->live_words = t->marker.live_words;
+	out->terms = t->marker.terms;
+	out->unreadable += heap->unreadable + t->marker.unreadable;
+	if (heap->problem)
+		out->problem = heap->problem;
+	else if (t->marker.problem)
+		out->problem = t->marker.problem;
+	for (size_t i = 0; i < t->local.count; i++) {
+		const struct binary_entry *entry = &t->local.entries[i];
+		out->binaries++;
+		out->distinct_bytes += entry->size;
+		out->visible_bytes += binary_map_visible_bytes(&t->local, entry);
+	}
+}
+
+static bool take_process(struct taker *t, size_t index)
+{
+	struct etp_census_process *out = &t->census->processes[index];
+	binary_map_clear(&t->local);
+	if (!process_heap_load(&t->heap, t->vm, &t->reader, out->address) ||
+	    !walk_chains(t, out, note_proc_bin) ||
+	    !marker_run(&t->marker, &t->heap, &t->local, true) ||
+	    !walk_chains(t, out, judge_proc_bin))
+		return false;
+	sum_up(t, out);
+	return binary_store_merge(&t->census->store, &t->local,
+				  (uint32_t)(t->census->tables.count + index));
+}
+
+static bool report_progress(struct taker *t, uint64_t done)
+{
+	t->stopped = t->options && t->options->progress &&
+		     t->options->progress(t->options->context, done, t->census->process_count,
+					  "processes");
+	return !t->stopped;
+}
+
+static bool take_processes(struct taker *t)
+{
+	struct etp_census *census = t->census;
+	const uint64_t *addresses;
+	const etp_term *pids;
+	census->process_count = etp_vm_processes(t->vm, &addresses, &pids);
+	census->processes = calloc(census->process_count + 1, sizeof(*census->processes));
+	if (!census->processes)
+		return false;
+	for (size_t i = 0; i < census->process_count; i++) {
+		census->processes[i].address = addresses[i];
+		census->processes[i].pid = pids[i];
+		if (i % PROGRESS_PROCESSES == 0 && !t->stopped)
+			report_progress(t, i);
+		census->processes[i].incomplete = t->stopped;
+		if (!t->stopped && !take_process(t, i))
+			return false;
+	}
+	return true;
+}
+
+static bool ets_progress(void *context, uint64_t done, uint64_t total)
+{
+	const struct taker *t = context;
+	return t->options && t->options->progress &&
+	       t->options->progress(t->options->context, done, total, "rows");
+}
+
+static struct etp_error *take_tables(struct taker *t)
+{
+	struct etp_census *census = t->census;
+	struct etp_error *err = etp_ets_tables_init(&census->tables, t->vm);
+	if (err)
+		return err;
+	struct etp_ets_scan_options options = {.progress = ets_progress, .context = t};
+	err = ets_scan_run_into(t->vm, census->tables.tables, census->tables.count, &options,
+				&census->store, &census->ets);
+	if (!err)
+		t->stopped = !etp_ets_scan_is_complete(census->ets);
+	return err;
+}
+
+struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_census_options *options,
+				  struct etp_census **ret)
+{
+	struct etp_census *census = calloc(1, sizeof(*census));
+	if (!census)
+		return &etp_error_no_memory;
+	census->vm = vm;
+	binary_store_init(&census->store);
+	struct taker t = {.vm = vm, .options = options, .census = census};
+	etp_reader_init(&t.reader, vm->target);
+	process_heap_init(&t.heap);
+	marker_init(&t.marker, vm, &t.reader);
+	binary_map_init(&t.local);
+	struct etp_error *err = take_tables(&t);
+	if (!err && !take_processes(&t))
+		err = &etp_error_no_memory;
+	census->complete = !t.stopped;
+	binary_map_deinit(&t.local);
+	marker_deinit(&t.marker);
+	process_heap_deinit(&t.heap);
+	if (err) {
+		etp_census_destroy(census);
+		return err;
+	}
+	*ret = census;
+	return NULL;
+}
+
+void etp_census_destroy(struct etp_census *census)
+{
+	if (!census)
+		return;
+	etp_ets_scan_destroy(census->ets);
+	etp_ets_tables_deinit(&census->tables);
+	binary_store_deinit(&census->store);
+	free(census->processes);
+	free(census);
+}
+
+bool etp_census_is_complete(const struct etp_census *census)
+{
+	return census->complete;
+}
+
+const struct etp_census_process *etp_census_processes(const struct etp_census *census,
+						      size_t *count_ret)
+{
+	*count_ret = census->process_count;
+	return census->processes;
+}
+
+const struct etp_ets_scan *etp_census_ets(const struct etp_census *census)
+{
+	return census->ets;
+}
+
+size_t etp_census_binary_count(const struct etp_census *census)
+{
+	return census->store.map.count;
+}
+
+// The scan of the tables reads the same store.
+void etp_census_binary(const struct etp_census *census, size_t index,
+		       struct etp_ets_scan_binary *ret)
+{
+	etp_ets_scan_binary(census->ets, index, ret);
+}
+
+size_t etp_census_find(const struct etp_census *census, uint64_t address)
+{
+	return etp_ets_scan_find(census->ets, address);
+}
+
+size_t etp_census_holders(const struct etp_census *census, size_t index,
+			  struct etp_census_holder *holders, size_t capacity)
+{
+	enum { HOLDERS_MAX = 256 };
+	struct binary_holder found[HOLDERS_MAX];
+	const struct binary_entry *entry = &census->store.map.entries[index];
+	if (capacity > HOLDERS_MAX)
+		capacity = HOLDERS_MAX;
+	size_t count = binary_store_holders(&census->store, entry, found, capacity);
+	for (size_t i = 0; i < count && i < capacity; i++) {
+		size_t number = found[i].holder, tables = census->tables.count;
+		bool is_table = number < tables;
+		holders[i] = (struct etp_census_holder){
+			.kind = is_table ? ETP_HOLDER_ETS_TABLE : ETP_HOLDER_PROCESS,
+			.address = is_table ? census->tables.tables[number].address
+					    : census->processes[number - tables].address,
+			.refs = found[i].refs,
+		};
+	}
+	return count;
+}

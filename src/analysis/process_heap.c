@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analysis/process_heap.h"
+
+#include <stdlib.h>
+
+enum {
+	// State flags (ERTS_PSFLG_*, erl_process.h, OTP 21 to 27): bit N is 6 + N.
+	PSFLG_RUNNING = 1 << 15,
+	PSFLG_GC = 1 << 17,
+	PSFLG_RUNNING_SYS = 1 << 21,
+	PSFLG_DIRTY_RUNNING = 1 << 29,
+	PSFLG_DIRTY_RUNNING_SYS = 1 << 30,
+	// Flags of the signal queues (FS_*, erl_process.h).
+	FS_ON_HEAP_MSGQ = 1 << 1,
+	// Where a message's data is part of the message (ERTS_MSG_COMBINED_HFRAG).
+	MSG_COMBINED_HFRAG = 1,
+	// ERTS_PSD_NFUNC_TRAP_WRAPPER, erl_process.h.
+	PSD_NFUNC_TRAP_WRAPPER = 5,
+	// Words of a message that are terms: message, token, from.
+	MESSAGE_TERMS = 3,
+	// More links of one list than any process has.
+	CHAIN_MAX = 1 << 28,
+};
+
+void process_heap_init(struct process_heap *heap)
+{
+	*heap = (struct process_heap){0};
+}
+
+void process_heap_deinit(struct process_heap *heap)
+{
+	free(heap->areas);
+	free(heap->roots);
+	free(heap->chains);
+}
+
+static void *add_item(void **items, size_t *count, size_t *capacity, size_t size)
+{
+	if (*count == *capacity) {
+		size_t more = *capacity ? *capacity * 2 : 16;
+		void *grown = realloc(*items, more * size);
+		if (!grown)
+			return NULL;
+		*items = grown;
+		*capacity = more;
+	}
+	return (char *)*items + (*count)++ * size;
+}
+
+static void give_up(struct process_heap *heap, const char *problem)
+{
+	heap->unreadable++;
+	heap->problem = problem;
+}
+
+static bool add_area(struct process_heap *heap, struct etp_reader *reader,
+		     enum heap_area_kind kind, uint64_t start, uint64_t end)
+{
+	if (start > end || (end - start) % 8) {
+		give_up(heap, "an area of its heap ends before it starts");
+		return true;
+	}
+	if (start == end)
+		return true;
+	// Sizes come from the core, and a bitmap will be made for them: an area that
+	// is not all there is none.
+	if (!etp_reader_at(reader, start, end - start)) {
+		give_up(heap, "an area of its heap is not in the target");
+		return true;
+	}
+	struct heap_area *area = add_item((void **)&heap->areas, &heap->area_count,
+					  &heap->area_capacity, sizeof(*area));
+	if (area)
+		*area = (struct heap_area){.start = start, .end = end, .kind = kind};
+	return area;
+}
+
+static bool add_root(struct process_heap *heap, uint64_t address, uint64_t count, bool in_transit)
+{
+	if (!count)
+		return true;
+	struct heap_root *root = add_item((void **)&heap->roots, &heap->root_count,
+					  &heap->root_capacity, sizeof(*root));
+	if (root)
+		*root = (struct heap_root){address, count, in_transit};
+	return root;
+}
+
+static bool add_chain(struct process_heap *heap, uint64_t first, enum heap_area_kind kind,
+		      bool writable)
+{
+	if (!first)
+		return true;
+	struct heap_chain *chain = add_item((void **)&heap->chains, &heap->chain_count,
+					    &heap->chain_capacity, sizeof(*chain));
+	if (chain)
+		*chain = (struct heap_chain){first, kind, writable};
+	return chain;
+}
+
+// Brent's algorithm, for the linked lists of a process.
+struct cycle_guard {
+	uint64_t tortoise, power, steps, total;
+};
+
+static bool runs_in_circle(struct cycle_guard *guard, uint64_t node)
+{
+	if (!guard->power)
+		guard->power = 1;
+	if (node == guard->tortoise || ++guard->total > CHAIN_MAX)
+		return true;
+	if (++guard->steps == guard->power) {
+		guard->tortoise = node;
+		guard->power *= 2;
+		guard->steps = 0;
+	}
+	return false;
+}
+
+// A list of heap fragments.
+static bool load_fragments(struct process_heap *heap, const struct etp_vm *vm,
+			   struct etp_reader *reader, uint64_t fragment, enum heap_area_kind kind)
+{
+	struct cycle_guard guard = {0};
+	while (fragment) {
+		uint64_t next, used, chain;
+		if (runs_in_circle(&guard, fragment)) {
+			give_up(heap, "its heap fragments run in a circle");
+			return true;
+		}
+		if (!READ_WORD(vm, reader, fragment, ErlHeapFragment, next, &next) ||
+		    !READ_WORD(vm, reader, fragment, ErlHeapFragment, used_size, &used) ||
+		    !READ_WORD(vm, reader, fragment, ErlHeapFragment, off_heap, &chain) ||
+		    used > UINT64_C(1) << 40) {
+			give_up(heap, "a heap fragment cannot be read");
+			return true;
+		}
+		uint64_t start = fragment + OFFSET(vm, ErlHeapFragment, mem);
+		if (!add_area(heap, reader, kind, start, start + used * 8) ||
+		    !add_chain(heap, chain, kind, false))
+			return false;
+		fragment = next;
+	}
+	return true;
+}
+
+// The fragments with a message's data, and the message's terms as roots. A message
+// that came from another node and is not decoded yet has neither
+// (ERTS_SIG_IS_EXTERNAL_MSG); signals that are not messages have a header in the
+// first word (ERTS_SIG_IS_NON_MSG).
+static bool load_message(struct process_heap *heap, const struct etp_vm *vm,
+			 struct etp_reader *reader, uint64_t message, enum heap_area_kind kind,
+			 uint64_t *count)
+{
+	uint64_t attached, term;
+	uint64_t terms = message + OFFSET(vm, ErtsMessage, m);
+	if (!READ_WORD(vm, reader, message, ErtsMessage, attached, &attached) ||
+	    !etp_read_u64(reader, terms, &term)) {
+		give_up(heap, "a message cannot be read");
+		return true;
+	}
+	bool is_signal = term && term_primary(term) == TAG_PRIMARY_HEADER;
+	if (is_signal || (!term && kind != HEAP_AREA_MESSAGE_FRAGMENT))
+		return true;
+	++*count;
+	uint64_t fragment = attached == MSG_COMBINED_HFRAG
+				    ? message + OFFSET(vm, ErtsMessage, hfrag)
+				    : attached;
+	if (kind != HEAP_AREA_MESSAGE_FRAGMENT &&
+	    !add_root(heap, terms, MESSAGE_TERMS, kind == HEAP_AREA_TRANSIT))
+		return false;
+	return load_fragments(heap, vm, reader, fragment, kind);
+}
+
+static bool load_messages(struct process_heap *heap, const struct etp_vm *vm,
+			  struct etp_reader *reader, uint64_t message, enum heap_area_kind kind,
+			  uint64_t *count)
+{
+	struct cycle_guard guard = {0};
+	while (message) {
+		if (runs_in_circle(&guard, message)) {
+			give_up(heap, "its messages run in a circle");
+			return true;
+		}
+		if (!load_message(heap, vm, reader, message, kind, count))
+			return false;
+		if (!READ_WORD(vm, reader, message, ErtsMessage, next, &message)) {
+			give_up(heap, "a message cannot be read");
+			return true;
+		}
+	}
+	return true;
+}
+
+static bool load_queues(struct process_heap *heap, const struct etp_vm *vm,
+			struct etp_reader *reader, uint64_t process)
+{
+	uint64_t received, inner, middle, outer, ignored = 0;
+	if (!READ_WORD(vm, reader, process, Process, msg_frag, &received) ||
+	    !READ_WORD(vm, reader, process, Process, sig_qs_first, &inner) ||
+	    !READ_WORD(vm, reader, process, Process, sig_qs_cont, &middle) ||
+	    !READ_WORD(vm, reader, process, Process, sig_inq_first, &outer)) {
+		give_up(heap, "its message queues cannot be read");
+		return true;
+	}
+	return load_messages(heap, vm, reader, received, HEAP_AREA_MESSAGE_FRAGMENT, &ignored) &&
+	       load_messages(heap, vm, reader, inner, HEAP_AREA_QUEUE, &heap->messages) &&
+	       load_messages(heap, vm, reader, middle, HEAP_AREA_QUEUE, &heap->messages) &&
+	       load_messages(heap, vm, reader, outer, HEAP_AREA_TRANSIT,
+			     &heap->messages_in_transit);
+}
+
+static bool load_dictionary(struct process_heap *heap, const struct etp_vm *vm,
+			    struct etp_reader *reader, uint64_t process)
+{
+	uint64_t dictionary;
+	uint32_t used;
+	if (!READ_WORD(vm, reader, process, Process, dictionary, &dictionary))
+		return true;
+	if (!dictionary)
+		return true;
+	if (!READ_U32(vm, reader, dictionary, ProcDict, usedSlots, &used) || used > INT32_MAX) {
+		give_up(heap, "its dictionary cannot be read");
+		return true;
+	}
+	return add_root(heap, dictionary + OFFSET(vm, ProcDict, data), used, false);
+}
+
+// Arguments that a NIF or BIF saved while it yields (erl_nfunc_sched.h).
+static bool load_saved_arguments(struct process_heap *heap, const struct etp_vm *vm,
+				 struct etp_reader *reader, uint64_t process)
+{
+	uint64_t psd, wrapper;
+	uint32_t count;
+	if (!READ_WORD(vm, reader, process, Process, psd, &psd) || !psd ||
+	    !etp_read_u64(reader, psd + OFFSET(vm, ErtsPSD, data) + PSD_NFUNC_TRAP_WRAPPER * 8,
+			  &wrapper) ||
+	    !wrapper || !HAS(vm, ErtsNativeFunc, argc) ||
+	    !READ_U32(vm, reader, wrapper, ErtsNativeFunc, argc, &count))
+		return true;
+	// Negative when nothing is saved; MAX_ARG is 255.
+	if ((int32_t)count <= 0 || count > 255)
+		return true;
+	return add_root(heap, wrapper + OFFSET(vm, ErtsNativeFunc, argv), count, false);
+}
+
+static bool load_roots(struct process_heap *heap, const struct etp_vm *vm,
+		       struct etp_reader *reader, uint64_t process)
+{
+	uint64_t stop, hend, registers, arity;
+	if (!READ_WORD(vm, reader, process, Process, stop, &stop) ||
+	    !READ_WORD(vm, reader, process, Process, hend, &hend) ||
+	    !READ_WORD(vm, reader, process, Process, arg_reg, &registers) ||
+	    !READ_WORD(vm, reader, process, Process, arity, &arity)) {
+		give_up(heap, "its roots cannot be read");
+		return true;
+	}
+	if (stop > hend) {
+		give_up(heap, "its stack ends before it starts");
+		return true;
+	}
+	static const enum etp_member_id single[] = {
+		ETP_MEMBER_Process_group_leader, ETP_MEMBER_Process_fvalue,
+		ETP_MEMBER_Process_ftrace,	 ETP_MEMBER_Process_seq_trace_token,
+		ETP_MEMBER_Process_parent,
+	};
+	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
+		if (etp_layout_has(vm->layout, single[i]) &&
+		    !add_root(heap, process + vm->layout->members[single[i]].offset, 1, false))
+			return false;
+	// The registers are valid only while the process is not running.
+	if (!heap->running && arity <= 1024 && !add_root(heap, registers, arity, false))
+		return false;
+	return add_root(heap, stop, (hend - stop) / 8, false) &&
+	       load_dictionary(heap, vm, reader, process) &&
+	       load_saved_arguments(heap, vm, reader, process);
+}
+
+static bool load_areas(struct process_heap *heap, const struct etp_vm *vm,
+		       struct etp_reader *reader, uint64_t process)
+{
+	uint64_t young, htop, old, old_htop, fragments, chain, writable = 0;
+	if (!READ_WORD(vm, reader, process, Process, heap, &young) ||
+	    !READ_WORD(vm, reader, process, Process, htop, &htop) ||
+	    !READ_WORD(vm, reader, process, Process, old_heap, &old) ||
+	    !READ_WORD(vm, reader, process, Process, old_htop, &old_htop) ||
+	    !READ_WORD(vm, reader, process, Process, mbuf, &fragments) ||
+	    !READ_WORD(vm, reader, process, Process, off_heap, &chain)) {
+		give_up(heap, "its heap cannot be read");
+		return true;
+	}
+	if (HAS(vm, Process, wrt_bins))
+		READ_WORD(vm, reader, process, Process, wrt_bins, &writable);
+	return add_area(heap, reader, HEAP_AREA_YOUNG, young, htop) &&
+	       (!old || add_area(heap, reader, HEAP_AREA_OLD, old, old_htop)) &&
+	       add_chain(heap, chain, HEAP_AREA_YOUNG, false) &&
+	       add_chain(heap, writable, HEAP_AREA_YOUNG, true) &&
+	       load_fragments(heap, vm, reader, fragments, HEAP_AREA_FRAGMENT);
+}
+
+static void load_state(struct process_heap *heap, const struct etp_vm *vm,
+		       struct etp_reader *reader, uint64_t process)
+{
+	uint32_t state, flags;
+	uint64_t abandoned;
+	if (!READ_U32(vm, reader, process, Process, state, &state) ||
+	    !READ_U32(vm, reader, process, Process, sig_qs_flags, &flags) ||
+	    !READ_WORD(vm, reader, process, Process, abandoned_heap, &abandoned)) {
+		give_up(heap, "its state cannot be read");
+		return;
+	}
+	heap->running = state & (PSFLG_RUNNING | PSFLG_RUNNING_SYS | PSFLG_DIRTY_RUNNING |
+				 PSFLG_DIRTY_RUNNING_SYS);
+	heap->in_gc = state & PSFLG_GC || abandoned;
+	heap->on_heap_messages = flags & FS_ON_HEAP_MSGQ;
+}
+
+static int compare_areas(const void *a, const void *b)
+{
+	const struct heap_area *x = a, *y = b;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+// Sort the areas, and give each its place in the bitmap. Areas that overlap are
+// damaged; the later one loses what they share.
+static void place_areas(struct process_heap *heap)
+{
+	if (heap->area_count)
+		qsort(heap->areas, heap->area_count, sizeof(*heap->areas), compare_areas);
+	uint64_t end = 0;
+	for (size_t i = 0; i < heap->area_count; i++) {
+		struct heap_area *area = &heap->areas[i];
+		if (area->start < end) {
+			give_up(heap, "areas of its heap overlap");
+			area->start = area->end < end ? area->end : end;
+		}
+		if (area->end > end)
+			end = area->end;
+		area->bit = heap->words;
+		heap->words += (area->end - area->start) / 8;
+		heap->words_by_kind[area->kind] += (area->end - area->start) / 8;
+	}
+}
+
+bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
+		       struct etp_reader *reader, uint64_t address)
+{
+	struct process_heap kept = *heap;
+	*heap = (struct process_heap){
+		.areas = kept.areas,
+		.area_capacity = kept.area_capacity,
+		.roots = kept.roots,
+		.root_capacity = kept.root_capacity,
+		.chains = kept.chains,
+		.chain_capacity = kept.chain_capacity,
+	};
+	load_state(heap, vm, reader, address);
+	if (!load_areas(heap, vm, reader, address) || !load_roots(heap, vm, reader, address) ||
+	    !load_queues(heap, vm, reader, address))
+		return false;
+	place_areas(heap);
+	return true;
+}
+
+const struct heap_area *process_heap_find(const struct process_heap *heap, uint64_t address)
+{
+	size_t low = 0, high = heap->area_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (heap->areas[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == heap->area_count || heap->areas[low].start > address)
+		return NULL;
+	return &heap->areas[low];
+}

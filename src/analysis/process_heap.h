@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_ANALYSIS_PROCESS_HEAP_H
+#define ETP_ANALYSIS_PROCESS_HEAP_H
+
+// The memory of one process: the areas that hold its terms, the roots that a
+// garbage collection starts from, and the off-heap chains (ERTS: erl_process.h,
+// erl_gc.c setup_rootset(), erl_message.h).
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vm/vm.h"
+
+enum heap_area_kind {
+	HEAP_AREA_YOUNG,
+	HEAP_AREA_OLD,
+	// Heap fragments of the process itself.
+	HEAP_AREA_FRAGMENT,
+	// Fragments of messages that were received and whose terms are still in use.
+	HEAP_AREA_MESSAGE_FRAGMENT,
+	// Fragments of messages in the private queues, and of those in transit.
+	HEAP_AREA_QUEUE,
+	HEAP_AREA_TRANSIT,
+	HEAP_AREA_KINDS
+};
+
+// Words in use, [start, end).
+struct heap_area {
+	uint64_t start, end;
+	enum heap_area_kind kind;
+	// Position of its first word in the mark bitmap.
+	uint64_t bit;
+};
+
+// A root: `count` words at an address of the target.
+struct heap_root {
+	uint64_t address, count;
+	// Part of a message in transit, which a collection does not look at.
+	bool in_transit;
+};
+
+// An off-heap chain: its first thing.
+struct heap_chain {
+	uint64_t first;
+	enum heap_area_kind kind;
+	// The list of writable binaries, which process_info/2 leaves out.
+	bool writable;
+};
+
+struct process_heap {
+	struct heap_area *areas;
+	size_t area_count, area_capacity;
+	struct heap_root *roots;
+	size_t root_count, root_capacity;
+	struct heap_chain *chains;
+	size_t chain_count, chain_capacity;
+	// Words of all areas together.
+	uint64_t words;
+	uint64_t words_by_kind[HEAP_AREA_KINDS];
+	// Messages in the private queues, and in transit.
+	uint64_t messages, messages_in_transit;
+	// A collection moves the messages of the private queues to the heap.
+	bool on_heap_messages;
+	// On a scheduler: registers are not in the struct, so that terms only they
+	// hold look dead.
+	bool running;
+	// Inside a garbage collection, or with its heap put aside by a NIF or BIF.
+	bool in_gc;
+	uint64_t unreadable;
+	const char *problem;
+};
+
+void process_heap_init(struct process_heap *heap);
+void process_heap_deinit(struct process_heap *heap);
+
+// Find the areas, roots and chains of the Process at `address`; what cannot be read
+// is counted. The areas are sorted by address. False when memory ran out.
+bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
+		       struct etp_reader *reader, uint64_t address);
+
+// The area that holds `address`, or NULL.
+const struct heap_area *process_heap_find(const struct process_heap *heap, uint64_t address);
+
+#endif

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <etp/census.h>
+
+#include "python/scan.h"
+
+static PyTypeObject *Census_type;
+
+typedef struct {
+	PyObject_HEAD
+	VMObject *vm;
+	struct etp_census *census;
+} CensusObject;
+
+static bool census_progress(void *context, uint64_t done, uint64_t total, const char *what)
+{
+	return call_progress(context, done, total, what);
+}
+
+PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"progress", NULL};
+	PyObject *callback = NULL;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:census", names, &callback))
+		return NULL;
+	if (!self->vm) {
+		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
+		return NULL;
+	}
+	struct etp_census_options options = {
+		.progress = census_progress,
+		.context = callback == Py_None ? NULL : callback,
+	};
+	struct etp_census *census;
+	struct etp_error *err = etp_census_take(self->vm, &options, &census);
+	if (err)
+		return raise_error(err);
+	CensusObject *object = NULL;
+	if (forgive_interrupt()) {
+		allocfunc allocate = (allocfunc)PyType_GetSlot(Census_type, Py_tp_alloc);
+		object = (CensusObject *)allocate(Census_type, 0);
+	}
+	if (!object) {
+		etp_census_destroy(census);
+		return NULL;
+	}
+	Py_INCREF(self);
+	object->vm = self;
+	object->census = census;
+	return (PyObject *)object;
+}
+
+static void Census_dealloc(CensusObject *self)
+{
+	etp_census_destroy(self->census);
+	Py_XDECREF(self->vm);
+	binding_free((PyObject *)self);
+}
+
+static PyObject *process_dict(VMObject *vm, const struct etp_census_process *process)
+{
+	const struct {
+		const char *key;
+		uint64_t value;
+	} fields[] = {
+		{"address", process->address},
+		{"young_words", process->young_words},
+		{"old_words", process->old_words},
+		{"fragment_words", process->fragment_words},
+		{"message_words", process->message_words},
+		{"transit_words", process->transit_words},
+		{"live_words", process->live_words},
+		{"messages", process->messages},
+		{"messages_in_transit", process->messages_in_transit},
+		{"binary_refs", process->binary_refs},
+		{"binary_bytes", process->binary_bytes},
+		{"released_refs", process->released_refs},
+		{"released_bytes", process->released_bytes},
+		{"added_refs", process->added_refs},
+		{"added_bytes", process->added_bytes},
+		{"writable_refs", process->writable_refs},
+		{"writable_bytes", process->writable_bytes},
+		{"binaries", process->binaries},
+		{"distinct_bytes", process->distinct_bytes},
+		{"visible_bytes", process->visible_bytes},
+		{"terms", process->terms},
+		{"unreadable", process->unreadable},
+	};
+	PyObject *dict = PyDict_New();
+	bool ok = dict && dict_set(dict, "pid", Term_new(vm, NULL, process->pid)) &&
+		  dict_set(dict, "running", PyBool_FromLong(process->running)) &&
+		  dict_set(dict, "in_gc", PyBool_FromLong(process->in_gc)) &&
+		  dict_set(dict, "incomplete", PyBool_FromLong(process->incomplete)) &&
+		  dict_set(dict, "problem",
+			   PyUnicode_FromString(process->problem ? process->problem : ""));
+	for (size_t i = 0; ok && i < sizeof(fields) / sizeof(fields[0]); i++)
+		ok = dict_set(dict, fields[i].key, PyLong_FromUnsignedLongLong(fields[i].value));
+	if (ok)
+		return dict;
+	Py_XDECREF(dict);
+	return NULL;
+}
+
+static PyObject *Census_get_processes(CensusObject *self, void *closure)
+{
+	size_t count;
+	const struct etp_census_process *processes = etp_census_processes(self->census, &count);
+	PyObject *list = PyList_New((Py_ssize_t)count);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *dict = process_dict(self->vm, &processes[i]);
+		if (!dict)
+			Py_CLEAR(list);
+		else
+			PyList_SetItem(list, (Py_ssize_t)i, dict);
+	}
+	return list;
+}
+
+static PyObject *Census_get_complete(CensusObject *self, void *closure)
+{
+	return PyBool_FromLong(etp_census_is_complete(self->census));
+}
+
+static PyObject *Census_get_tables(CensusObject *self, void *closure)
+{
+	return scan_tables_dict(etp_census_ets(self->census));
+}
+
+static PyObject *Census_binary_count(CensusObject *self, PyObject *ignored)
+{
+	return PyLong_FromSize_t(etp_census_binary_count(self->census));
+}
+
+static PyObject *holders_list(const struct etp_census *census, size_t index)
+{
+	enum { SHOWN = 16 };
+	struct etp_census_holder holders[SHOWN];
+	size_t count = etp_census_holders(census, index, holders, SHOWN);
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < count && i < SHOWN; i++) {
+		PyObject *item = Py_BuildValue(
+			"(sKK)", holders[i].kind == ETP_HOLDER_PROCESS ? "process" : "ets",
+			(unsigned long long)holders[i].address,
+			(unsigned long long)holders[i].refs);
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	return list;
+}
+
+static PyObject *census_binary_dict(const void *source, size_t index)
+{
+	const struct etp_census *census = source;
+	struct etp_ets_scan_binary binary;
+	etp_census_binary(census, index, &binary);
+	return binary_dict(&binary, etp_census_holders(census, index, NULL, 0),
+			   holders_list(census, index));
+}
+
+static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"sort", "limit", "unaccounted", NULL};
+	const char *sort = "size";
+	long long limit = -1;
+	int unaccounted = 0;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sLp:binaries", names, &sort, &limit,
+					 &unaccounted))
+		return NULL;
+	return ranked_binaries(etp_census_ets(self->census), sort, limit, unaccounted,
+			       self->census, census_binary_dict);
+}
+
+static PyObject *Census_binary(CensusObject *self, PyObject *args)
+{
+	unsigned long long address;
+	if (!PyArg_ParseTuple(args, "K:binary", &address))
+		return NULL;
+	size_t index = etp_census_find(self->census, address);
+	if (index == SIZE_MAX)
+		Py_RETURN_NONE;
+	return census_binary_dict(self->census, index);
+}
+
+static PyGetSetDef Census_getset[] = {
+	{"complete", (getter)Census_get_complete, NULL, NULL, NULL},
+	{"processes", (getter)Census_get_processes, NULL, NULL, NULL},
+	{"tables", (getter)Census_get_tables, NULL, NULL, NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef Census_methods[] = {
+	{"binary_count", (PyCFunction)Census_binary_count, METH_NOARGS, NULL},
+	{"binaries", (PyCFunction)(void (*)(void))Census_binaries, METH_VARARGS | METH_KEYWORDS,
+	 NULL},
+	{"binary", (PyCFunction)Census_binary, METH_VARARGS, NULL},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Census_slots[] = {
+	{Py_tp_doc, "What one pass over the memory of the VM found."},
+	{Py_tp_dealloc, Census_dealloc},
+	{Py_tp_getset, Census_getset},
+	{Py_tp_methods, Census_methods},
+	{0, NULL},
+};
+
+static PyType_Spec Census_spec = {
+	.name = "_etp.Census",
+	.basicsize = sizeof(CensusObject),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = Census_slots,
+};
+
+int binding_init_census(PyObject *module)
+{
+	Census_type = binding_add_type(module, &Census_spec);
+	return Census_type ? 0 : -1;
+}
