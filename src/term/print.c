@@ -11,6 +11,7 @@ void etp_print_options_init(struct etp_print_options *options, enum etp_syntax s
 	*options = (struct etp_print_options){
 		.syntax = syntax,
 		.width = syntax == ETP_SYNTAX_ERLANG_WRITE ? 0 : 80,
+		.unicode = syntax == ETP_SYNTAX_ELIXIR,
 		.elixir_minor = 14,
 	};
 }
@@ -18,24 +19,34 @@ void etp_print_options_init(struct etp_print_options *options, enum etp_syntax s
 static const char CUT[] = "...";
 
 // One pass to a scratch string, a second one that breaks it into lines.
-static void print_erlang_lines(struct etp_printer *p, etp_term term)
+static void print_lines(struct etp_printer *p, etp_term term)
 {
 	struct etp_string *out = p->out, scratch = {0};
-	size_t limit = p->limit, room = limit - out->size;
+	size_t limit = p->limit;
+	bool is_elixir = p->options->syntax == ETP_SYNTAX_ELIXIR;
 	struct pretty_nodes nodes = {0};
+	struct elixir_marks marks = {0};
 	p->out = &scratch;
-	p->limit = room;
-	print_erlang(p, term, &nodes);
+	p->limit = limit - out->size;
+	if (is_elixir)
+		print_elixir(p, term, &marks);
+	else
+		print_erlang(p, term, &nodes);
 	// What was cut at the limit fills the output up to it, on any number of lines.
 	bool cut = p->stopped;
 	p->out = out;
 	p->limit = limit;
 	p->stopped = false;
-	if (!p->no_memory && scratch.data)
-		print_pretty(p, scratch.data, &nodes);
+	if (!p->no_memory && scratch.data) {
+		if (is_elixir)
+			print_elixir_lines(p, &scratch, &marks);
+		else
+			print_pretty(p, scratch.data, &nodes);
+	}
 	p->stopped |= cut;
 	etp_string_deinit(&scratch);
 	free(nodes.items);
+	free(marks.items);
 }
 
 struct etp_error *etp_print_term(const struct etp_vm *vm, struct etp_reader *reader, etp_term term,
@@ -52,16 +63,12 @@ struct etp_error *etp_print_term(const struct etp_vm *vm, struct etp_reader *rea
 		.out = out,
 		.limit = out->size + (size_t)max_bytes,
 	};
-	switch (options->syntax) {
-	case ETP_SYNTAX_ERLANG_PRETTY:
-		if (options->width) {
-			print_erlang_lines(&p, term);
-			break;
-		}
-		// fall through
-	default:
+	if (options->syntax != ETP_SYNTAX_ERLANG_WRITE && options->width)
+		print_lines(&p, term);
+	else if (options->syntax == ETP_SYNTAX_ELIXIR)
+		print_elixir(&p, term, NULL);
+	else
 		print_erlang(&p, term, NULL);
-	}
 	if (p.no_memory)
 		return &etp_error_no_memory;
 	if (p.stopped && !etp_string_append_str(out, CUT))

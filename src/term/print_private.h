@@ -150,6 +150,85 @@ void print_erlang(struct etp_printer *p, etp_term term, struct pretty_nodes *nod
 // Second pass of ~p.
 void print_pretty(struct etp_printer *p, const char *text, const struct pretty_nodes *nodes);
 
+// ---- print_elixir*.c ---------------------------------------------------------------
+
+// Something about the text at `offset` of a print on one line, for the second pass.
+struct elixir_mark {
+	uint32_t offset;
+	// Of the beginning of a group: offset where the last group in it ends (itself
+	// included) that may be broken; 0 if none may.
+	uint32_t fit_end;
+	// Of the beginning of a group: index of the mark of its end.
+	uint32_t end;
+	enum elixir_mark_type {
+		// A group that is broken at each of its breaks, or at none.
+		MARK_STRICT,
+		// Groups that are filled: each break decides for itself.
+		MARK_FLEX,
+		// ... the same, for <<1, 2>>, which is indented by 2 and not by 1.
+		MARK_BITS,
+		MARK_END,
+		// A break, which is a space while it is not broken.
+		MARK_BREAK,
+		// Breaks without text behind the opening and before the closing
+		// bracket, in strict groups only.
+		MARK_OPEN,
+		MARK_CLOSE,
+	} type : 8;
+};
+
+struct elixir_marks {
+	struct elixir_mark *items;
+	size_t count, capacity;
+};
+
+// inspect/2 on one line. Notes in `marks` where lines may be broken, unless that is NULL.
+void print_elixir(struct etp_printer *p, etp_term term, struct elixir_marks *marks);
+// Second pass.
+void print_elixir_lines(struct etp_printer *p, const struct etp_string *text,
+			const struct elixir_marks *marks);
+
+// print_elixir_atom.c: Macro.inspect_atom/2.
+enum elixir_atom_use {
+	ELIXIR_LITERAL,
+	ELIXIR_KEY,
+	ELIXIR_REMOTE_CALL,
+};
+void print_elixir_atom(struct etp_printer *p, uint64_t index, enum elixir_atom_use use);
+// One character as Code.Identifier.escape/2 escapes it. `is_regex`: the few letters
+// that Inspect.Regex knows. `next` is the character behind it.
+void print_elixir_char(struct etp_printer *p, uint32_t code_point, uint32_t next, char quote,
+		       bool is_regex);
+// A byte that is not part of any character.
+void print_elixir_bad_byte(struct etp_printer *p, unsigned char byte);
+// Are atoms with this name modules (Elixir.Foo), so that they are not keys of keywords?
+bool is_elixir_module_name(const char *name, size_t size);
+
+// print_elixir_struct.c
+struct elixir_pair {
+	etp_term key, value;
+};
+struct elixir_struct {
+	// Atom index of the module's name.
+	uint64_t module;
+	// What is printed of it, in order.
+	struct elixir_pair *fields;
+	size_t count;
+};
+// Is this map a struct? Owned by the caller: free(ret->fields).
+bool elixir_struct_of(struct etp_printer *p, const struct etp_term_view *map,
+		      struct elixir_struct *ret);
+// Prints structs that have a form of their own and no parts: ranges, dates, ...
+// False (and nothing is printed) if this is not one, or not a well-formed one.
+bool print_elixir_special(struct etp_printer *p, const struct elixir_struct *s);
+// The map that a MapSet is made of; false if `s` is something else.
+bool elixir_map_set(struct etp_printer *p, const struct elixir_struct *s,
+		    struct etp_term_view *map_ret);
+bool elixir_module_is(struct etp_printer *p, const struct elixir_struct *s, const char *name);
+// The value of a field; false if there is no such field.
+bool elixir_field(struct etp_printer *p, const struct elixir_struct *s, const char *name,
+		  etp_term *ret);
+
 // ---- Growing arrays ----------------------------------------------------------------
 
 // Room for one more item; false (and p->no_memory) when there is none.
