@@ -12,11 +12,9 @@ import sys
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 
+from .errors import BindingMissing
+
 FILE_NAME = "_etp.abi3.so"
-
-
-class BindingMissing(ImportError):
-    """``str()`` is one or more plain sentences for the user."""
 
 
 def candidates() -> list[str]:

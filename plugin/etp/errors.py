@@ -10,3 +10,7 @@ class Problem(Exception):
 
 class UsageError(Problem):
     """A command line that makes no sense; the text ends by naming the help."""
+
+
+class BindingMissing(Problem, ImportError):
+    """The C part of etp is not there, or cannot be loaded."""

@@ -278,9 +278,13 @@ def _table(table: Table, screen: Screen) -> None:
     if not table.rows:
         _block(Paragraph(f"No {table.noun}."), screen)
     for start in range(0, len(cells), _BATCH):
-        part = _rich_table(columns, headers, widths, shown, show_header=start == 0)
+        part = RichTable(box=None, padding=0, show_header=start == 0, header_style="bold")
+        for i in shown:
+            gap = "" if i == shown[-1] else "  "
+            header = _aligned(headers[i], columns[i], widths[i]) + gap
+            part.add_column(Text(header), width=widths[i] + len(gap), no_wrap=True)
         for row in cells[start : start + _BATCH]:
-            part.add_row(*(Text(row[i]) for i in shown))
+            part.add_row(*(Text(_aligned(row[i], columns[i], widths[i])) for i in shown))
         with screen.console.capture() as captured:
             screen.console.print(part, crop=False)
         for line in captured.get().splitlines():
@@ -337,29 +341,10 @@ def _fit(
     return shown
 
 
-def _rich_table(
-    columns: list[Column],
-    headers: list[str],
-    widths: list[int],
-    shown: list[int],
-    show_header: bool,
-) -> RichTable:
-    table = RichTable(
-        box=None,
-        pad_edge=True,
-        padding=(0, 2, 0, 0),
-        show_header=show_header,
-        header_style="bold underline",
-    )
-    for i in shown:
-        table.add_column(
-            Text(headers[i]),
-            justify="right" if columns[i].kind in _NUMERIC else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            width=widths[i],
-        )
-    return table
+def _aligned(text: str, column: Column, width: int) -> str:
+    """Done here and not by rich, which pads after the last column, beyond the screen."""
+    text = _cut(text, width)
+    return " " * (width - cell_len(text)) + text if column.kind in _NUMERIC else text
 
 
 def _notes(table: Table, hidden: list[str]) -> list[str]:

@@ -40,8 +40,6 @@ def explain(error: Exception, command: Command) -> str:
 def is_for_users(error: Exception) -> bool:
     if isinstance(error, Problem):
         return True
-    try:
-        from .._binding import _etp
-    except ImportError as missing:
-        return type(missing) is type(error)
+    from .._binding import _etp
+
     return isinstance(error, _etp.Error)
