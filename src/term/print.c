@@ -50,7 +50,7 @@ static void print_lines(struct etp_printer *p, etp_term term)
 }
 
 struct etp_error *etp_print_term(const struct etp_vm *vm, struct etp_reader *reader, etp_term term,
-				 const struct etp_print_options *options, struct etp_string *out)
+                                 const struct etp_print_options *options, struct etp_string *out)
 {
 	uint64_t max_bytes = options->max_bytes ? options->max_bytes : ETP_PRINT_DEFAULT_LIMIT;
 	// Offsets in the first pass have 32 bits.

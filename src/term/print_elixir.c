@@ -55,8 +55,8 @@ struct walk {
 static uint32_t add_mark(struct walk *w, enum elixir_mark_type type)
 {
 	struct elixir_marks *marks = w->marks;
-	if (!marks || !print_grow(w->p, &marks->items, &marks->capacity, marks->count,
-				  sizeof(*marks->items)))
+	if (!marks ||
+	    !print_grow(w->p, &marks->items, &marks->capacity, marks->count, sizeof(*marks->items)))
 		return 0;
 	marks->items[marks->count] = (struct elixir_mark){
 		.offset = (uint32_t)w->p->out->size,
@@ -124,7 +124,7 @@ static void put_function(struct etp_printer *p, const struct etp_term_view *view
 	}
 	// Elixir adds the function that made it, which only code tells.
 	print_format(p, "#Function<%u.%d/%u in ", view->fun.index, (int)view->fun.old_uniq,
-		     view->fun.arity);
+	             view->fun.arity);
 	put_mfa_atom(p, view->fun.module, ELIXIR_LITERAL);
 	print_char(p, '>');
 }
@@ -176,7 +176,7 @@ static bool is_printable(uint32_t c)
 }
 
 static bool is_string(const struct etp_printer *p, const struct etp_term_view *view,
-		      uint64_t *length_ret)
+                      uint64_t *length_ret)
 {
 	if (view->bits.bit_size % 8 || (view->bits.bit_size && !view->bits.bytes))
 		return false;
@@ -195,9 +195,8 @@ static void put_string(struct etp_printer *p, const struct etp_term_view *view, 
 	print_char(p, '"');
 	for (uint64_t i = 0; i < length && !print_done(p); i++) {
 		uint32_t c = bits_next_utf8(&cursor);
-		uint32_t next = cursor.position < cursor.size
-					? etp_bits_byte(view, cursor.position)
-					: 0;
+		uint32_t next =
+			cursor.position < cursor.size ? etp_bits_byte(view, cursor.position) : 0;
 		print_elixir_char(p, c, next, '"', false);
 	}
 	print_str(p, cursor.position < cursor.size ? "\" <> ..." : "\"");
@@ -371,14 +370,14 @@ static void pop(struct walk *w)
 {
 	struct frame frame = w->frames[--w->depth];
 	bool is_list = frame.kind == FRAME_LIST || frame.keys_only;
-	bool is_flex = frame.kind == FRAME_TUPLE ||
-		       (is_list && frame.is_simple && !frame.is_keyword);
+	bool is_flex =
+		frame.kind == FRAME_TUPLE || (is_list && frame.is_simple && !frame.is_keyword);
 	add_mark(w, MARK_CLOSE);
 	print_char(w->p, frame.closer[0]);
 	if (w->marks && frame.mark < w->marks->count)
 		w->marks->items[frame.mark].type = is_flex ? MARK_FLEX : MARK_STRICT;
 	end_group(w, frame.mark,
-		  !is_flex || frame.has_break ? (uint32_t)w->p->out->size : frame.fit_end);
+	          !is_flex || frame.has_break ? (uint32_t)w->p->out->size : frame.fit_end);
 	print_str(w->p, frame.closer + 1);
 	if (frame.kind == FRAME_HASHMAP || frame.kind == FRAME_STRUCT)
 		free(frame.iter);
@@ -428,7 +427,7 @@ static uint64_t map_size(const struct etp_term_view *map)
 }
 
 static void put_pairs(struct walk *w, const struct etp_term_view *view, bool keys_only,
-		      bool as_lists)
+                      bool as_lists)
 {
 	struct etp_printer *p = w->p;
 	struct frame frame = {
@@ -628,7 +627,7 @@ static bool next_pair(struct walk *w, struct frame *frame, etp_term *key_ret)
 		return true;
 	if (frame->iter->damaged && separate(w, frame, ","))
 		print_format(w->p, "#Unreadable<0x%llx>",
-			     (unsigned long long)w->p->reader->fault_address);
+		             (unsigned long long)w->p->reader->fault_address);
 	return false;
 }
 
@@ -642,7 +641,7 @@ static void step_map(struct walk *w, struct frame *frame)
 			print_str(p, " => ");
 		put(w,
 		    frame->kind == FRAME_HASHMAP ? frame->value
-						 : etp_word_at(frame->values, frame->shown - 1),
+		                                 : etp_word_at(frame->values, frame->shown - 1),
 		    false);
 		return;
 	}

@@ -62,7 +62,7 @@ static bool is_alias(const char *name, size_t size)
 			return false;
 		i += 2;
 		while (i < size && (is_ascii_letter((unsigned char)name[i]) ||
-				    is_digit((unsigned char)name[i]) || name[i] == '_'))
+		                    is_digit((unsigned char)name[i]) || name[i] == '_'))
 			i++;
 	}
 	return true;
@@ -84,7 +84,7 @@ static uint64_t scripts_of(uint32_t c)
 	if (is_ascii_letter(c))
 		return ELIXIR_SCRIPT_LATIN;
 	return elixir_identifier_kind(c, &scripts) == IDENTIFIER_NONE ? elixir_scripts_all
-								      : scripts;
+	                                                              : scripts;
 }
 
 static bool may_mix(const uint32_t *characters, size_t count)
@@ -151,7 +151,8 @@ static enum atom_class tokenize(const char *name, size_t size)
 		uint32_t normal[3 * MAX_CHARACTERS];
 		size_t count = sizeof(normal) / sizeof(*normal);
 		// Fits `normal`, or is returned elsewhere.
-		uint32_t *result = u32_normalize(UNINORM_NFC, id.characters, id.count, normal, &count);
+		uint32_t *result =
+			u32_normalize(UNINORM_NFC, id.characters, id.count, normal, &count);
 		bool mixes = !id.scripts && !(result && may_mix(result, count));
 		if (!result || count != id.count ||
 		    memcmp(result, id.characters, count * sizeof(*result)) != 0)
@@ -189,9 +190,9 @@ void print_elixir_bad_byte(struct etp_printer *p, unsigned char byte)
 
 void print_elixir_char(struct etp_printer *p, uint32_t c, uint32_t next, char quote, bool is_regex)
 {
-	static const char letters[] = {['\a'] = 'a', ['\b'] = 'b',   ['\x7f'] = 'd', ['\x1b'] = 'e',
-				       ['\f'] = 'f', ['\n'] = 'n',   ['\r'] = 'r',   ['\t'] = 't',
-				       ['\v'] = 'v', ['\\'] = '\\'};
+	static const char letters[] = {
+		['\a'] = 'a', ['\b'] = 'b', ['\x7f'] = 'd', ['\x1b'] = 'e', ['\f'] = 'f',
+		['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',   ['\v'] = 'v',   ['\\'] = '\\'};
 	bool has_letter = c < sizeof(letters) && letters[c];
 	if (is_regex && (c == '\b' || c == 0x7f || c == 0x1b || c == '\\'))
 		has_letter = false;
@@ -208,7 +209,7 @@ void print_elixir_char(struct etp_printer *p, uint32_t c, uint32_t next, char qu
 	} else if (c == 0xfeff) {
 		print_str(p, "\\uFEFF");
 	} else if ((c > 0xff && !p->options->unicode) || code_point_is_unsafe(c) || c == 0xfffe ||
-		   c == 0xffff) {
+	           c == 0xffff) {
 		print_format(p, c < 0x100 ? "\\x%02X" : c < 0x10000 ? "\\x{%04X}" : "\\x{%06X}", c);
 	} else {
 		print_code_point(p, c);
@@ -237,7 +238,7 @@ static bool is_beyond_latin1(const char *name, size_t size)
 }
 
 static void print_literal(struct etp_printer *p, const char *name, size_t size,
-			  enum atom_class class)
+                          enum atom_class class)
 {
 	if (is_one_of(name, size, "nil true false")) {
 		print_bytes(p, name, size);
@@ -245,7 +246,7 @@ static void print_literal(struct etp_printer *p, const char *name, size_t size,
 		// Elixir.Elixir.Foo would be taken for Elixir.Foo.
 		size_t prefix = 7;
 		if (size == 6 || (size >= 13 && !memcmp(name, "Elixir.Elixir", 13) &&
-				  (size == 13 || name[13] == '.')))
+		                  (size == 13 || name[13] == '.')))
 			prefix = 0;
 		print_bytes(p, name + prefix, size - prefix);
 	} else if (class == CLASS_OTHER || class == CLASS_QUOTED_OPERATOR) {

@@ -100,7 +100,7 @@ static size_t begin_group(struct lines *l, size_t index)
 }
 
 void print_elixir_lines(struct etp_printer *p, const struct etp_string *text,
-			const struct elixir_marks *marks)
+                        const struct elixir_marks *marks)
 {
 	struct lines l = {
 		.p = p,

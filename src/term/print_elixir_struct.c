@@ -21,14 +21,14 @@ static const struct {
 	{"BadBooleanError", "term operator"},
 	{"CompileError", "file line description"},
 	{"DynamicSupervisor", "args extra_arguments mod name strategy max_children max_restarts "
-			      "max_seconds children restarts"},
+                              "max_seconds children restarts"},
 	{"EEx.SyntaxError", "message file line column"},
 	{"File.CopyError", "reason source destination on action"},
 	{"File.Error", "reason path action"},
 	{"File.LinkError", "reason existing new action"},
 	{"File.RenameError", "reason source destination on action"},
 	{"File.Stat", "size type access atime mtime ctime mode links major_device minor_device "
-		      "inode uid gid"},
+                      "inode uid gid"},
 	{"File.Stream", "path modes line_or_bytes raw"},
 	{"FunctionClauseError", "module function arity kind args clauses"},
 	{"IO.Stream", "device raw line_or_bytes"},
@@ -66,7 +66,7 @@ bool elixir_module_is(struct etp_printer *p, const struct elixir_struct *s, cons
 }
 
 static struct elixir_pair *find_field(struct etp_printer *p, struct elixir_pair *fields,
-				      size_t count, const char *name, size_t length)
+                                      size_t count, const char *name, size_t length)
 {
 	for (size_t i = 0; i < count; i++)
 		if (atom_is(p, fields[i].key, name, length))
@@ -75,10 +75,9 @@ static struct elixir_pair *find_field(struct etp_printer *p, struct elixir_pair 
 }
 
 bool elixir_field(struct etp_printer *p, const struct elixir_struct *s, const char *name,
-		  etp_term *ret)
+                  etp_term *ret)
 {
-	const struct elixir_pair *field =
-		find_field(p, s->fields, s->count, name, strlen(name));
+	const struct elixir_pair *field = find_field(p, s->fields, s->count, name, strlen(name));
 	if (field)
 		*ret = field->value;
 	return field;
@@ -89,7 +88,8 @@ bool elixir_field(struct etp_printer *p, const struct elixir_struct *s, const ch
 static bool is_optional(struct etp_printer *p, char sign, etp_term value)
 {
 	struct etp_term_view view;
-	return sign == '?' ? is_atom(p, value, "nil") : print_decode(p, value, &view) == ETP_TERM_NIL;
+	return sign == '?' ? is_atom(p, value, "nil")
+	                   : print_decode(p, value, &view) == ETP_TERM_NIL;
 }
 
 // Bring the fields into the order in which they were defined, if that is known. Leaves
@@ -125,7 +125,7 @@ static void order_fields(struct etp_printer *p, struct elixir_struct *s, const c
 }
 
 bool elixir_struct_of(struct etp_printer *p, const struct etp_term_view *map,
-		      struct elixir_struct *ret)
+                      struct elixir_struct *ret)
 {
 	struct etp_map_iter iter;
 	struct elixir_pair pair;
@@ -168,7 +168,7 @@ bool elixir_struct_of(struct etp_printer *p, const struct etp_term_view *map,
 // ---- Forms of their own ------------------------------------------------------------
 
 static bool small_field(struct etp_printer *p, const struct elixir_struct *s, const char *name,
-			int64_t least, int64_t most, int64_t *ret)
+                        int64_t least, int64_t most, int64_t *ret)
 {
 	etp_term term;
 	struct etp_term_view view;
@@ -180,11 +180,12 @@ static bool small_field(struct etp_printer *p, const struct elixir_struct *s, co
 }
 
 static bool binary_field(struct etp_printer *p, const struct elixir_struct *s, const char *name,
-			 struct etp_term_view *ret)
+                         struct etp_term_view *ret)
 {
 	etp_term term;
-	return elixir_field(p, s, name, &term) && print_decode(p, term, ret) == ETP_TERM_BITSTRING &&
-	       ret->bits.bit_size % 8 == 0 && (ret->bits.bytes || !ret->bits.bit_size);
+	return elixir_field(p, s, name, &term) &&
+	       print_decode(p, term, ret) == ETP_TERM_BITSTRING && ret->bits.bit_size % 8 == 0 &&
+	       (ret->bits.bytes || !ret->bits.bit_size);
 }
 
 static bool has_iso_calendar(struct etp_printer *p, const struct elixir_struct *s)
@@ -194,14 +195,14 @@ static bool has_iso_calendar(struct etp_printer *p, const struct elixir_struct *
 }
 
 static void put_text(struct etp_printer *p, const struct etp_term_view *view, char quote,
-		     bool is_regex)
+                     bool is_regex)
 {
 	struct bits_cursor cursor = {.view = view, .size = view->bits.bit_size / 8};
 	while (cursor.position < cursor.size && !print_done(p)) {
 		unsigned char byte = etp_bits_byte(view, cursor.position);
 		unsigned char next = cursor.position + 1 < cursor.size
-					     ? etp_bits_byte(view, cursor.position + 1)
-					     : 0;
+		                             ? etp_bits_byte(view, cursor.position + 1)
+		                             : 0;
 		// An escaped slash is a slash; two backslashes stay together.
 		if (is_regex && byte == '\\' && next == '\\') {
 			print_str(p, "\\\\");
@@ -256,7 +257,7 @@ static void put_padded(struct etp_printer *p, int64_t value, int digits)
 	if (value < 0)
 		print_char(p, '-');
 	print_format(p, "%0*llu", digits,
-		     value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value);
+	             value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value);
 }
 
 static void put_date(struct etp_printer *p, const struct moment *m)
@@ -360,7 +361,7 @@ static bool print_datetime(struct etp_printer *p, const struct elixir_struct *s)
 }
 
 static bool integer_field(struct etp_printer *p, const struct elixir_struct *s, const char *name,
-			  struct etp_term_view *ret)
+                          struct etp_term_view *ret)
 {
 	etp_term term;
 	if (!elixir_field(p, s, name, &term))
@@ -416,7 +417,7 @@ static bool print_range(struct etp_printer *p, const struct elixir_struct *s)
 }
 
 static bool date_field(struct etp_printer *p, const struct elixir_struct *s, const char *name,
-		       struct elixir_struct *ret)
+                       struct elixir_struct *ret)
 {
 	etp_term term;
 	struct etp_term_view view;
@@ -498,10 +499,10 @@ bool print_elixir_special(struct etp_printer *p, const struct elixir_struct *s)
 }
 
 bool elixir_map_set(struct etp_printer *p, const struct elixir_struct *s,
-		    struct etp_term_view *map_ret)
+                    struct etp_term_view *map_ret)
 {
 	etp_term term;
 	return elixir_module_is(p, s, "Elixir.MapSet") && elixir_field(p, s, "map", &term) &&
 	       (print_decode(p, term, map_ret) == ETP_TERM_FLATMAP ||
-		map_ret->kind == ETP_TERM_HASHMAP);
+	        map_ret->kind == ETP_TERM_HASHMAP);
 }

@@ -44,8 +44,8 @@ struct walk {
 static uint32_t begin_node(struct walk *w, enum pretty_kind kind)
 {
 	struct pretty_nodes *nodes = w->nodes;
-	if (!nodes || !print_grow(w->p, &nodes->items, &nodes->capacity, nodes->count,
-				  sizeof(*nodes->items)))
+	if (!nodes ||
+	    !print_grow(w->p, &nodes->items, &nodes->capacity, nodes->count, sizeof(*nodes->items)))
 		return 0;
 	const struct etp_string *out = w->p->out;
 	w->chars += print_chars_length(out->data + w->counted, out->size - w->counted);
@@ -144,7 +144,7 @@ enum text_encoding {
 // How a binary can be shown as text, and how many characters that are
 // (io_lib_pretty:printable_bin/4).
 static enum text_encoding binary_text(struct walk *w, const struct etp_term_view *view,
-				      uint64_t *length_ret)
+                                      uint64_t *length_ret)
 {
 	const struct etp_print_options *options = w->p->options;
 	uint64_t size = view->bits.bit_size / 8;
@@ -179,14 +179,14 @@ static enum text_encoding binary_text(struct walk *w, const struct etp_term_view
 }
 
 static void put_text(struct walk *w, const struct etp_term_view *view, enum text_encoding encoding,
-		     uint64_t length)
+                     uint64_t length)
 {
 	struct etp_printer *p = w->p;
 	struct bits_cursor cursor = {.view = view, .size = view->bits.bit_size / 8};
 	print_str(p, "<<\"");
 	for (uint64_t i = 0; i < length && !print_done(p); i++) {
 		uint32_t c = encoding == TEXT_UTF8 ? bits_next_utf8(&cursor)
-						   : etp_bits_byte(view, cursor.position++);
+		                                   : etp_bits_byte(view, cursor.position++);
 		print_erlang_char(p, c, '"', true);
 	}
 	print_str(p, encoding == TEXT_UTF8 ? "\"/utf8" : "\"");
@@ -239,7 +239,7 @@ static void push(struct walk *w, const struct etp_term_view *view)
 		frame.words = view->tuple.elements;
 		frame.count = view->tuple.arity;
 		kind = w->nodes && frame.count > 1 && first_is_atom(w, view) ? PRETTY_TAGGED_TUPLE
-									     : PRETTY_TUPLE;
+		                                                             : PRETTY_TUPLE;
 		break;
 	case ETP_TERM_FLATMAP:
 		frame.kind = FRAME_MAP;
@@ -308,8 +308,9 @@ static void put(struct walk *w, etp_term term, bool is_tag, bool is_tail)
 	case ETP_TERM_TUPLE:
 	case ETP_TERM_FLATMAP:
 	case ETP_TERM_HASHMAP:
-		if (view.kind == ETP_TERM_TUPLE ? view.tuple.arity
-						: view.kind == ETP_TERM_HASHMAP || view.flatmap.size) {
+		if (view.kind == ETP_TERM_TUPLE
+		            ? view.tuple.arity
+		            : view.kind == ETP_TERM_HASHMAP || view.flatmap.size) {
 			push(w, &view);
 			break;
 		}
@@ -404,7 +405,7 @@ static void step_map(struct walk *w, struct frame *frame)
 		print_str(p, " => ");
 		put(w,
 		    frame->kind == FRAME_HASHMAP ? frame->value
-						 : etp_word_at(frame->values, frame->shown - 1),
+		                                 : etp_word_at(frame->values, frame->shown - 1),
 		    false, false);
 		return;
 	}
@@ -420,7 +421,7 @@ static void step_map(struct walk *w, struct frame *frame)
 				print_char(p, ',');
 			uint32_t node = begin_node(w, PRETTY_DOTS);
 			print_format(p, "#Unreadable<0x%llx>",
-				     (unsigned long long)p->reader->fault_address);
+			             (unsigned long long)p->reader->fault_address);
 			end_node(w, node);
 		}
 		pop(w);

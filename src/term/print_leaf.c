@@ -21,9 +21,9 @@ enum etp_term_kind print_decode(struct etp_printer *p, etp_term term, struct etp
 // unless a VM is started with -enable-feature.
 static bool is_reserved_word(const char *name, size_t size)
 {
-	static const char words[] =
-		" after begin case try cond catch andalso orelse end fun if let of receive when bnot"
-		" not div rem band and bor bxor bsl bsr or xor ";
+	static const char words[] = " after begin case try cond catch andalso orelse end fun if "
+	                            "let of receive when bnot"
+				    " not div rem band and bor bxor bsl bsr or xor ";
 	if (size < 2 || size > 7)
 		return false;
 	char word[10] = " ";
@@ -60,8 +60,8 @@ static bool is_plain_name(const char *name, size_t size, const char *also)
 
 void print_erlang_char(struct etp_printer *p, uint32_t c, uint32_t quote, bool unicode)
 {
-	static const char letters[] = {['\n'] = 'n', ['\r'] = 'r',   ['\t'] = 't',   ['\v'] = 'v',
-				       ['\b'] = 'b', ['\f'] = 'f',   ['\x1b'] = 'e', ['\x7f'] = 'd'};
+	static const char letters[] = {['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',   ['\v'] = 'v',
+	                               ['\b'] = 'b', ['\f'] = 'f', ['\x1b'] = 'e', ['\x7f'] = 'd'};
 	if (c == quote || c == '\\') {
 		print_char(p, '\\');
 		print_char(p, (char)c);
@@ -142,7 +142,7 @@ static void print_module_name(struct etp_printer *p, uint64_t index)
 			print_char(p, '\\');
 		else
 			print_erlang_char(p, c == UTF8_BAD ? 0xfffd : c, UTF8_BAD,
-					  p->options->unicode);
+			                  p->options->unicode);
 	}
 }
 
@@ -152,7 +152,7 @@ void print_id_numbers(struct etp_printer *p, const struct etp_term_view *view)
 	switch (view->kind) {
 	case ETP_TERM_PID:
 		print_format(p, ".%llu.%llu", (unsigned long long)view->id.number,
-			     (unsigned long long)view->id.serial);
+		             (unsigned long long)view->id.serial);
 		break;
 	case ETP_TERM_PORT:
 		print_format(p, ".%llu", (unsigned long long)view->id.number);
@@ -171,7 +171,7 @@ bool print_oddity(struct etp_printer *p, const struct etp_term_view *view)
 	case ETP_TERM_INVALID:
 		if (p->unreadable)
 			print_format(p, "#Unreadable<0x%llx>",
-				     view->address ? (unsigned long long)view->address : word);
+			             view->address ? (unsigned long long)view->address : word);
 		else
 			print_format(p, "#Invalid<0x%llx>", word);
 		return true;
@@ -181,18 +181,18 @@ bool print_oddity(struct etp_printer *p, const struct etp_term_view *view)
 	case ETP_TERM_HEADER:
 		// Both have the same tag; code lies at addresses that exist.
 		print_format(p,
-			     etp_target_find_segment(p->reader->target, word, &segment)
-				     ? "#CP<0x%llx>"
-				     : "#Header<0x%llx>",
-			     word);
+		             etp_target_find_segment(p->reader->target, word, &segment)
+		                     ? "#CP<0x%llx>"
+		                     : "#Header<0x%llx>",
+		             word);
 		return true;
 	case ETP_TERM_NON_VALUE:
 		print_str(p, "<TNV>");
 		return true;
 	case ETP_TERM_MATCH_CONTEXT:
 		print_format(p, "#MatchContext<%llu bits at 0x%llx>",
-			     (unsigned long long)view->bits.bit_size,
-			     (unsigned long long)view->bits.data_address);
+		             (unsigned long long)view->bits.bit_size,
+		             (unsigned long long)view->bits.data_address);
 		return true;
 	default:
 		return false;

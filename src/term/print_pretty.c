@@ -73,7 +73,7 @@ static bool is_text_pair(const struct layout *l, uint32_t pair)
 }
 
 static bool fits(const struct layout *l, const struct pretty_node *node, int64_t column,
-		 int64_t last_depth, int64_t width)
+                 int64_t last_depth, int64_t width)
 {
 	return node->width < l->line - column - last_depth &&
 	       node->width + width + last_depth <= l->total;
@@ -88,7 +88,7 @@ static struct frame *push(struct layout *l)
 
 // Break the numbers of <<1,2,3>> (io_lib_pretty:pp_binary/4).
 static void place_binary(struct layout *l, const struct pretty_node *node, int64_t column,
-			 int64_t indent, int64_t last_depth, int64_t width)
+                         int64_t indent, int64_t last_depth, int64_t width)
 {
 	int64_t room = l->line - column;
 	if (l->total - 4 - width < room)
@@ -120,14 +120,14 @@ static bool dry_room(struct layout *l, int64_t column, bool inclusive)
 	if (!l->dry)
 		return true;
 	bool ok = inclusive ? l->total + column <= l->line || column <= l->line / 2
-			    : l->total + column < l->line || column < l->line / 2;
+	                    : l->total + column < l->line || column < l->line / 2;
 	if (!ok)
 		l->no_good = true;
 	return ok;
 }
 
 static void place_tagged_tuple(struct layout *l, uint32_t index, int64_t column, int64_t indent,
-			       int64_t last_depth, int64_t width)
+                               int64_t last_depth, int64_t width)
 {
 	const struct pretty_node *tag = &l->nodes[index + 1];
 	int64_t tag_width = tag->width;
@@ -161,7 +161,7 @@ static void place_tagged_tuple(struct layout *l, uint32_t index, int64_t column,
 }
 
 static void place(struct layout *l, uint32_t index, int64_t column, int64_t indent,
-		  int64_t last_depth, int64_t width)
+                  int64_t last_depth, int64_t width)
 {
 	const struct pretty_node *node = &l->nodes[index];
 	if (fits(l, node, column, last_depth, width)) {
@@ -227,7 +227,7 @@ static int64_t depth_after(const struct layout *l, const struct frame *frame, ui
 
 // Does this part go on the line, behind a comma?
 static bool continues_line(const struct layout *l, const struct frame *frame, uint32_t part,
-			   int64_t last_depth)
+                           int64_t last_depth)
 {
 	int64_t width = 1 + (int64_t)l->nodes[part].width;
 	// Room for the comma behind it.

@@ -186,7 +186,7 @@ struct elixir_marks {
 void print_elixir(struct etp_printer *p, etp_term term, struct elixir_marks *marks);
 // Second pass.
 void print_elixir_lines(struct etp_printer *p, const struct etp_string *text,
-			const struct elixir_marks *marks);
+                        const struct elixir_marks *marks);
 
 // print_elixir_atom.c: Macro.inspect_atom/2.
 enum elixir_atom_use {
@@ -198,7 +198,7 @@ void print_elixir_atom(struct etp_printer *p, uint64_t index, enum elixir_atom_u
 // One character as Code.Identifier.escape/2 escapes it. `is_regex`: the few letters
 // that Inspect.Regex knows. `next` is the character behind it.
 void print_elixir_char(struct etp_printer *p, uint32_t code_point, uint32_t next, char quote,
-		       bool is_regex);
+                       bool is_regex);
 // A byte that is not part of any character.
 void print_elixir_bad_byte(struct etp_printer *p, unsigned char byte);
 // Are atoms with this name modules (Elixir.Foo), so that they are not keys of keywords?
@@ -217,22 +217,22 @@ struct elixir_struct {
 };
 // Is this map a struct? Owned by the caller: free(ret->fields).
 bool elixir_struct_of(struct etp_printer *p, const struct etp_term_view *map,
-		      struct elixir_struct *ret);
+                      struct elixir_struct *ret);
 // Prints structs that have a form of their own and no parts: ranges, dates, ...
 // False (and nothing is printed) if this is not one, or not a well-formed one.
 bool print_elixir_special(struct etp_printer *p, const struct elixir_struct *s);
 // The map that a MapSet is made of; false if `s` is something else.
 bool elixir_map_set(struct etp_printer *p, const struct elixir_struct *s,
-		    struct etp_term_view *map_ret);
+                    struct etp_term_view *map_ret);
 bool elixir_module_is(struct etp_printer *p, const struct elixir_struct *s, const char *name);
 // The value of a field; false if there is no such field.
 bool elixir_field(struct etp_printer *p, const struct elixir_struct *s, const char *name,
-		  etp_term *ret);
+                  etp_term *ret);
 
 // ---- Growing arrays ----------------------------------------------------------------
 
 // Room for one more item; false (and p->no_memory) when there is none.
 bool print_grow(struct etp_printer *p, void *items, size_t *capacity, size_t count,
-		size_t item_size);
+                size_t item_size);
 
 #endif

@@ -51,6 +51,6 @@ void print_redacted_string(struct etp_printer *p, uint64_t characters, char quot
 {
 	print_char(p, quote);
 	print_format(p, characters == 1 ? "%llu char" : "%llu chars",
-		     (unsigned long long)characters);
+	             (unsigned long long)characters);
 	print_char(p, quote);
 }

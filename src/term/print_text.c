@@ -57,7 +57,8 @@ void print_code_point(struct etp_printer *p, uint32_t code_point)
 
 void print_spaces(struct etp_printer *p, uint64_t count)
 {
-	static const char spaces[] = "                                                                ";
+	static const char spaces[] =
+		"                                                                ";
 	while (count && !print_done(p)) {
 		size_t n = count < sizeof(spaces) - 1 ? count : sizeof(spaces) - 1;
 		print_slice(p, spaces, n);
@@ -156,7 +157,7 @@ size_t print_chars_length(const char *text, size_t size)
 }
 
 bool print_grow(struct etp_printer *p, void *items, size_t *capacity, size_t count,
-		size_t item_size)
+                size_t item_size)
 {
 	if (count < *capacity)
 		return true;
