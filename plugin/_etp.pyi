@@ -190,7 +190,6 @@ class VM:
         threads: int = 0,
     ) -> "EtsScan":
         """One pass over the rows of all tables (or of these addresses)."""
-
     def census(self, progress: Progress | None = None) -> "Census":
         """One pass over the memory of all processes and tables."""
 
@@ -211,10 +210,14 @@ class Census:
     tables: dict[int, dict[str, Any]]
 
     def binary_count(self) -> int: ...
-    def binaries(self, sort: Literal["size", "waste", "refs", "address"] = "size",
-                 limit: int = -1, unaccounted: bool = False) -> list[dict[str, Any]]:
-        """As EtsScan.binaries; holders are (kind, address, refs), kind "ets" or
-        "process".  With ``unaccounted`` those whose refc is not the references found."""
+    def binaries(
+        self,
+        sort: Literal["size", "waste", "refs", "address"] = "size",
+        limit: int = -1,
+        unaccounted: bool = False,
+    ) -> list[dict[str, Any]]:
+        """As EtsScan.binaries; holders are (kind, address, refs, term), kind "ets",
+        "process", "persistent_term" (term: its key) or "module" (term: its name).  With ``unaccounted`` those whose refc is not the references found."""
     def binary(self, address: int) -> dict[str, Any] | None: ...
 
 class EtsScan:

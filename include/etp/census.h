@@ -7,8 +7,8 @@
  * The census: one pass over the memory of the VM that finds every reference to
  * every off-heap binary, and what of each heap is alive.
  *
- * Holders are processes (their heap, fragments and messages) and ETS tables. For a
- * process it tells what `process_info(P, binary)` would, and what a major garbage
+ * Holders are processes (their heap, fragments and messages), ETS tables, persistent
+ * terms and the literals of modules. For a process it tells what `process_info(P, binary)` would, and what a major garbage
  * collection would change about it, without one: references that no live term
  * needs would be released, those in fragments and messages pulled in.
  *
@@ -33,13 +33,32 @@ struct etp_census;
 enum etp_holder_kind {
 	ETP_HOLDER_ETS_TABLE,
 	ETP_HOLDER_PROCESS,
+	ETP_HOLDER_PERSISTENT_TERM,
+	/** Literals of a module. */
+	ETP_HOLDER_MODULE,
 };
 
 struct etp_census_holder {
 	enum etp_holder_kind kind;
-	/** Of the DbTable or Process. */
+	/** Of the DbTable or Process, or of the ErtsLiteralArea. */
 	uint64_t address;
+	/** Key of a persistent term, name of a module, otherwise 0. */
+	etp_term term;
 	uint64_t refs;
+};
+
+/** What was found in one area of literals. */
+struct etp_census_literals {
+	enum etp_holder_kind kind;
+	/** Of the ErtsLiteralArea. */
+	uint64_t address;
+	/** Key of the persistent term or name of the module. */
+	etp_term term;
+	uint64_t words;
+	/** References to off-heap binaries, and sizes of the distinct ones. */
+	uint64_t binary_refs, binary_bytes;
+	uint64_t unreadable;
+	const char *problem;
 };
 
 /** What was found in one process. */
@@ -95,6 +114,11 @@ ETP_EXPORT bool etp_census_is_complete(const struct etp_census *census);
 /** One entry a process, in the order of etp_vm_processes(). */
 ETP_EXPORT const struct etp_census_process *etp_census_processes(const struct etp_census *census,
 								 size_t *count_ret);
+
+/** One entry a persistent term, then one a module with literals. `problem_ret` (may be
+ *  NULL) gets what kept the census from finding all of them, or NULL. */
+ETP_EXPORT const struct etp_census_literals *
+etp_census_literals(const struct etp_census *census, size_t *count_ret, const char **problem_ret);
 
 /** The tables' part; it belongs to the census. Its binaries are those of the whole
  *  census: use the functions below for them. */

@@ -25,17 +25,26 @@ void binary_map_deinit(struct binary_map *map)
 	*map = (struct binary_map){0};
 }
 
-void binary_map_clear(struct binary_map *map)
-{
-	free_range_sets(map);
-	map->count = 0;
-	if (map->index)
-		memset(map->index, 0, (map->index_mask + 1) * sizeof(*map->index));
-}
-
 static size_t hash_address(uint64_t address)
 {
 	return (size_t)((address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 24);
+}
+
+// A map that was large once and holds little now is emptied entry by entry.
+void binary_map_clear(struct binary_map *map)
+{
+	free_range_sets(map);
+	if (map->count < map->capacity / 8) {
+		for (size_t i = 0; i < map->count; i++) {
+			size_t slot = hash_address(map->entries[i].address) & map->index_mask;
+			while (map->index[slot] != i + 1)
+				slot = (slot + 1) & map->index_mask;
+			map->index[slot] = 0;
+		}
+	} else if (map->index) {
+		memset(map->index, 0, (map->index_mask + 1) * sizeof(*map->index));
+	}
+	map->count = 0;
 }
 
 // The slot of `address`, or the free one where it belongs.

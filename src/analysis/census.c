@@ -5,6 +5,7 @@
 
 #include "analysis/binary_store.h"
 #include "analysis/ets_scan.h"
+#include "analysis/literal_scan.h"
 #include "analysis/mark.h"
 #include "analysis/process_heap.h"
 
@@ -21,7 +22,8 @@ struct etp_census {
 	struct etp_ets_scan *ets;
 	struct etp_census_process *processes;
 	size_t process_count;
-	// Holders are numbered: tables first, then processes.
+	struct literal_scan literals;
+	// Holders are numbered: tables first, then processes, then areas of literals.
 	struct binary_store store;
 	bool complete;
 };
@@ -246,6 +248,9 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 	struct etp_error *err = take_tables(&t);
 	if (!err && !take_processes(&t))
 		err = &etp_error_no_memory;
+	if (!err && !t.stopped)
+		err = literal_scan_run(&census->literals, vm, &census->store,
+				       (uint32_t)(census->tables.count + census->process_count));
 	census->complete = !t.stopped;
 	binary_map_deinit(&t.local);
 	marker_deinit(&t.marker);
@@ -264,6 +269,7 @@ void etp_census_destroy(struct etp_census *census)
 		return;
 	etp_ets_scan_destroy(census->ets);
 	etp_ets_tables_deinit(&census->tables);
+	literal_scan_deinit(&census->literals);
 	binary_store_deinit(&census->store);
 	free(census->processes);
 	free(census);
@@ -303,6 +309,39 @@ size_t etp_census_find(const struct etp_census *census, uint64_t address)
 	return etp_ets_scan_find(census->ets, address);
 }
 
+const struct etp_census_literals *etp_census_literals(const struct etp_census *census,
+						      size_t *count_ret, const char **problem_ret)
+{
+	*count_ret = census->literals.count;
+	if (problem_ret)
+		*problem_ret = census->literals.problem;
+	return census->literals.areas;
+}
+
+static struct etp_census_holder describe(const struct etp_census *census,
+					 const struct binary_holder *found)
+{
+	struct etp_census_holder holder = {.refs = found->refs};
+	size_t number = found->holder;
+	if (number < census->tables.count) {
+		holder.kind = ETP_HOLDER_ETS_TABLE;
+		holder.address = census->tables.tables[number].address;
+		return holder;
+	}
+	number -= census->tables.count;
+	if (number < census->process_count) {
+		holder.kind = ETP_HOLDER_PROCESS;
+		holder.address = census->processes[number].address;
+		return holder;
+	}
+	const struct etp_census_literals *area =
+		&census->literals.areas[number - census->process_count];
+	holder.kind = area->kind;
+	holder.address = area->address;
+	holder.term = area->term;
+	return holder;
+}
+
 size_t etp_census_holders(const struct etp_census *census, size_t index,
 			  struct etp_census_holder *holders, size_t capacity)
 {
@@ -312,15 +351,7 @@ size_t etp_census_holders(const struct etp_census *census, size_t index,
 	if (capacity > HOLDERS_MAX)
 		capacity = HOLDERS_MAX;
 	size_t count = binary_store_holders(&census->store, entry, found, capacity);
-	for (size_t i = 0; i < count && i < capacity; i++) {
-		size_t number = found[i].holder, tables = census->tables.count;
-		bool is_table = number < tables;
-		holders[i] = (struct etp_census_holder){
-			.kind = is_table ? ETP_HOLDER_ETS_TABLE : ETP_HOLDER_PROCESS,
-			.address = is_table ? census->tables.tables[number].address
-					    : census->processes[number - tables].address,
-			.refs = found[i].refs,
-		};
-	}
+	for (size_t i = 0; i < count && i < capacity; i++)
+		holders[i] = describe(census, &found[i]);
 	return count;
 }

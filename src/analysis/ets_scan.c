@@ -72,25 +72,9 @@ static bool judge_row(struct scanner *s, struct etp_ets_scan_table *out, uint64_
 
 static bool note_binaries(struct scanner *s, struct etp_ets_scan_table *out, uint64_t dbterm)
 {
-	struct row_scan *row = &s->row;
-	out->binary_refs += row->binary_count;
-	for (size_t i = 0; i < row->binary_count; i++) {
-		const struct row_binary *bin = &row->binaries[i];
-		struct binary_entry *entry = binary_map_insert(&s->local, bin->binary);
-		if (!entry)
-			return false;
-		entry->size = bin->size;
-		entry->refc = bin->refc;
-		entry->flags = bin->flags;
-		entry->refs++;
-	}
-	for (size_t i = 0; i < row->range_count; i++) {
-		const struct row_range *range = &row->ranges[i];
-		struct binary_entry *entry =
-			binary_map_find(&s->local, row->binaries[range->binary].binary);
-		if (!binary_map_add_range(&s->local, entry, range->start, range->end))
-			return false;
-	}
+	out->binary_refs += s->row.binary_count;
+	if (!row_scan_collect(&s->row, &s->local))
+		return false;
 	return judge_row(s, out, dbterm);
 }
 

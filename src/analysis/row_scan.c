@@ -358,6 +358,28 @@ bool row_scan_walk(struct row_scan *scan, uint64_t first_oh, etp_term tuple, uin
 	return true;
 }
 
+bool row_scan_collect(const struct row_scan *scan, struct binary_map *map)
+{
+	for (size_t i = 0; i < scan->binary_count; i++) {
+		const struct row_binary *bin = &scan->binaries[i];
+		struct binary_entry *entry = binary_map_insert(map, bin->binary);
+		if (!entry)
+			return false;
+		entry->size = bin->size;
+		entry->refc = bin->refc;
+		entry->flags = bin->flags;
+		entry->refs++;
+	}
+	for (size_t i = 0; i < scan->range_count; i++) {
+		const struct row_range *range = &scan->ranges[i];
+		struct binary_entry *entry =
+			binary_map_find(map, scan->binaries[range->binary].binary);
+		if (!binary_map_add_range(map, entry, range->start, range->end))
+			return false;
+	}
+	return true;
+}
+
 bool row_scan_key_is_dead(struct row_scan *scan, etp_term key)
 {
 	etp_term stack[KEY_TERMS_MAX];

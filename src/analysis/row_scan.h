@@ -12,6 +12,7 @@
 
 #include <etp/ets.h>
 
+#include "analysis/binary_map.h"
 #include "vm/vm.h"
 
 // An off-heap binary that the row holds.
@@ -59,6 +60,10 @@ bool row_scan_sweep(struct row_scan *scan, uint64_t first_oh, uint64_t address, 
 // The same for an expanded row of a compressed table, whose words are not one
 // heap block: follows the terms, at most `limit` of them.
 bool row_scan_walk(struct row_scan *scan, uint64_t first_oh, etp_term tuple, uint64_t limit);
+
+// Put the binaries of the last row, and what it sees of them, into `map`. False when
+// memory ran out.
+bool row_scan_collect(const struct row_scan *scan, struct binary_map *map);
 
 // Does `key` hold the pid of a dead process, in itself or in the tuples and lists
 // that it is made of?

@@ -130,17 +130,41 @@ static PyObject *Census_binary_count(CensusObject *self, PyObject *ignored)
 	return PyLong_FromSize_t(etp_census_binary_count(self->census));
 }
 
-static PyObject *holders_list(const struct etp_census *census, size_t index)
+static const char *kind_name(enum etp_holder_kind kind)
+{
+	switch (kind) {
+	case ETP_HOLDER_ETS_TABLE:
+		return "ets";
+	case ETP_HOLDER_PROCESS:
+		return "process";
+	case ETP_HOLDER_PERSISTENT_TERM:
+		return "persistent_term";
+	case ETP_HOLDER_MODULE:
+		return "module";
+	}
+	return "unknown";
+}
+
+// The term that names a holder, or None.
+static PyObject *holder_term(VMObject *vm, etp_term term)
+{
+	if (!term)
+		Py_RETURN_NONE;
+	return Term_new(vm, NULL, term);
+}
+
+static PyObject *holders_list(CensusObject *self, size_t index)
 {
 	enum { SHOWN = 16 };
 	struct etp_census_holder holders[SHOWN];
-	size_t count = etp_census_holders(census, index, holders, SHOWN);
+	size_t count = etp_census_holders(self->census, index, holders, SHOWN);
 	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < count && i < SHOWN; i++) {
-		PyObject *item = Py_BuildValue(
-			"(sKK)", holders[i].kind == ETP_HOLDER_PROCESS ? "process" : "ets",
-			(unsigned long long)holders[i].address,
-			(unsigned long long)holders[i].refs);
+		PyObject *term = holder_term(self->vm, holders[i].term);
+		PyObject *item = term ? Py_BuildValue("(sKKN)", kind_name(holders[i].kind),
+						      (unsigned long long)holders[i].address,
+						      (unsigned long long)holders[i].refs, term)
+				      : NULL;
 		if (!item || PyList_Append(list, item))
 			Py_CLEAR(list);
 		Py_XDECREF(item);
@@ -148,13 +172,49 @@ static PyObject *holders_list(const struct etp_census *census, size_t index)
 	return list;
 }
 
+static PyObject *Census_get_literals(CensusObject *self, void *closure)
+{
+	size_t count;
+	const struct etp_census_literals *areas =
+		etp_census_literals(self->census, &count, NULL);
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *term = holder_term(self->vm, areas[i].term);
+		PyObject *dict =
+			term ? Py_BuildValue("{s:s,s:K,s:N,s:K,s:K,s:K,s:K,s:s}", "kind",
+					     kind_name(areas[i].kind), "address",
+					     (unsigned long long)areas[i].address, "term", term,
+					     "words", (unsigned long long)areas[i].words,
+					     "binary_refs",
+					     (unsigned long long)areas[i].binary_refs,
+					     "binary_bytes",
+					     (unsigned long long)areas[i].binary_bytes,
+					     "unreadable",
+					     (unsigned long long)areas[i].unreadable, "problem",
+					     areas[i].problem ? areas[i].problem : "")
+			     : NULL;
+		if (!dict || PyList_Append(list, dict))
+			Py_CLEAR(list);
+		Py_XDECREF(dict);
+	}
+	return list;
+}
+
+static PyObject *Census_get_literals_problem(CensusObject *self, void *closure)
+{
+	size_t count;
+	const char *problem;
+	etp_census_literals(self->census, &count, &problem);
+	return PyUnicode_FromString(problem ? problem : "");
+}
+
 static PyObject *census_binary_dict(const void *source, size_t index)
 {
-	const struct etp_census *census = source;
+	CensusObject *self = (CensusObject *)source;
 	struct etp_ets_scan_binary binary;
-	etp_census_binary(census, index, &binary);
-	return binary_dict(&binary, etp_census_holders(census, index, NULL, 0),
-			   holders_list(census, index));
+	etp_census_binary(self->census, index, &binary);
+	return binary_dict(&binary, etp_census_holders(self->census, index, NULL, 0),
+			   holders_list(self, index));
 }
 
 static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *kwargs)
@@ -166,8 +226,8 @@ static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *k
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sLp:binaries", names, &sort, &limit,
 					 &unaccounted))
 		return NULL;
-	return ranked_binaries(etp_census_ets(self->census), sort, limit, unaccounted,
-			       self->census, census_binary_dict);
+	return ranked_binaries(etp_census_ets(self->census), sort, limit, unaccounted, self,
+			       census_binary_dict);
 }
 
 static PyObject *Census_binary(CensusObject *self, PyObject *args)
@@ -178,13 +238,15 @@ static PyObject *Census_binary(CensusObject *self, PyObject *args)
 	size_t index = etp_census_find(self->census, address);
 	if (index == SIZE_MAX)
 		Py_RETURN_NONE;
-	return census_binary_dict(self->census, index);
+	return census_binary_dict(self, index);
 }
 
 static PyGetSetDef Census_getset[] = {
 	{"complete", (getter)Census_get_complete, NULL, NULL, NULL},
 	{"processes", (getter)Census_get_processes, NULL, NULL, NULL},
 	{"tables", (getter)Census_get_tables, NULL, NULL, NULL},
+	{"literals", (getter)Census_get_literals, NULL, NULL, NULL},
+	{"literals_problem", (getter)Census_get_literals_problem, NULL, NULL, NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analysis/literal_scan.h"
+
+#include <stdlib.h>
+
+#include <etp/code.h>
+#include <etp/persistent_term.h>
+
+#include "analysis/row_scan.h"
+
+static bool add_area(struct literal_scan *scan, enum etp_holder_kind kind, uint64_t address,
+		     etp_term term)
+{
+	if (scan->count == scan->capacity) {
+		size_t capacity = scan->capacity ? scan->capacity * 2 : 64;
+		struct etp_census_literals *areas =
+			realloc(scan->areas, capacity * sizeof(*areas));
+		if (!areas)
+			return false;
+		scan->areas = areas;
+		scan->capacity = capacity;
+	}
+	scan->areas[scan->count++] = (struct etp_census_literals){
+		.kind = kind,
+		.address = address,
+		.term = term,
+	};
+	return true;
+}
+
+static struct etp_error *add_persistent_terms(struct literal_scan *scan, const struct etp_vm *vm)
+{
+	struct etp_persistent_terms terms;
+	struct etp_error *err = etp_persistent_terms_init(&terms, vm);
+	if (err)
+		return err;
+	if (terms.problem)
+		scan->problem = terms.problem;
+	for (size_t i = 0; !err && i < terms.count; i++)
+		if (!add_area(scan, ETP_HOLDER_PERSISTENT_TERM, terms.terms[i].literal_area,
+			      terms.terms[i].key))
+			err = &etp_error_no_memory;
+	etp_persistent_terms_deinit(&terms);
+	return err;
+}
+
+static struct etp_error *add_modules(struct literal_scan *scan, const struct etp_vm *vm)
+{
+	const struct etp_code_module *modules;
+	const char *problem;
+	size_t count = etp_code_modules(vm, &modules, &problem);
+	if (problem)
+		scan->problem = problem;
+	for (size_t i = 0; i < count; i++)
+		if (modules[i].literal_area &&
+		    !add_area(scan, ETP_HOLDER_MODULE, modules[i].literal_area, modules[i].name))
+			return &etp_error_no_memory;
+	return NULL;
+}
+
+static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
+		      struct row_scan *row, struct binary_map *local)
+{
+	uint64_t chain, end;
+	uint64_t start = out->address + OFFSET(vm, ErtsLiteralArea, start);
+	if (!READ_WORD(vm, row->reader, out->address, ErtsLiteralArea, off_heap, &chain) ||
+	    !READ_WORD(vm, row->reader, out->address, ErtsLiteralArea, end, &end) ||
+	    end < start || (end - start) % 8) {
+		out->unreadable++;
+		out->problem = "the head of the literal area cannot be read";
+		return true;
+	}
+	out->words = (end - start) / 8;
+	row->unreadable = 0;
+	row->problem = NULL;
+	// Only areas with off-heap things are of interest here; most have none.
+	if (chain && (!row_scan_sweep(row, chain, start, out->words) ||
+		      !row_scan_collect(row, local)))
+		return false;
+	out->unreadable += row->unreadable;
+	if (row->problem)
+		out->problem = row->problem;
+	out->binary_refs = chain ? row->binary_count : 0;
+	for (size_t i = 0; i < local->count; i++)
+		out->binary_bytes += local->entries[i].size;
+	return true;
+}
+
+static bool scan_areas(struct literal_scan *scan, const struct etp_vm *vm,
+		       struct binary_store *store, uint32_t first_holder)
+{
+	struct etp_reader reader;
+	struct row_scan row;
+	struct binary_map local;
+	etp_reader_init(&reader, vm->target);
+	row_scan_init(&row, vm, &reader);
+	binary_map_init(&local);
+	bool ok = true;
+	for (size_t i = 0; ok && i < scan->count; i++) {
+		ok = scan_area(&scan->areas[i], vm, &row, &local) &&
+		     binary_store_merge(store, &local, first_holder + (uint32_t)i);
+		if (local.count)
+			binary_map_clear(&local);
+	}
+	binary_map_deinit(&local);
+	row_scan_deinit(&row);
+	return ok;
+}
+
+struct etp_error *literal_scan_run(struct literal_scan *scan, const struct etp_vm *vm,
+				   struct binary_store *store, uint32_t first_holder)
+{
+	struct etp_error *err = add_persistent_terms(scan, vm);
+	if (!err)
+		err = add_modules(scan, vm);
+	if (!err && !scan_areas(scan, vm, store, first_holder))
+		err = &etp_error_no_memory;
+	return err;
+}
+
+void literal_scan_deinit(struct literal_scan *scan)
+{
+	free(scan->areas);
+	*scan = (struct literal_scan){0};
+}
