@@ -92,6 +92,25 @@ struct etp_error *etp_error_prefix(struct etp_error *err, const char *format, ..
 	return err;
 }
 
+struct etp_error *etp_error_append(struct etp_error *err, const char *format, ...)
+{
+	if (!err || is_static(err))
+		return err;
+	va_list ap;
+	va_start(ap, format);
+	char *suffix = NULL;
+	if (vasprintf(&suffix, format, ap) < 0)
+		suffix = NULL;
+	va_end(ap);
+	char *message = NULL;
+	if (suffix && asprintf(&message, "%s %s", err->message, suffix) >= 0) {
+		free((char *)err->message);
+		err->message = message;
+	}
+	free(suffix);
+	return err;
+}
+
 void etp_error_destroy(struct etp_error *err)
 {
 	if (!err || is_static(err))

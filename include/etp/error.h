@@ -71,6 +71,10 @@ ETP_EXPORT struct etp_error *etp_error_fault(uint64_t address, const char *what)
 ETP_EXPORT struct etp_error *etp_error_prefix(struct etp_error *err, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/** Put a space and more sentences behind the message of `err` and return it. */
+ETP_EXPORT struct etp_error *etp_error_append(struct etp_error *err, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /** Release an error. NULL and the static errors are ignored. */
 ETP_EXPORT void etp_error_destroy(struct etp_error *err);
 

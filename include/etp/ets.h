@@ -100,6 +100,10 @@ struct etp_ets_tables {
 	 *  unknown, unless their owner still has them in its own list. Owned. */
 	size_t gap_count;
 	char **gaps;
+	/** Of the gaps, those that are no missing memory: what stands there is not
+	 *  what must stand there. The first of them, or NULL. */
+	size_t contradiction_count;
+	const char *contradiction;
 };
 
 /** All tables, scheduler by scheduler in the order of their creation.

@@ -13,6 +13,7 @@
 #include <etp/target.h>
 
 #include "target/reader.h"
+#include "target/warn.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "cores of little-endian machines are read as they are");
@@ -58,8 +59,6 @@ struct etp_target {
 struct etp_error *etp_target_alloc(struct etp_target **ret);
 // Keep a copy of a string until the target is destroyed. NULL when out of memory.
 const char *etp_target_keep(struct etp_target *target, const char *string);
-struct etp_error *etp_target_warn(struct etp_target *target, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 struct etp_error *etp_target_add_segment(struct etp_target *target, uint64_t start, uint64_t size,
                                          const unsigned char *bytes);
 // Sort, cut overlaps off the later of two, merge what is contiguous.

@@ -9,6 +9,7 @@
 
 #include <etp/ets.h>
 
+#include "target/warn.h"
 #include "vm/vm.h"
 
 enum {
@@ -102,8 +103,14 @@ static void check_atoms(struct checker *c)
 // Atoms that the emulator itself needs are there.
 static void check_known_atoms(struct checker *c)
 {
+	const struct etp_vm *vm = c->vm;
+	uint64_t count = vm->atoms.count < ATOMS_SAMPLE ? vm->atoms.count : ATOMS_SAMPLE;
+	size_t size;
+	bool readable = true;
+	for (uint64_t i = 0; readable && i < count; i++)
+		readable = etp_vm_atom(vm, &c->reader, i, &size);
 	for (size_t i = 0; i < AM_COUNT; i++)
-		if (tried(c, true) && !c->vm->am[i])
+		if (tried(c, readable || vm->am[i]) && !vm->am[i])
 			fail(c, "one of the atoms `external`, `true`, `undefined`, `none` is not "
 				"among the first");
 }
@@ -175,13 +182,19 @@ static void check_node(struct checker *c)
 		fail(c, "this node is called %.*s", (int)size, name);
 }
 
-// Lists of tables come round and point back; what the tables say of themselves
-// can be true.
+// Lists of tables come round and point back.
+static void check_lists(struct checker *c)
+{
+	const struct etp_ets_tables *tables = c->tables;
+	c->check->tried = c->vm->info.schedulers;
+	c->check->unreadable = tables->gap_count - tables->contradiction_count;
+	for (size_t i = 0; i < tables->contradiction_count; i++)
+		fail(c, "%s", tables->contradiction);
+}
+
+// What the tables say of themselves can be true.
 static void check_tables(struct checker *c)
 {
-	for (size_t i = 0; i < c->tables->gap_count; i++)
-		if (tried(c, true))
-			fail(c, "%s", c->tables->gaps[i]);
 	size_t count = c->tables->count < TABLES_SAMPLE ? c->tables->count : TABLES_SAMPLE;
 	for (size_t i = 0; i < count; i++) {
 		const struct etp_ets_table *table = &c->tables->tables[i];
@@ -200,7 +213,7 @@ static void check_tables(struct checker *c)
 }
 
 // An object is a tuple that reaches to the key position.
-static void check_rows(struct checker *c)
+static void check_rows(struct checker *c, bool of_hash)
 {
 	const struct etp_vm *vm = c->vm;
 	size_t count = c->tables->count < TABLES_SAMPLE ? c->tables->count : TABLES_SAMPLE;
@@ -208,7 +221,7 @@ static void check_rows(struct checker *c)
 		const struct etp_ets_table *table = &c->tables->tables[i];
 		struct etp_ets_iter iter;
 		struct etp_ets_row row;
-		if (table->is_deleting)
+		if (table->is_deleting || (table->type <= ETP_ETS_DUPLICATE_BAG) != of_hash)
 			continue;
 		etp_ets_iter_init(&iter, vm, &c->reader, table);
 		for (int n = 0; n < ROWS_SAMPLE && etp_ets_iter_next(&iter, &row); n++) {
@@ -228,6 +241,16 @@ static void check_rows(struct checker *c)
 	}
 }
 
+static void check_hash_rows(struct checker *c)
+{
+	check_rows(c, true);
+}
+
+static void check_tree_rows(struct checker *c)
+{
+	check_rows(c, false);
+}
+
 static const struct {
 	const char *claim;
 	void (*run)(struct checker *c);
@@ -238,17 +261,52 @@ static const struct {
 	{"the id of a process leads to its slot", check_process_slots},
 	{"heap, top, stack and end of a process are in order", check_heaps},
 	{"the node's name has an @", check_node},
-	{"lists of ETS tables come round", check_tables},
-	{"objects of ETS tables are tuples", check_rows},
+	{"lists of ETS tables come round", check_lists},
+	{"ETS tables have a name, an owner and a key position", check_tables},
+	{"objects of hash tables are tuples", check_hash_rows},
+	{"objects of ordered sets are tuples", check_tree_rows},
 };
 
 enum { CHECK_COUNT = sizeof(checks) / sizeof(checks[0]) };
 
-// More failures than a core that was torn in flight could have.
-static bool is_refuted(const struct etp_check *check)
+// A wrong layout fails in most of the cases, a damaged core in some. Of memory that
+// cannot be read at all, either the layout leads to nowhere, or the core lacks it.
+static bool is_refuted(const struct etp_vm *vm, const struct etp_check *check)
 {
-	return check->failed > 1 + check->tried / 20 ||
-	       (check->tried <= 8 && check->failed);
+	uint64_t bad = check->failed + check->unreadable;
+	uint64_t good = check->tried > bad ? check->tried - bad : 0;
+	if (check->failed)
+		return check->failed > good;
+	return check->unreadable && !good && !etp_target_info(vm->target)->bytes_truncated;
+}
+
+static struct etp_error *warn_failed(struct etp_vm *vm, const struct etp_check *check)
+{
+	if (!check->failed)
+		return NULL;
+	return etp_target_warn(vm->target,
+			       "The core is damaged or was taken in the middle of a change: \"%s\" "
+			       "fails in %llu of %llu cases; first: %s. What rests on these may be "
+			       "wrong or missing.",
+			       check->claim, (unsigned long long)check->failed,
+			       (unsigned long long)check->tried,
+			       check->failure ? check->failure : "(no words for it)");
+}
+
+static struct etp_error *refuse(const struct etp_vm *vm, const struct etp_check *check)
+{
+	const struct etp_layout *layout = vm->layout;
+	return etp_error_create(
+		ETP_ERROR_LAYOUT,
+		"The layout of OTP %s, ERTS %s, %s, %s (%s) does not fit this core (OTP %s, ERTS "
+		"%s, %s): \"%s\" failed %llu of %llu times, and %llu could not be read%s%s. If the "
+		"core is intact, make the layout of exactly this beam.smp with "
+		"scripts/extract-layout.",
+		layout->otp_release, layout->erts_version, layout->machine, layout->flavor,
+		layout->source, vm->otp_release, vm->erts_version, vm->info.flavor, check->claim,
+		(unsigned long long)check->failed, (unsigned long long)check->tried,
+		(unsigned long long)check->unreadable, check->failure ? "; first: " : "",
+		check->failure ? check->failure : "");
 }
 
 struct etp_error *etp_vm_check(struct etp_vm *vm)
@@ -272,22 +330,15 @@ struct etp_error *etp_vm_check(struct etp_vm *vm)
 		c.check = &vm->checks[i];
 		c.check->claim = checks[i].claim;
 		checks[i].run(&c);
-		if (!refuted && is_refuted(c.check))
+		if (!refuted && is_refuted(vm, c.check))
 			refuted = c.check;
 	}
 	etp_ets_tables_deinit(&tables);
-	if (!refuted)
-		return NULL;
-	return etp_error_create(
-		ETP_ERROR_LAYOUT,
-		"The layout of OTP %s, ERTS %s, %s, %s (%s) does not fit this core (OTP %s, ERTS "
-		"%s, %s): \"%s\" failed %llu of %llu times; first: %s. If the core is intact, "
-		"make the layout of exactly this beam.smp with scripts/extract-layout.",
-		vm->layout->otp_release, vm->layout->erts_version, vm->layout->machine,
-		vm->layout->flavor, vm->layout->source, vm->otp_release, vm->erts_version,
-		vm->info.flavor, refuted->claim, (unsigned long long)refuted->failed,
-		(unsigned long long)refuted->tried,
-		refuted->failure ? refuted->failure : "(no words for it)");
+	if (refuted)
+		return refuse(vm, refuted);
+	for (size_t i = 0; !err && i < CHECK_COUNT; i++)
+		err = warn_failed(vm, &vm->checks[i]);
+	return err;
 }
 
 void etp_checks_deinit(struct etp_vm *vm)

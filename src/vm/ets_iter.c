@@ -49,7 +49,8 @@ static void init_hash(struct etp_ets_iter *iter)
 		give_up(iter, "the hash table has fewer segments than its slots need");
 		iter->slots = room;
 	}
-	iter->budget = UINT64_MAX;
+	// Chains that lead into each other can make many objects of few.
+	iter->budget = etp_target_info(iter->vm->target)->bytes_saved / SIZEOF(iter->vm, HashDbTerm);
 }
 
 // The left spine below `node`, root first.
@@ -211,6 +212,14 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 			return false;
 		uint64_t node = iter->node;
 		uint32_t pseudo_deleted;
+		if (!iter->budget) {
+			give_up(iter, "the hash table has more objects than fit into the core; its "
+				      "chains are damaged");
+			iter->node = 0;
+			iter->slot = iter->bucket_end = iter->slots;
+			return false;
+		}
+		iter->budget--;
 		if (node == iter->tortoise) {
 			give_up(iter, "a chain of the hash table runs in a circle");
 			iter->node = 0;

@@ -214,7 +214,7 @@ static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint6
 }
 
 static bool add_gap(struct etp_ets_tables *tables, uint64_t scheduler, uint64_t seen,
-		    uint64_t announced, uint64_t address, const char *why)
+		    uint64_t announced, uint64_t address, const char *why, bool contradiction)
 {
 	char **gaps = realloc(tables->gaps, (tables->gap_count + 1) * sizeof(*gaps));
 	if (!gaps)
@@ -226,6 +226,8 @@ static bool add_gap(struct etp_ets_tables *tables, uint64_t scheduler, uint64_t 
 		     (unsigned long long)scheduler, (unsigned long long)seen,
 		     (unsigned long long)announced, (unsigned long long)address, why) < 0)
 		return false;
+	if (contradiction && !tables->contradiction_count++)
+		tables->contradiction = gaps[tables->gap_count];
 	tables->gap_count++;
 	return true;
 }
@@ -253,10 +255,12 @@ static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *c
 	uint64_t count = 0, first = 0, seen = 0, previous = 0;
 	if (!READ_WORD(vm, reader, esd, ErtsSchedulerData, ets_tables_count, &count) ||
 	    !READ_WORD(vm, reader, esd, ErtsSchedulerData, ets_tables_clist, &first))
-		return add_gap(tables, scheduler + 1, 0, 0, esd, "the scheduler cannot be read")
+		return add_gap(tables, scheduler + 1, 0, 0, esd, "the scheduler cannot be read",
+			       false)
 			       ? NULL
 			       : &etp_error_no_memory;
 	const char *why = NULL;
+	bool contradiction = false;
 	uint64_t address = first;
 	while (address) {
 		struct etp_ets_table *table = add_table(tables, capacity);
@@ -268,6 +272,7 @@ static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *c
 		    !READ_WORD(vm, reader, address, DbTable, all_next, &next) ||
 		    !READ_WORD(vm, reader, address, DbTable, all_prev, &back))
 			break;
+		contradiction = true;
 		why = "that table does not point back to the one before it";
 		if (previous && back != previous)
 			break;
@@ -277,12 +282,13 @@ static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *c
 		if (next != first && (seen > count + 1000 || seen > TABLES_MAX))
 			break;
 		why = NULL;
+		contradiction = false;
 		if (next == first)
 			break;
 		previous = address;
 		address = next;
 	}
-	if (why && !add_gap(tables, scheduler + 1, seen, count, address, why))
+	if (why && !add_gap(tables, scheduler + 1, seen, count, address, why, contradiction))
 		return &etp_error_no_memory;
 	return NULL;
 }
@@ -308,6 +314,8 @@ static uint64_t *sorted_addresses(const struct etp_ets_tables *tables)
 struct known_tables {
 	uint64_t *addresses;
 	size_t count;
+	// Tables that may still be looked at in lists of owners.
+	uint64_t budget;
 };
 
 static bool is_known(const struct known_tables *known, uint64_t address)
@@ -316,11 +324,25 @@ static bool is_known(const struct known_tables *known, uint64_t address)
 		       compare_addresses);
 }
 
+// There are few of these: tables that are being freed.
+static bool add_known(struct known_tables *known, uint64_t address)
+{
+	uint64_t *grown = reallocarray(known->addresses, known->count + 1, sizeof(*grown));
+	if (!grown)
+		return false;
+	size_t i = known->count++;
+	for (; i && grown[i - 1] > address; i--)
+		grown[i] = grown[i - 1];
+	grown[i] = address;
+	known->addresses = grown;
+	return true;
+}
+
 // The list of tables that a process owns (erl_db.c, save_owned_table()). It has the
 // tables that the process is freeing, which no scheduler's list has any more, and,
 // where such a list broke off, the tables behind the break.
 static struct etp_error *walk_owner(struct etp_ets_tables *tables, size_t *capacity,
-				    const struct known_tables *known, const struct etp_vm *vm,
+				    struct known_tables *known, const struct etp_vm *vm,
 				    struct etp_reader *reader, uint64_t process, unsigned slots)
 {
 	uint64_t psd, first;
@@ -329,17 +351,26 @@ static struct etp_error *walk_owner(struct etp_ets_tables *tables, size_t *capac
 			  psd + OFFSET(vm, ErtsPSD, data) + PSD_ETS_OWNED_TABLES * UINT64_C(8),
 			  &first))
 		return NULL;
-	uint64_t address = first;
-	for (uint64_t n = 0; address && n < TABLES_MAX; n++) {
+	uint64_t address = first, tortoise = 0, power = 1, steps = 0;
+	for (; address && known->budget; known->budget--) {
 		uint32_t status;
-		if (!READ_U32(vm, reader, address, DbTable, status, &status))
+		if (address == tortoise ||
+		    !READ_U32(vm, reader, address, DbTable, status, &status))
 			return NULL;
+		if (++steps == power) {
+			tortoise = address;
+			power *= 2;
+			steps = 0;
+		}
 		if ((status & DB_DELETE || tables->gap_count) && !is_known(known, address)) {
 			struct etp_ets_table *table = add_table(tables, capacity);
 			if (!table)
 				return &etp_error_no_memory;
-			if (read_table(vm, reader, address, slots, table))
+			if (read_table(vm, reader, address, slots, table)) {
 				tables->count++;
+				if (!add_known(known, address))
+					return &etp_error_no_memory;
+			}
 		}
 		if (!READ_WORD(vm, reader, address, DbTable, owned_next, &address) ||
 		    address == first)
@@ -358,7 +389,10 @@ struct etp_error *etp_ets_tables_init(struct etp_ets_tables *tables, const struc
 	struct etp_error *err = NULL;
 	for (uint64_t i = 0; !err && i < vm->info.schedulers; i++)
 		err = walk_scheduler(tables, &capacity, vm, &reader, i, slots);
+	// Each table stands in one list at most: no more of them than fit into the
+	// core are looked at, wherever the lists lead.
 	struct known_tables known = {.count = tables->count};
+	known.budget = etp_target_info(vm->target)->bytes_saved / SIZEOF(vm, DbTable) + 1;
 	if (!err) {
 		known.addresses = sorted_addresses(tables);
 		err = known.addresses ? NULL : &etp_error_no_memory;

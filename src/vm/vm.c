@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/vm.h"
 
+#include "target/warn.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +110,11 @@ static struct etp_error *find_schedulers(struct etp_vm *vm)
 	vm->info.dirty_cpu_schedulers = read_count(vm, "erts_no_dirty_cpu_schedulers");
 	vm->info.dirty_io_schedulers = read_count(vm, "erts_no_dirty_io_schedulers");
 	vm->scheduler_stride = SIZEOF(vm, ErtsAlignedSchedulerData);
+	struct etp_reader reader;
+	etp_reader_init(&reader, vm->target);
+	if (!etp_reader_at(&reader, vm->scheduler_data, 1))
+		return etp_error_fault(vm->scheduler_data,
+				       "Schedulers (erts_aligned_scheduler_data)");
 	if (!vm->info.schedulers || vm->info.schedulers > SCHEDULERS_MAX)
 		return etp_error_create(
 			ETP_ERROR_BAD_DATA,
@@ -168,6 +175,26 @@ static void find_uptime(struct etp_vm *vm)
 		vm->info.uptime_ns = (int64_t)((uint64_t)last - start);
 }
 
+static struct etp_error *warn_unreadable(struct etp_vm *vm, const struct etp_ptab *ptab,
+					 const char *what, const char *consequence)
+{
+	if (!ptab->unreadable)
+		return NULL;
+	return etp_target_warn(vm->target,
+			       "%llu places of the %s table could not be read, or hold no %s: it may "
+			       "be that %s.",
+			       (unsigned long long)ptab->unreadable, what, what, consequence);
+}
+
+// What is wrong with the target may be why it made no sense.
+static struct etp_error *add_warnings(struct etp_error *err, const struct etp_target *target)
+{
+	const struct etp_target_info *info = etp_target_info(target);
+	for (size_t i = 0; i < info->warning_count; i++)
+		err = etp_error_append(err, "%s", info->warnings[i]);
+	return err;
+}
+
 static struct etp_error *open_tables(struct etp_vm *vm)
 {
 	struct etp_error *err = find_schedulers(vm);
@@ -179,6 +206,11 @@ static struct etp_error *open_tables(struct etp_vm *vm)
 		err = etp_ptab_init(&vm->processes, vm, "erts_proc", TAG_IMMED1_PID);
 	if (!err)
 		err = etp_ptab_init(&vm->ports, vm, "erts_port", TAG_IMMED1_PORT);
+	if (err)
+		return err;
+	err = warn_unreadable(vm, &vm->processes, "process", "a live process is taken for dead");
+	if (!err)
+		err = warn_unreadable(vm, &vm->ports, "port", "an open port is taken for closed");
 	if (err)
 		return err;
 	find_uptime(vm);
@@ -204,6 +236,7 @@ struct etp_error *etp_vm_open(struct etp_target *target, const struct etp_layout
 	if (!err)
 		err = open_tables(vm);
 	if (err) {
+		err = add_warnings(err, target);
 		// On an error the target stays with the caller.
 		vm->target = NULL;
 		etp_vm_close(vm);
