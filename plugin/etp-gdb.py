@@ -7,7 +7,8 @@
 import os
 import sys
 
-_here = os.path.dirname(os.path.abspath(__file__))
+# gdb leaves __file__ to be that of a Python script that sources this one.
+_here = os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename))
 if _here not in sys.path:
     sys.path.insert(0, _here)
 

@@ -54,7 +54,7 @@ def progress(what: str, visible: bool = True) -> Iterator[Progress]:
             )
             bar.start()
             task = bar.add_task(what, total=total or None)
-        bar.update(task, completed=done, total=total or None, description=phase or what)
+        bar.update(task, completed=done, total=total or None)
         bar.refresh()
 
     last = 0.0

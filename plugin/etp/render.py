@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -209,7 +210,8 @@ def _paragraph(paragraph: Paragraph, screen: Screen) -> None:
 def _fill(text: str, width: int, hang: int) -> list[str]:
     lines: list[str] = []
     line = ""
-    for word in text.split(" "):
+    # A number stays with its percent sign.
+    for word in re.split(r" (?!%)", text):
         room = width - (hang if lines else 0)
         longer = f"{line} {word}" if line else word
         if line and cell_len(longer) > room:

@@ -83,22 +83,25 @@ def _sample(context: Context, vm: VM, suspect: Suspect) -> str:
     table = vm.ets_tables.at(address) if address else None
     if table is None:
         return ""
+    import time
+
     from ..vm import Error
 
+    deadline = time.monotonic() + SAMPLE_SECONDS
     options = context.settings.format_options(max_depth=6, max_length=12, max_string=40)
     try:
         for position, row in enumerate(table.rows()):
             if row.address == row_address or not row_address:
                 return " ".join(row.term.format(**options).split())
-            if position >= SAMPLE_ROWS:
+            if position % 1000 == 999 and time.monotonic() > deadline:
                 break
     except Error:
         return ""
     return ""
 
 
-SAMPLE_ROWS = 2_000_000
-"""A sample row that has not turned up after so many rows is not shown."""
+SAMPLE_SECONDS = 1.0
+"""A sample row that has not turned up by then is not shown."""
 
 
 def _blocks(
