@@ -115,6 +115,42 @@ class Term:
     def tail(self) -> "Term":
         """Tail of a cons cell."""
 
+class Location(TypedDict):
+    """What code an address is in."""
+
+    pc: int
+    #: "near_export": the code is not in the core; ``function`` is the last exported one that
+    #: begins before ``pc``, which may belong to a local one behind it.  "module": only that is
+    #: known.  "fragment": a piece of code of the VM itself, named by ``fragment``.
+    kind: Literal["fragment", "module", "near_export", "function"]
+    module: str | None
+    function: str | None
+    arity: int | None
+    #: Bytes from the function's name in the code, as in crash dumps; from the start of the module
+    #: when only that is known.
+    offset: int | None
+    file: str | None
+    line: int | None
+    version: Literal["current", "old", "on_load"] | None
+    fragment: str | None
+
+class StackSlot(TypedDict):
+    """One word of a stack."""
+
+    address: int
+    #: For "unreadable" the number of words from here on that are not in the core.
+    word: int
+    kind: Literal[
+        "term", "catch", "return", "frame_pointer", "mfa", "reserved", "unreadable"
+    ]
+    #: 0 for the function that runs; a return address belongs to the one that it returns into.
+    frame: int
+    #: Number of the Y register of a term or catch.
+    y: int | None
+    term: Term | None
+    #: Of the call that a return address comes from, of a catch's handler, of an mfa.
+    location: Location | None
+
 class EtsRow:
     """One object stored in a table."""
 
@@ -168,6 +204,30 @@ class VM:
     def processes(self) -> list[tuple[int, Term]]:
         """(address, pid) of all live processes."""
     def port_is_open(self, port: Term) -> bool: ...
+    def location(self, pc: int, is_return: bool = False) -> Location | None:
+        """The code that an address is in; None if it is in none.  A return address is in the
+        instruction behind the call: with ``is_return`` the call is looked up."""
+    def fun_location(self, fun: Term) -> Location | None:
+        """The function that a local fun runs: fun_info(F, name).  A fragment: its code was
+        purged."""
+    def modules(self) -> list[dict[str, Any]]:
+        """Loaded instances of modules in ascending order of address: name, version ("current",
+        "old", "on_load"), address (of the BeamCodeHeader), size (bytes of code), functions (None
+        when unknown), literal_area (address or 0), missing (the code is not in the core), problem
+        ("" or why its functions have no names)."""
+    def modules_problem(self) -> str:
+        """A sentence if modules could not be read, else ""."""
+    def execution(self, process_address: int) -> dict[str, Any]:
+        """Where a process is: current_function and current_location (Location or None, as
+        process_info/2), stack_top and stack_start (addresses), registers (arguments of a process
+        that waits to be scheduled, or hibernates), running (on a scheduler, so that all of this is
+        of an earlier moment), in_gc, problem ("" or why the stack or the registers are left
+        out)."""
+    def stacktrace(self, process_address: int, depth: int = 0) -> list[Location]:
+        """process_info(P, current_stacktrace), with at most ``depth`` entries (0: as many as the
+        VM would give)."""
+    def stack(self, process_address: int, limit: int = -1) -> list[StackSlot]:
+        """The words of a process's stack from its top, at most ``limit`` of them (-1: all)."""
     def ets_tables(self) -> list[dict[str, Any]]:
         """All tables, scheduler by scheduler, then those that are being freed.  Keys: address; id (Term: the
         reference, or the atom of a named table); ref (Term); name (str); type ("set",
@@ -217,7 +277,8 @@ class Census:
         unaccounted: bool = False,
     ) -> list[dict[str, Any]]:
         """As EtsScan.binaries; holders are (kind, address, refs, term), kind "ets",
-        "process", "persistent_term" (term: its key) or "module" (term: its name).  With ``unaccounted`` those whose refc is not the references found."""
+        "process", "persistent_term" (term: its key) or "module" (term: its name).  With ``unaccounted`` those whose refc is not the references found.
+        """
     def binary(self, address: int) -> dict[str, Any] | None: ...
 
 class EtsScan:

@@ -69,6 +69,9 @@ void Term_reader(const TermObject *self, struct etp_reader *reader);
 // Returns false on an exception.
 bool dict_set(PyObject *dict, const char *key, PyObject *value);
 
+// Was VM.__init__ called? Every other method needs it; sets an exception if not.
+bool VM_is_open(VMObject *self);
+
 // Methods of VM that live with the things they make.
 PyObject *VM_ets_tables(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored);
@@ -76,5 +79,12 @@ PyObject *VM_ets_rows(VMObject *self, PyObject *args);
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_info(VMObject *self, PyObject *ignored);
+PyObject *VM_location(VMObject *self, PyObject *args);
+PyObject *VM_fun_location(VMObject *self, PyObject *args);
+PyObject *VM_modules(VMObject *self, PyObject *ignored);
+PyObject *VM_modules_problem(VMObject *self, PyObject *ignored);
+PyObject *VM_execution(VMObject *self, PyObject *args);
+PyObject *VM_stacktrace(VMObject *self, PyObject *args);
+PyObject *VM_stack(VMObject *self, PyObject *args);
 
 #endif

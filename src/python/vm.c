@@ -55,7 +55,7 @@ static void VM_dealloc(VMObject *self)
 }
 
 // Every method but __init__ needs an opened VM.
-static bool is_open(VMObject *self)
+bool VM_is_open(VMObject *self)
 {
 	if (!self->vm)
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
@@ -76,7 +76,7 @@ PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index)
 static PyObject *VM_atom(VMObject *self, PyObject *args)
 {
 	unsigned long long index;
-	if (!PyArg_ParseTuple(args, "K:atom", &index) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "K:atom", &index) || !VM_is_open(self))
 		return NULL;
 	if (index >= etp_vm_info(self->vm)->atoms) {
 		PyErr_Format(PyExc_IndexError, "atom %llu of %llu", index,
@@ -88,14 +88,14 @@ static PyObject *VM_atom(VMObject *self, PyObject *args)
 
 static PyObject *VM_atom_count(VMObject *self, PyObject *ignored)
 {
-	return is_open(self) ? PyLong_FromUnsignedLongLong(etp_vm_info(self->vm)->atoms) : NULL;
+	return VM_is_open(self) ? PyLong_FromUnsignedLongLong(etp_vm_info(self->vm)->atoms) : NULL;
 }
 
 static PyObject *VM_find_atom(VMObject *self, PyObject *args)
 {
 	const char *name;
 	Py_ssize_t size;
-	if (!PyArg_ParseTuple(args, "s#:find_atom", &name, &size) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "s#:find_atom", &name, &size) || !VM_is_open(self))
 		return NULL;
 	uint64_t index;
 	struct etp_error *err = etp_vm_find_atom(self->vm, name, (size_t)size, &index);
@@ -105,7 +105,7 @@ static PyObject *VM_find_atom(VMObject *self, PyObject *args)
 static PyObject *VM_term(VMObject *self, PyObject *args)
 {
 	unsigned long long word;
-	if (!PyArg_ParseTuple(args, "K:term", &word) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "K:term", &word) || !VM_is_open(self))
 		return NULL;
 	return Term_new(self, NULL, word);
 }
@@ -114,7 +114,7 @@ static PyObject *VM_read(VMObject *self, PyObject *args)
 {
 	unsigned long long address;
 	Py_ssize_t size;
-	if (!PyArg_ParseTuple(args, "Kn:read", &address, &size) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "Kn:read", &address, &size) || !VM_is_open(self))
 		return NULL;
 	if (size < 0) {
 		PyErr_SetString(PyExc_ValueError, "negative size");
@@ -140,7 +140,7 @@ static PyObject *VM_symbol(VMObject *self, PyObject *args)
 {
 	const char *name;
 	uint64_t address, size;
-	if (!PyArg_ParseTuple(args, "s:symbol", &name) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "s:symbol", &name) || !VM_is_open(self))
 		return NULL;
 	struct etp_error *err =
 		etp_target_symbol(etp_vm_target(self->vm), name, &address, &size);
@@ -153,7 +153,7 @@ static PyObject *VM_symbol_at(VMObject *self, PyObject *args)
 {
 	unsigned long long address;
 	uint64_t offset;
-	if (!PyArg_ParseTuple(args, "K:symbol_at", &address) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "K:symbol_at", &address) || !VM_is_open(self))
 		return NULL;
 	const char *name = etp_target_symbol_at(etp_vm_target(self->vm), address, &offset);
 	if (!name)
@@ -213,7 +213,7 @@ static PyObject *process_summary(VMObject *self, uint64_t address)
 static PyObject *VM_process(VMObject *self, PyObject *args)
 {
 	PyObject *which;
-	if (!PyArg_ParseTuple(args, "O:process", &which) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "O:process", &which) || !VM_is_open(self))
 		return NULL;
 	uint64_t address;
 	if (PyObject_TypeCheck(which, Term_type)) {
@@ -230,7 +230,7 @@ static PyObject *VM_process(VMObject *self, PyObject *args)
 
 static PyObject *VM_processes(VMObject *self, PyObject *ignored)
 {
-	if (!is_open(self))
+	if (!VM_is_open(self))
 		return NULL;
 	const uint64_t *addresses;
 	const etp_term *pids;
@@ -251,7 +251,7 @@ static PyObject *VM_processes(VMObject *self, PyObject *ignored)
 static PyObject *VM_port_is_open(VMObject *self, PyObject *args)
 {
 	TermObject *port;
-	if (!PyArg_ParseTuple(args, "O!:port_is_open", Term_type, &port) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "O!:port_is_open", Term_type, &port) || !VM_is_open(self))
 		return NULL;
 	return PyBool_FromLong(etp_vm_port(self->vm, port->word) != 0);
 }
@@ -268,6 +268,13 @@ static PyMethodDef VM_methods[] = {
 	{"process", (PyCFunction)VM_process, METH_VARARGS, NULL},
 	{"processes", (PyCFunction)VM_processes, METH_NOARGS, NULL},
 	{"port_is_open", (PyCFunction)VM_port_is_open, METH_VARARGS, NULL},
+	{"location", (PyCFunction)VM_location, METH_VARARGS, NULL},
+	{"fun_location", (PyCFunction)VM_fun_location, METH_VARARGS, NULL},
+	{"modules", (PyCFunction)VM_modules, METH_NOARGS, NULL},
+	{"modules_problem", (PyCFunction)VM_modules_problem, METH_NOARGS, NULL},
+	{"execution", (PyCFunction)VM_execution, METH_VARARGS, NULL},
+	{"stacktrace", (PyCFunction)VM_stacktrace, METH_VARARGS, NULL},
+	{"stack", (PyCFunction)VM_stack, METH_VARARGS, NULL},
 	{"ets_tables", (PyCFunction)VM_ets_tables, METH_NOARGS, NULL},
 	{"ets_tables_gaps", (PyCFunction)VM_ets_tables_gaps, METH_NOARGS, NULL},
 	{"ets_rows", (PyCFunction)VM_ets_rows, METH_VARARGS, NULL},

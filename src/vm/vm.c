@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vm/vm.h"
+#include "vm/code.h"
 
 #include "target/warn.h"
 
@@ -206,6 +206,8 @@ static struct etp_error *open_tables(struct etp_vm *vm)
 		err = etp_ptab_init(&vm->processes, vm, "erts_proc", TAG_IMMED1_PID);
 	if (!err)
 		err = etp_ptab_init(&vm->ports, vm, "erts_port", TAG_IMMED1_PORT);
+	if (!err)
+		err = etp_code_init(vm);
 	if (err)
 		return err;
 	err = warn_unreadable(vm, &vm->processes, "process", "a live process is taken for dead");
@@ -251,6 +253,7 @@ void etp_vm_close(struct etp_vm *vm)
 	if (!vm)
 		return;
 	etp_checks_deinit(vm);
+	etp_code_deinit(vm);
 	etp_ptab_deinit(&vm->processes);
 	etp_ptab_deinit(&vm->ports);
 	etp_layout_destroy(vm->layout);

@@ -23,6 +23,8 @@ enum etp_am {
 	AM_COUNT
 };
 
+struct etp_code;
+
 struct etp_atom_table {
 	uint64_t seg_table;
 	uint64_t count, limit;
@@ -40,6 +42,8 @@ struct etp_vm {
 	// As terms; 0 (THE_NON_VALUE) for one that this VM does not have.
 	etp_term am[AM_COUNT];
 	struct etp_ptab processes, ports;
+	// Loaded code (vm/code.h).
+	struct etp_code *code;
 	// ErlNode of this node, and the distribution entry's atom.
 	uint64_t this_node;
 	// ErtsSchedulerData of each normal scheduler: base address and stride.

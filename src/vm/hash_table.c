@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/hash_table.h"
+
+#include <string.h>
+
+enum {
+	// index.h
+	INDEX_PAGE_SHIFT = 10,
+	INDEX_PAGE_MASK = (1 << INDEX_PAGE_SHIFT) - 1,
+	// code_ix.h
+	NUM_CODE_IX = 3,
+};
+
+bool etp_executable_memory(const struct etp_target *target, size_t *position,
+                           struct etp_segment *ret)
+{
+	const struct etp_target_info *info = etp_target_info(target);
+	uint64_t start = info->executable_start;
+	uint64_t end = info->executable_end ? info->executable_end : UINT64_MAX;
+	size_t count;
+	const struct etp_segment *segments = etp_target_segments(target, &count);
+	while (*position < count) {
+		struct etp_segment segment = segments[(*position)++];
+		uint64_t segment_end = segment.start + segment.size;
+		if (segment_end <= start || segment.start >= end)
+			continue;
+		uint64_t first = segment.start < start ? start : segment.start;
+		uint64_t last = segment_end > end ? end : segment_end;
+		segment.bytes += first - segment.start;
+		segment.start = first;
+		segment.size = last - first;
+		*ret = segment;
+		return true;
+	}
+	return false;
+}
+
+static bool is_string(struct etp_reader *reader, uint64_t address, const char *text, size_t size)
+{
+	const char *found = etp_reader_at(reader, address, size);
+	return found && !memcmp(found, text, size);
+}
+
+size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, uint64_t *addresses,
+                            size_t capacity)
+{
+	const struct etp_target_info *info = etp_target_info(vm->target);
+	uint64_t start = info->executable_start;
+	uint64_t end = info->executable_end ? info->executable_end : UINT64_MAX;
+	uint64_t offset = OFFSET(vm, Hash, name);
+	size_t name_size = strlen(name) + 1;
+	struct etp_reader reader;
+	etp_reader_init(&reader, vm->target);
+	size_t position = 0, count = 0;
+	struct etp_segment segment;
+	while (etp_executable_memory(vm->target, &position, &segment)) {
+		uint64_t skip = -segment.start & 7;
+		for (uint64_t i = skip; i + 8 <= segment.size; i += 8) {
+			uint64_t word = etp_word_at(segment.bytes + i, 0);
+			// Names are literals of the executable itself.
+			if (word < start || word >= end || segment.start + i < offset ||
+			    !is_string(&reader, word, name, name_size))
+				continue;
+			if (count < capacity)
+				addresses[count] = segment.start + i - offset;
+			count++;
+		}
+	}
+	return count;
+}
+
+const char *etp_index_table_find(const struct etp_vm *vm, struct etp_reader *reader,
+                                 const char *name, uint32_t code_index, uint32_t limit,
+                                 struct etp_index_table *ret)
+{
+	uint64_t hashes[NUM_CODE_IX];
+	if (code_index >= NUM_CODE_IX)
+		return "the_active_code_index is none of 0, 1 and 2";
+	if (etp_hash_tables_find(vm, name, hashes, NUM_CODE_IX) != NUM_CODE_IX)
+		return "the table is not in the memory of beam.smp three times";
+	uint64_t offset = OFFSET(vm, IndexTable, htable);
+	for (size_t i = 1; i < NUM_CODE_IX; i++)
+		if (hashes[i] - hashes[i - 1] != SIZEOF(vm, IndexTable))
+			return "the tables of the three code indices are not side by side";
+	struct etp_index_table table = {.address = hashes[code_index] - offset};
+	uint32_t own_limit, size;
+	if (!READ_U32(vm, reader, table.address, IndexTable, entries, &table.entries) ||
+	    !READ_U32(vm, reader, table.address, IndexTable, limit, &own_limit) ||
+	    !READ_U32(vm, reader, table.address, IndexTable, size, &size) ||
+	    !READ_WORD(vm, reader, table.address, IndexTable, seg_table, &table.seg_table))
+		return "the table is not in the core";
+	if (own_limit > limit || table.entries > own_limit || table.entries > size)
+		return "the table says that it has more entries than it can have";
+	*ret = table;
+	return NULL;
+}
+
+uint64_t etp_index_table_entry(const struct etp_index_table *table, struct etp_reader *reader,
+                               uint32_t index)
+{
+	uint64_t page, entry;
+	if (index >= table->entries ||
+	    !etp_read_u64(reader, table->seg_table + (index >> INDEX_PAGE_SHIFT) * UINT64_C(8),
+	                  &page) ||
+	    !etp_read_u64(reader, page + (index & INDEX_PAGE_MASK) * UINT64_C(8), &entry))
+		return 0;
+	return entry;
+}

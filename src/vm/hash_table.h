@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_VM_HASH_TABLE_H
+#define ETP_VM_HASH_TABLE_H
+
+// Hash and index tables of ERTS that no symbol names (ERTS: hash.h, index.h). Each
+// Hash points to its own name, which tells them apart in .data and .bss.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vm/vm.h"
+
+// Addresses of the static Hash structs with this name, ascending: at most `capacity`
+// are written; returns how many there are.
+size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, uint64_t *addresses,
+                            size_t capacity);
+
+// An IndexTable that was read and found plausible.
+struct etp_index_table {
+	uint64_t address;
+	uint64_t seg_table;
+	uint32_t entries;
+};
+
+// The IndexTable of this name that belongs to code index `index` (code_ix.h): ERTS
+// keeps one for each of its three code indices, one behind the other. `limit` is
+// the most entries that it can have. Returns NULL, or what is wrong, a static string.
+const char *etp_index_table_find(const struct etp_vm *vm, struct etp_reader *reader,
+                                 const char *name, uint32_t code_index, uint32_t limit,
+                                 struct etp_index_table *ret);
+
+// Address of the entry with this index, 0 if it cannot be read.
+uint64_t etp_index_table_entry(const struct etp_index_table *table, struct etp_reader *reader,
+                               uint32_t index);
+
+// Memory of the executable (all of a target that has none), one piece at a time
+// from `*position`, 0 at first. False at the end.
+bool etp_executable_memory(const struct etp_target *target, size_t *position,
+                           struct etp_segment *ret);
+
+#endif
