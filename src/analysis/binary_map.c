@@ -117,7 +117,7 @@ static bool new_range_set(struct binary_map *map, uint32_t *ret)
 }
 
 bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, uint64_t start,
-			  uint64_t end)
+                          uint64_t end)
 {
 	if (start >= end)
 		return true;
@@ -144,7 +144,7 @@ bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, ui
 }
 
 bool binary_map_add_ranges_of(struct binary_map *map, struct binary_entry *entry,
-			      const struct binary_map *from, const struct binary_entry *other)
+                              const struct binary_map *from, const struct binary_entry *other)
 {
 	if (other->ranges == BINARY_MAP_NONE)
 		return binary_map_add_range(map, entry, other->start, other->end);

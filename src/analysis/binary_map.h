@@ -50,10 +50,10 @@ struct binary_entry *binary_map_insert(struct binary_map *map, uint64_t address)
 
 // Bytes [start, end) of the entry's binary are visible. False when out of memory.
 bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, uint64_t start,
-			  uint64_t end);
+                          uint64_t end);
 // All that is visible of `from`'s entry is visible of `entry` too.
 bool binary_map_add_ranges_of(struct binary_map *map, struct binary_entry *entry,
-			      const struct binary_map *from, const struct binary_entry *other);
+                              const struct binary_map *from, const struct binary_entry *other);
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry);
 
 #endif

@@ -16,14 +16,13 @@ void binary_store_deinit(struct binary_store *store)
 }
 
 static bool add_holder(struct binary_store *store, struct binary_entry *entry, uint32_t holder,
-		       uint64_t refs)
+                       uint64_t refs)
 {
 	if (store->holder_count == store->holder_capacity) {
 		size_t capacity = store->holder_capacity ? store->holder_capacity * 2 : 64;
 		struct binary_holder *holders =
-			capacity < UINT32_MAX
-				? realloc(store->holders, capacity * sizeof(*holders))
-				: NULL;
+			capacity < UINT32_MAX ? realloc(store->holders, capacity * sizeof(*holders))
+					      : NULL;
 		if (!holders)
 			return false;
 		store->holders = holders;
@@ -38,8 +37,7 @@ static bool add_holder(struct binary_store *store, struct binary_entry *entry, u
 	return true;
 }
 
-bool binary_store_merge(struct binary_store *store, const struct binary_map *local,
-			uint32_t holder)
+bool binary_store_merge(struct binary_store *store, const struct binary_map *local, uint32_t holder)
 {
 	for (size_t i = 0; i < local->count; i++) {
 		const struct binary_entry *entry = &local->entries[i];
@@ -58,7 +56,7 @@ bool binary_store_merge(struct binary_store *store, const struct binary_map *loc
 }
 
 size_t binary_store_holders(const struct binary_store *store, const struct binary_entry *entry,
-			    struct binary_holder *holders, size_t capacity)
+                            struct binary_holder *holders, size_t capacity)
 {
 	size_t count = 0;
 	uint32_t link = entry->holders;

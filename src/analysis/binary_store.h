@@ -27,11 +27,11 @@ void binary_store_deinit(struct binary_store *store);
 
 // Put all of `local` to the account of `holder`. False when memory ran out.
 bool binary_store_merge(struct binary_store *store, const struct binary_map *local,
-			uint32_t holder);
+                        uint32_t holder);
 
 // Holders of an entry, most references first: at most `capacity` of them are
 // written; returns how many there are.
 size_t binary_store_holders(const struct binary_store *store, const struct binary_entry *entry,
-			    struct binary_holder *holders, size_t capacity);
+                            struct binary_holder *holders, size_t capacity);
 
 #endif

@@ -48,10 +48,10 @@ static void give_up(struct etp_census_process *out, const char *problem)
 
 // What is done with each ProcBin of the off-heap chains. False when out of memory.
 typedef bool proc_bin_fn(struct taker *t, struct etp_census_process *out,
-			 const struct heap_chain *chain, uint64_t proc_bin);
+                         const struct heap_chain *chain, uint64_t proc_bin);
 
 static bool note_proc_bin(struct taker *t, struct etp_census_process *out,
-			  const struct heap_chain *chain, uint64_t proc_bin)
+                          const struct heap_chain *chain, uint64_t proc_bin)
 {
 	const struct etp_vm *vm = t->vm;
 	uint64_t binary, size, refc, flags;
@@ -81,7 +81,7 @@ static bool note_proc_bin(struct taker *t, struct etp_census_process *out,
 
 // After marking: what would a major collection do with this entry?
 static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
-			   const struct heap_chain *chain, uint64_t proc_bin)
+                           const struct heap_chain *chain, uint64_t proc_bin)
 {
 	uint64_t binary;
 	if (chain->writable || chain->kind == HEAP_AREA_TRANSIT ||
@@ -104,7 +104,7 @@ static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
 }
 
 static bool walk_chain(struct taker *t, struct etp_census_process *out,
-		       const struct heap_chain *chain, proc_bin_fn *each)
+                       const struct heap_chain *chain, proc_bin_fn *each)
 {
 	const struct etp_vm *vm = t->vm;
 	uint64_t tortoise = 0, power = 1, steps = 0, address = chain->first;
@@ -146,7 +146,7 @@ static void sum_up(struct taker *t, struct etp_census_process *out)
 	out->young_words = heap->words_by_kind[HEAP_AREA_YOUNG];
 	out->old_words = heap->words_by_kind[HEAP_AREA_OLD];
 	out->fragment_words = heap->words_by_kind[HEAP_AREA_FRAGMENT] +
-			      heap->words_by_kind[HEAP_AREA_MESSAGE_FRAGMENT];
+	                      heap->words_by_kind[HEAP_AREA_MESSAGE_FRAGMENT];
 	out->message_words = heap->words_by_kind[HEAP_AREA_QUEUE];
 	out->transit_words = heap->words_by_kind[HEAP_AREA_TRANSIT];
 	out->messages = heap->messages;
@@ -179,14 +179,14 @@ static bool take_process(struct taker *t, size_t index)
 		return false;
 	sum_up(t, out);
 	return binary_store_merge(&t->census->store, &t->local,
-				  (uint32_t)(t->census->tables.count + index));
+	                          (uint32_t)(t->census->tables.count + index));
 }
 
 static bool report_progress(struct taker *t, uint64_t done)
 {
 	t->stopped = t->options && t->options->progress &&
-		     t->options->progress(t->options->context, done, t->census->process_count,
-					  "processes");
+	             t->options->progress(t->options->context, done, t->census->process_count,
+	                                  "processes");
 	return !t->stopped;
 }
 
@@ -226,14 +226,14 @@ static struct etp_error *take_tables(struct taker *t)
 		return err;
 	struct etp_ets_scan_options options = {.progress = ets_progress, .context = t};
 	err = ets_scan_run_into(t->vm, census->tables.tables, census->tables.count, &options,
-				&census->store, &census->ets);
+	                        &census->store, &census->ets);
 	if (!err)
 		t->stopped = !etp_ets_scan_is_complete(census->ets);
 	return err;
 }
 
 struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_census_options *options,
-				  struct etp_census **ret)
+                                  struct etp_census **ret)
 {
 	struct etp_census *census = calloc(1, sizeof(*census));
 	if (!census)
@@ -250,7 +250,7 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 		err = &etp_error_no_memory;
 	if (!err && !t.stopped)
 		err = literal_scan_run(&census->literals, vm, &census->store,
-				       (uint32_t)(census->tables.count + census->process_count));
+		                       (uint32_t)(census->tables.count + census->process_count));
 	census->complete = !t.stopped;
 	binary_map_deinit(&t.local);
 	marker_deinit(&t.marker);
@@ -281,7 +281,7 @@ bool etp_census_is_complete(const struct etp_census *census)
 }
 
 const struct etp_census_process *etp_census_processes(const struct etp_census *census,
-						      size_t *count_ret)
+                                                      size_t *count_ret)
 {
 	*count_ret = census->process_count;
 	return census->processes;
@@ -299,7 +299,7 @@ size_t etp_census_binary_count(const struct etp_census *census)
 
 // The scan of the tables reads the same store.
 void etp_census_binary(const struct etp_census *census, size_t index,
-		       struct etp_ets_scan_binary *ret)
+                       struct etp_ets_scan_binary *ret)
 {
 	etp_ets_scan_binary(census->ets, index, ret);
 }
@@ -310,7 +310,7 @@ size_t etp_census_find(const struct etp_census *census, uint64_t address)
 }
 
 const struct etp_census_literals *etp_census_literals(const struct etp_census *census,
-						      size_t *count_ret, const char **problem_ret)
+                                                      size_t *count_ret, const char **problem_ret)
 {
 	*count_ret = census->literals.count;
 	if (problem_ret)
@@ -319,7 +319,7 @@ const struct etp_census_literals *etp_census_literals(const struct etp_census *c
 }
 
 static struct etp_census_holder describe(const struct etp_census *census,
-					 const struct binary_holder *found)
+                                         const struct binary_holder *found)
 {
 	struct etp_census_holder holder = {.refs = found->refs};
 	size_t number = found->holder;
@@ -343,7 +343,7 @@ static struct etp_census_holder describe(const struct etp_census *census,
 }
 
 size_t etp_census_holders(const struct etp_census *census, size_t index,
-			  struct etp_census_holder *holders, size_t capacity)
+                          struct etp_census_holder *holders, size_t capacity)
 {
 	enum { HOLDERS_MAX = 256 };
 	struct binary_holder found[HOLDERS_MAX];

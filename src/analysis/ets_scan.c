@@ -81,8 +81,8 @@ static bool note_binaries(struct scanner *s, struct etp_ets_scan_table *out, uin
 // Look at the words of an object, wherever they are. `key_ret` gets its key, 0 if it
 // cannot be read. False when memory ran out.
 static bool scan_words(struct scanner *s, const struct etp_ets_table *table,
-		       const struct etp_ets_row *row, struct etp_ets_scan_table *out,
-		       uint64_t *key_ret)
+                       const struct etp_ets_row *row, struct etp_ets_scan_table *out,
+                       uint64_t *key_ret)
 {
 	uint64_t tuple = row->dbterm + OFFSET(s->vm, DbTerm, tpl);
 	bool ok;
@@ -90,7 +90,7 @@ static bool scan_words(struct scanner *s, const struct etp_ets_table *table,
 		etp_term term;
 		const char *reason;
 		if (!etp_row_expand(s->vm, &s->reader, row->dbterm, table->keypos, &s->expanded,
-				    &term, &reason)) {
+		                    &term, &reason)) {
 			out->unreadable++;
 			out->problem = reason;
 			return true;
@@ -107,7 +107,7 @@ static bool scan_words(struct scanner *s, const struct etp_ets_table *table,
 }
 
 static bool scan_row(struct scanner *s, const struct etp_ets_table *table,
-		     const struct etp_ets_row *row, struct etp_ets_scan_table *out)
+                     const struct etp_ets_row *row, struct etp_ets_scan_table *out)
 {
 	uint64_t key = 0;
 	out->rows++;
@@ -132,7 +132,7 @@ static bool scan_row(struct scanner *s, const struct etp_ets_table *table,
 static bool report_progress(struct scanner *s)
 {
 	s->stopped = s->options && s->options->progress &&
-		     s->options->progress(s->options->context, s->done, s->total);
+	             s->options->progress(s->options->context, s->done, s->total);
 	return !s->stopped;
 }
 
@@ -197,8 +197,8 @@ static bool scan_all(struct scanner *s, const struct etp_ets_table *tables, size
 }
 
 struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_ets_table *tables,
-				    size_t count, const struct etp_ets_scan_options *options,
-				    struct binary_store *store, struct etp_ets_scan **ret)
+                                    size_t count, const struct etp_ets_scan_options *options,
+                                    struct binary_store *store, struct etp_ets_scan **ret)
 {
 	struct etp_ets_scan *scan = calloc(1, sizeof(*scan));
 	if (!scan)
@@ -228,8 +228,8 @@ struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_et
 }
 
 struct etp_error *etp_ets_scan_run(const struct etp_vm *vm, const struct etp_ets_table *tables,
-				   size_t count, const struct etp_ets_scan_options *options,
-				   struct etp_ets_scan **ret)
+                                   size_t count, const struct etp_ets_scan_options *options,
+                                   struct etp_ets_scan **ret)
 {
 	return ets_scan_run_into(vm, tables, count, options, NULL, ret);
 }
@@ -249,7 +249,7 @@ bool etp_ets_scan_is_complete(const struct etp_ets_scan *scan)
 }
 
 const struct etp_ets_scan_table *etp_ets_scan_tables(const struct etp_ets_scan *scan,
-						     size_t *count_ret)
+                                                     size_t *count_ret)
 {
 	*count_ret = scan->table_count;
 	return scan->tables;
@@ -261,7 +261,7 @@ size_t etp_ets_scan_binary_count(const struct etp_ets_scan *scan)
 }
 
 void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t index,
-			 struct etp_ets_scan_binary *ret)
+                         struct etp_ets_scan_binary *ret)
 {
 	const struct binary_entry *entry = &scan->store->map.entries[index];
 	*ret = (struct etp_ets_scan_binary){
@@ -282,7 +282,7 @@ size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t address)
 }
 
 size_t etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
-			    struct etp_ets_scan_holder *holders, size_t capacity)
+                            struct etp_ets_scan_holder *holders, size_t capacity)
 {
 	enum { HOLDERS_MAX = 256 };
 	struct binary_holder found[HOLDERS_MAX];

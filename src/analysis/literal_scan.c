@@ -9,12 +9,11 @@
 #include "analysis/row_scan.h"
 
 static bool add_area(struct literal_scan *scan, enum etp_holder_kind kind, uint64_t address,
-		     etp_term term)
+                     etp_term term)
 {
 	if (scan->count == scan->capacity) {
 		size_t capacity = scan->capacity ? scan->capacity * 2 : 64;
-		struct etp_census_literals *areas =
-			realloc(scan->areas, capacity * sizeof(*areas));
+		struct etp_census_literals *areas = realloc(scan->areas, capacity * sizeof(*areas));
 		if (!areas)
 			return false;
 		scan->areas = areas;
@@ -38,7 +37,7 @@ static struct etp_error *add_persistent_terms(struct literal_scan *scan, const s
 		scan->problem = terms.problem;
 	for (size_t i = 0; !err && i < terms.count; i++)
 		if (!add_area(scan, ETP_HOLDER_PERSISTENT_TERM, terms.terms[i].literal_area,
-			      terms.terms[i].key))
+		              terms.terms[i].key))
 			err = &etp_error_no_memory;
 	etp_persistent_terms_deinit(&terms);
 	return err;
@@ -59,13 +58,13 @@ static struct etp_error *add_modules(struct literal_scan *scan, const struct etp
 }
 
 static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
-		      struct row_scan *row, struct binary_map *local)
+                      struct row_scan *row, struct binary_map *local)
 {
 	uint64_t chain, end;
 	uint64_t start = out->address + OFFSET(vm, ErtsLiteralArea, start);
 	if (!READ_WORD(vm, row->reader, out->address, ErtsLiteralArea, off_heap, &chain) ||
-	    !READ_WORD(vm, row->reader, out->address, ErtsLiteralArea, end, &end) ||
-	    end < start || (end - start) % 8) {
+	    !READ_WORD(vm, row->reader, out->address, ErtsLiteralArea, end, &end) || end < start ||
+	    (end - start) % 8) {
 		out->unreadable++;
 		out->problem = "the head of the literal area cannot be read";
 		return true;
@@ -74,8 +73,8 @@ static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
 	row->unreadable = 0;
 	row->problem = NULL;
 	// Only areas with off-heap things are of interest here; most have none.
-	if (chain && (!row_scan_sweep(row, chain, start, out->words) ||
-		      !row_scan_collect(row, local)))
+	if (chain &&
+	    (!row_scan_sweep(row, chain, start, out->words) || !row_scan_collect(row, local)))
 		return false;
 	out->unreadable += row->unreadable;
 	if (row->problem)
@@ -87,7 +86,7 @@ static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
 }
 
 static bool scan_areas(struct literal_scan *scan, const struct etp_vm *vm,
-		       struct binary_store *store, uint32_t first_holder)
+                       struct binary_store *store, uint32_t first_holder)
 {
 	struct etp_reader reader;
 	struct row_scan row;
@@ -108,7 +107,7 @@ static bool scan_areas(struct literal_scan *scan, const struct etp_vm *vm,
 }
 
 struct etp_error *literal_scan_run(struct literal_scan *scan, const struct etp_vm *vm,
-				   struct binary_store *store, uint32_t first_holder)
+                                   struct binary_store *store, uint32_t first_holder)
 {
 	struct etp_error *err = add_persistent_terms(scan, vm);
 	if (!err)

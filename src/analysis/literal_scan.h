@@ -19,7 +19,7 @@ struct literal_scan {
 // Find all areas; what area number i holds goes to `store` as holder
 // `first_holder` + i. Error: NO_MEMORY.
 struct etp_error *literal_scan_run(struct literal_scan *scan, const struct etp_vm *vm,
-				   struct binary_store *store, uint32_t first_holder);
+                                   struct binary_store *store, uint32_t first_holder);
 void literal_scan_deinit(struct literal_scan *scan);
 
 #endif

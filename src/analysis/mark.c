@@ -86,8 +86,7 @@ static bool see_bits(struct marker *marker, const struct etp_term_view *view)
 	uint64_t data = entry->address + OFFSET(marker->vm, Binary, orig_bytes);
 	uint64_t start = view->bits.data_address - data;
 	uint64_t bytes = (view->bits.bit_offset + view->bits.bit_size + 7) / 8;
-	if (view->bits.data_address < data || start > entry->size ||
-	    bytes > entry->size - start) {
+	if (view->bits.data_address < data || start > entry->size || bytes > entry->size - start) {
 		give_up(marker, "a binary sees more than there is");
 		return true;
 	}
@@ -97,7 +96,7 @@ static bool see_bits(struct marker *marker, const struct etp_term_view *view)
 // A ProcBin that is referred to as a term shows all of its bytes, however often it
 // was met as the original of sub-binaries before.
 static bool visit_binary(struct marker *marker, uint64_t address, enum etp_thing thing,
-			 enum mark_result result)
+                         enum mark_result result)
 {
 	if (result == MARK_SEEN && thing != ETP_THING_PROC_BIN)
 		return true;
@@ -131,7 +130,7 @@ static void visit_heap_original(struct marker *marker, uint64_t address)
 // Words of a thing that are terms: from `first` on, `count` of them. False if the
 // thing makes no sense.
 static bool term_words(const struct marker *marker, const unsigned char *thing, uint64_t header,
-		       uint64_t *first, uint64_t *count)
+                       uint64_t *first, uint64_t *count)
 {
 	const struct etp_vm *vm = marker->vm;
 	switch (header_thing(vm->scheme, header)) {
@@ -201,11 +200,11 @@ static bool visit_boxed(struct marker *marker, uint64_t address)
 	if (result == MARK_SEEN)
 		return true;
 	// Enough for every member that term_words() reads.
-	const unsigned char *head = etp_reader_at(marker->reader, address,
-						  thing == ETP_THING_FUN
-							  ? OFFSET(vm, ErlFunThing, creator)
-						  : thing == ETP_THING_MAP ? 16
-									   : 8);
+	const unsigned char *head =
+		etp_reader_at(marker->reader, address,
+	                      thing == ETP_THING_FUN   ? OFFSET(vm, ErlFunThing, creator)
+	                      : thing == ETP_THING_MAP ? 16
+	                                               : 8);
 	uint64_t first, count;
 	if (!head || !term_words(marker, head, header, &first, &count) ||
 	    first + count >= UINT64_C(1) << 44) {
@@ -279,8 +278,8 @@ static bool drain(struct marker *marker)
 	return true;
 }
 
-bool marker_run(struct marker *marker, const struct process_heap *heap,
-		struct binary_map *binaries, bool in_transit)
+bool marker_run(struct marker *marker, const struct process_heap *heap, struct binary_map *binaries,
+                bool in_transit)
 {
 	size_t size = (size_t)(heap->words / 64 + 1);
 	if (size > marker->bits_capacity) {

@@ -41,8 +41,8 @@ void marker_deinit(struct marker *marker);
 
 // Mark from the roots of `heap`, which must stay until the next run; those of messages
 // in transit only if asked. False when memory ran out.
-bool marker_run(struct marker *marker, const struct process_heap *heap,
-		struct binary_map *binaries, bool in_transit);
+bool marker_run(struct marker *marker, const struct process_heap *heap, struct binary_map *binaries,
+                bool in_transit);
 
 // Is the thing at `address` alive?
 bool marker_is_live(const struct marker *marker, uint64_t address);

@@ -53,8 +53,8 @@ static void give_up(struct process_heap *heap, const char *problem)
 	heap->problem = problem;
 }
 
-static bool add_area(struct process_heap *heap, struct etp_reader *reader,
-		     enum heap_area_kind kind, uint64_t start, uint64_t end)
+static bool add_area(struct process_heap *heap, struct etp_reader *reader, enum heap_area_kind kind,
+                     uint64_t start, uint64_t end)
 {
 	if (start > end || (end - start) % 8) {
 		give_up(heap, "an area of its heap ends before it starts");
@@ -69,30 +69,30 @@ static bool add_area(struct process_heap *heap, struct etp_reader *reader,
 		return true;
 	}
 	struct heap_area *area = add_item((void **)&heap->areas, &heap->area_count,
-					  &heap->area_capacity, sizeof(*area));
+	                                  &heap->area_capacity, sizeof(*area));
 	if (area)
 		*area = (struct heap_area){.start = start, .end = end, .kind = kind};
 	return area;
 }
 
-static bool add_root(struct process_heap *heap, uint64_t address, uint64_t count, bool in_transit)
+static bool add_root(struct process_heap *heap, struct heap_root root)
 {
-	if (!count)
+	if (!root.count)
 		return true;
-	struct heap_root *root = add_item((void **)&heap->roots, &heap->root_count,
-					  &heap->root_capacity, sizeof(*root));
-	if (root)
-		*root = (struct heap_root){address, count, in_transit};
-	return root;
+	struct heap_root *slot = add_item((void **)&heap->roots, &heap->root_count,
+	                                  &heap->root_capacity, sizeof(*slot));
+	if (slot)
+		*slot = root;
+	return slot;
 }
 
 static bool add_chain(struct process_heap *heap, uint64_t first, enum heap_area_kind kind,
-		      bool writable)
+                      bool writable)
 {
 	if (!first)
 		return true;
 	struct heap_chain *chain = add_item((void **)&heap->chains, &heap->chain_count,
-					    &heap->chain_capacity, sizeof(*chain));
+	                                    &heap->chain_capacity, sizeof(*chain));
 	if (chain)
 		*chain = (struct heap_chain){first, kind, writable};
 	return chain;
@@ -119,7 +119,7 @@ static bool runs_in_circle(struct cycle_guard *guard, uint64_t node)
 
 // A list of heap fragments.
 static bool load_fragments(struct process_heap *heap, const struct etp_vm *vm,
-			   struct etp_reader *reader, uint64_t fragment, enum heap_area_kind kind)
+                           struct etp_reader *reader, uint64_t fragment, enum heap_area_kind kind)
 {
 	struct cycle_guard guard = {0};
 	while (fragment) {
@@ -149,8 +149,8 @@ static bool load_fragments(struct process_heap *heap, const struct etp_vm *vm,
 // (ERTS_SIG_IS_EXTERNAL_MSG); signals that are not messages have a header in the
 // first word (ERTS_SIG_IS_NON_MSG).
 static bool load_message(struct process_heap *heap, const struct etp_vm *vm,
-			 struct etp_reader *reader, uint64_t message, enum heap_area_kind kind,
-			 uint64_t *count)
+                         struct etp_reader *reader, uint64_t message, enum heap_area_kind kind,
+                         uint64_t *count)
 {
 	uint64_t attached, term;
 	uint64_t terms = message + OFFSET(vm, ErtsMessage, m);
@@ -162,19 +162,24 @@ static bool load_message(struct process_heap *heap, const struct etp_vm *vm,
 	bool is_signal = term && term_primary(term) == TAG_PRIMARY_HEADER;
 	if (is_signal || (!term && kind != HEAP_AREA_MESSAGE_FRAGMENT))
 		return true;
-	++*count;
+	struct heap_root root = {
+		.kind = HEAP_ROOT_MESSAGE,
+		.address = terms,
+		.count = MESSAGE_TERMS,
+		.index = (*count)++,
+		.in_transit = kind == HEAP_AREA_TRANSIT,
+	};
 	uint64_t fragment = attached == MSG_COMBINED_HFRAG
-				    ? message + OFFSET(vm, ErtsMessage, hfrag)
-				    : attached;
-	if (kind != HEAP_AREA_MESSAGE_FRAGMENT &&
-	    !add_root(heap, terms, MESSAGE_TERMS, kind == HEAP_AREA_TRANSIT))
+	                            ? message + OFFSET(vm, ErtsMessage, hfrag)
+	                            : attached;
+	if (kind != HEAP_AREA_MESSAGE_FRAGMENT && !add_root(heap, root))
 		return false;
 	return load_fragments(heap, vm, reader, fragment, kind);
 }
 
 static bool load_messages(struct process_heap *heap, const struct etp_vm *vm,
-			  struct etp_reader *reader, uint64_t message, enum heap_area_kind kind,
-			  uint64_t *count)
+                          struct etp_reader *reader, uint64_t message, enum heap_area_kind kind,
+                          uint64_t *count)
 {
 	struct cycle_guard guard = {0};
 	while (message) {
@@ -193,7 +198,7 @@ static bool load_messages(struct process_heap *heap, const struct etp_vm *vm,
 }
 
 static bool load_queues(struct process_heap *heap, const struct etp_vm *vm,
-			struct etp_reader *reader, uint64_t process)
+                        struct etp_reader *reader, uint64_t process)
 {
 	uint64_t received, inner, middle, outer, ignored = 0;
 	if (!READ_WORD(vm, reader, process, Process, msg_frag, &received) ||
@@ -207,11 +212,11 @@ static bool load_queues(struct process_heap *heap, const struct etp_vm *vm,
 	       load_messages(heap, vm, reader, inner, HEAP_AREA_QUEUE, &heap->messages) &&
 	       load_messages(heap, vm, reader, middle, HEAP_AREA_QUEUE, &heap->messages) &&
 	       load_messages(heap, vm, reader, outer, HEAP_AREA_TRANSIT,
-			     &heap->messages_in_transit);
+	                     &heap->messages_in_transit);
 }
 
 static bool load_dictionary(struct process_heap *heap, const struct etp_vm *vm,
-			    struct etp_reader *reader, uint64_t process)
+                            struct etp_reader *reader, uint64_t process)
 {
 	uint64_t dictionary;
 	uint32_t used;
@@ -223,29 +228,40 @@ static bool load_dictionary(struct process_heap *heap, const struct etp_vm *vm,
 		give_up(heap, "its dictionary cannot be read");
 		return true;
 	}
-	return add_root(heap, dictionary + OFFSET(vm, ProcDict, data), used, false);
+	return add_root(heap, (struct heap_root){
+				      .kind = HEAP_ROOT_DICTIONARY,
+				      .address = dictionary + OFFSET(vm, ProcDict, data),
+				      .count = used,
+			      });
 }
 
 // Arguments that a NIF or BIF saved while it yields (erl_nfunc_sched.h).
 static bool load_saved_arguments(struct process_heap *heap, const struct etp_vm *vm,
-				 struct etp_reader *reader, uint64_t process)
+                                 struct etp_reader *reader, uint64_t process)
 {
 	uint64_t psd, wrapper;
 	uint32_t count;
 	if (!READ_WORD(vm, reader, process, Process, psd, &psd) || !psd ||
 	    !etp_read_u64(reader, psd + OFFSET(vm, ErtsPSD, data) + PSD_NFUNC_TRAP_WRAPPER * 8,
-			  &wrapper) ||
+	                  &wrapper) ||
 	    !wrapper || !HAS(vm, ErtsNativeFunc, argc) ||
 	    !READ_U32(vm, reader, wrapper, ErtsNativeFunc, argc, &count))
 		return true;
 	// Negative when nothing is saved; MAX_ARG is 255.
 	if ((int32_t)count <= 0 || count > 255)
 		return true;
-	return add_root(heap, wrapper + OFFSET(vm, ErtsNativeFunc, argv), count, false);
+	uint64_t arguments;
+	if (!READ_WORD(vm, reader, wrapper, ErtsNativeFunc, argv, &arguments))
+		return true;
+	return add_root(heap, (struct heap_root){
+				      .kind = HEAP_ROOT_SAVED_ARGUMENTS,
+				      .address = arguments,
+				      .count = count,
+			      });
 }
 
 static bool load_roots(struct process_heap *heap, const struct etp_vm *vm,
-		       struct etp_reader *reader, uint64_t process)
+                       struct etp_reader *reader, uint64_t process)
 {
 	uint64_t stop, hend, registers, arity;
 	if (!READ_WORD(vm, reader, process, Process, stop, &stop) ||
@@ -259,25 +275,35 @@ static bool load_roots(struct process_heap *heap, const struct etp_vm *vm,
 		give_up(heap, "its stack ends before it starts");
 		return true;
 	}
-	static const enum etp_member_id single[] = {
-		ETP_MEMBER_Process_group_leader, ETP_MEMBER_Process_fvalue,
-		ETP_MEMBER_Process_ftrace,	 ETP_MEMBER_Process_seq_trace_token,
-		ETP_MEMBER_Process_parent,
+	static const struct {
+		enum etp_member_id member;
+		enum heap_root_kind kind;
+	} single[] = {
+		{ETP_MEMBER_Process_group_leader, HEAP_ROOT_GROUP_LEADER},
+		{ETP_MEMBER_Process_fvalue, HEAP_ROOT_FVALUE},
+		{ETP_MEMBER_Process_ftrace, HEAP_ROOT_FTRACE},
+		{ETP_MEMBER_Process_seq_trace_token, HEAP_ROOT_SEQ_TRACE_TOKEN},
+		{ETP_MEMBER_Process_parent, HEAP_ROOT_PARENT},
 	};
-	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
-		if (etp_layout_has(vm->layout, single[i]) &&
-		    !add_root(heap, process + vm->layout->members[single[i]].offset, 1, false))
+	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+		uint64_t offset = vm->layout->members[single[i].member].offset;
+		if (etp_layout_has(vm->layout, single[i].member) &&
+		    !add_root(heap,
+		              (struct heap_root){single[i].kind, process + offset, 1, 0, false}))
 			return false;
-	// The registers are valid only while the process is not running.
-	if (!heap->running && arity <= 1024 && !add_root(heap, registers, arity, false))
+	}
+	// The registers are valid only while the process is not running; MAX_REG is 1024.
+	if (!heap->running && arity <= 1024 &&
+	    !add_root(heap, (struct heap_root){HEAP_ROOT_REGISTERS, registers, arity, 0, false}))
 		return false;
-	return add_root(heap, stop, (hend - stop) / 8, false) &&
+	uint64_t words = (hend - stop) / 8;
+	return add_root(heap, (struct heap_root){HEAP_ROOT_STACK, stop, words, 0, false}) &&
 	       load_dictionary(heap, vm, reader, process) &&
 	       load_saved_arguments(heap, vm, reader, process);
 }
 
 static bool load_areas(struct process_heap *heap, const struct etp_vm *vm,
-		       struct etp_reader *reader, uint64_t process)
+                       struct etp_reader *reader, uint64_t process)
 {
 	uint64_t young, htop, old, old_htop, fragments, chain, writable = 0;
 	if (!READ_WORD(vm, reader, process, Process, heap, &young) ||
@@ -299,7 +325,7 @@ static bool load_areas(struct process_heap *heap, const struct etp_vm *vm,
 }
 
 static void load_state(struct process_heap *heap, const struct etp_vm *vm,
-		       struct etp_reader *reader, uint64_t process)
+                       struct etp_reader *reader, uint64_t process)
 {
 	uint32_t state, flags;
 	uint64_t abandoned;
@@ -310,7 +336,7 @@ static void load_state(struct process_heap *heap, const struct etp_vm *vm,
 		return;
 	}
 	heap->running = state & (PSFLG_RUNNING | PSFLG_RUNNING_SYS | PSFLG_DIRTY_RUNNING |
-				 PSFLG_DIRTY_RUNNING_SYS);
+	                         PSFLG_DIRTY_RUNNING_SYS);
 	heap->in_gc = state & PSFLG_GC || abandoned;
 	heap->on_heap_messages = flags & FS_ON_HEAP_MSGQ;
 }
@@ -343,7 +369,7 @@ static void place_areas(struct process_heap *heap)
 }
 
 bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
-		       struct etp_reader *reader, uint64_t address)
+                       struct etp_reader *reader, uint64_t address)
 {
 	struct process_heap kept = *heap;
 	*heap = (struct process_heap){

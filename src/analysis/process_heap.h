@@ -33,9 +33,26 @@ struct heap_area {
 	uint64_t bit;
 };
 
+enum heap_root_kind {
+	HEAP_ROOT_STACK,
+	HEAP_ROOT_REGISTERS,
+	// Slots of the dictionary: {Key, Value}, or a list of such pairs.
+	HEAP_ROOT_DICTIONARY,
+	HEAP_ROOT_MESSAGE,
+	HEAP_ROOT_SAVED_ARGUMENTS,
+	HEAP_ROOT_GROUP_LEADER,
+	HEAP_ROOT_FVALUE,
+	HEAP_ROOT_FTRACE,
+	HEAP_ROOT_SEQ_TRACE_TOKEN,
+	HEAP_ROOT_PARENT,
+};
+
 // A root: `count` words at an address of the target.
 struct heap_root {
+	enum heap_root_kind kind;
 	uint64_t address, count;
+	// Position of a message in its queue, from 0.
+	uint64_t index;
 	// Part of a message in transit, which a collection does not look at.
 	bool in_transit;
 };
@@ -77,7 +94,7 @@ void process_heap_deinit(struct process_heap *heap);
 // Find the areas, roots and chains of the Process at `address`; what cannot be read
 // is counted. The areas are sorted by address. False when memory ran out.
 bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
-		       struct etp_reader *reader, uint64_t address);
+                       struct etp_reader *reader, uint64_t address);
 
 // The area that holds `address`, or NULL.
 const struct heap_area *process_heap_find(const struct process_heap *heap, uint64_t address);

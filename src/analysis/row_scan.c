@@ -64,7 +64,7 @@ static bool add_proc_bin(struct row_scan *scan, uint64_t address)
 		return true;
 	}
 	struct row_binary *slot = add_item((void **)&scan->binaries, &scan->binary_count,
-					   &scan->binary_capacity, sizeof(*slot));
+	                                   &scan->binary_capacity, sizeof(*slot));
 	if (!slot)
 		return false;
 	*slot = bin;
@@ -130,14 +130,14 @@ static const struct row_binary *find_binary(const struct row_scan *scan, uint64_
 
 // The row sees `length` bytes from `offset` on of what a ProcBin refers to.
 static bool add_range(struct row_scan *scan, const struct row_binary *bin, uint64_t offset,
-		      uint64_t length)
+                      uint64_t length)
 {
 	if (offset > bin->length || length > bin->length - offset) {
 		give_up(scan, "a sub-binary of an object reaches beyond its binary");
 		return true;
 	}
 	struct row_range *range = add_item((void **)&scan->ranges, &scan->range_count,
-					   &scan->range_capacity, sizeof(*range));
+	                                   &scan->range_capacity, sizeof(*range));
 	if (!range)
 		return false;
 	range->binary = (uint32_t)(bin - scan->binaries);
@@ -148,7 +148,7 @@ static bool add_range(struct row_scan *scan, const struct row_binary *bin, uint6
 
 // The row sees the bytes of `view`, which belong to `bin`.
 static bool see_bits(struct row_scan *scan, const struct row_binary *bin,
-		     const struct etp_term_view *view)
+                     const struct etp_term_view *view)
 {
 	uint64_t data = bin->binary + OFFSET(scan->vm, Binary, orig_bytes) + bin->offset;
 	uint64_t bytes = (view->bits.bit_offset + view->bits.bit_size + 7) / 8;
@@ -214,9 +214,8 @@ static bool sweep(struct row_scan *scan, const void *words, uint64_t address, ui
 				return false;
 			struct etp_term_view view;
 			if (thing == ETP_THING_REF &&
-			    etp_term_decode(vm, scan->reader,
-					    (address + i * 8) | TAG_PRIMARY_BOXED,
-					    &view) == ETP_TERM_REF)
+			    etp_term_decode(vm, scan->reader, (address + i * 8) | TAG_PRIMARY_BOXED,
+			                    &view) == ETP_TERM_REF)
 				see_ref(scan, &view);
 			i += opaque_words(vm, word);
 			continue;
@@ -249,7 +248,7 @@ void row_scan_reset(struct row_scan *scan)
 
 // Forget the last row, and read the off-heap chain of this one.
 static bool begin(struct row_scan *scan, uint64_t first_oh,
-		  int (*compare)(const void *, const void *))
+                  int (*compare)(const void *, const void *))
 {
 	row_scan_reset(scan);
 	if (first_oh && !read_chain(scan, first_oh))
@@ -263,9 +262,8 @@ bool row_scan_sweep(struct row_scan *scan, uint64_t first_oh, uint64_t address, 
 {
 	if (!begin(scan, first_oh, compare_by_proc_bin))
 		return false;
-	const void *words = count < UINT64_C(1) << 40
-				    ? etp_reader_at(scan->reader, address, count * 8)
-				    : NULL;
+	const void *words =
+		count < UINT64_C(1) << 40 ? etp_reader_at(scan->reader, address, count * 8) : NULL;
 	if (!words) {
 		give_up(scan, "the words of an object cannot be read");
 		return true;
@@ -278,8 +276,8 @@ static bool push(struct row_scan *scan, etp_term term)
 	// Of immediates, only pids matter here.
 	if (term_is_immediate(term) && !term_is_internal_pid(term))
 		return true;
-	etp_term *slot = add_item((void **)&scan->stack, &scan->stack_count,
-				  &scan->stack_capacity, sizeof(*slot));
+	etp_term *slot = add_item((void **)&scan->stack, &scan->stack_count, &scan->stack_capacity,
+	                          sizeof(*slot));
 	if (slot)
 		*slot = term;
 	return slot;
