@@ -203,6 +203,36 @@ class VM:
         initial_call_source: "proc_lib" | "spawn" | "none"}; None if it is dead."""
     def processes(self) -> list[tuple[int, Term]]:
         """(address, pid) of all live processes."""
+    def process_info(self, which: Term | int) -> dict[str, Any]:
+        """What process_info/2 says of a live process (pid or address of the Process);
+        include/etp/process.h. Items are named and measured as there: registered_name
+        (str | None), initial_call (m, f, a), status, message_queue_len, memory (bytes),
+        total_heap_size, heap_size, stack_size, min_heap_size (words), fullsweep_after,
+        reductions, catchlevel, garbage_collection, garbage_collection_info (dicts),
+        links ([Term]), dictionary ([(key, value)]), group_leader, parent (Term | None),
+        error_handler, trap_exit, priority, message_queue_data, sequential_trace_token.
+        Besides: address; pid; proc_lib_initial_call; queues ({"inner", "middle",
+        "outer", "buffer": messages}); external_messages; signals (in transit, not
+        messages); link_count, monitor_count, monitored_by_count, dictionary_size;
+        all_monitors (list of {type, is_target, other, ref, name, node, spawn_pending,
+        suspend_count, suspend_active, listed: process_info(P, monitors) or (P,
+        monitored_by) lists it}); state, flags (raw); is_running, is_dirty_running,
+        is_exiting, is_collecting_garbage, is_hibernated, is_sensitive; scheduler
+        (("normal" | "dirty_cpu" | "dirty_io", number) | None); program_counter,
+        current_mfa (addresses); unknown, uncertain (names of items), gaps, problem."""
+    def process_list(self) -> list[tuple[Any, ...]]:
+        """One pass over all processes: (address, pid, registered_name | None,
+        initial_call | None (proc_lib's, else spawn's), status, message_queue_len, of
+        these in transit, memory, reductions, total_heap_size, heap_size, stack_size,
+        links, monitors, program_counter, unknown, uncertain (bits of enum
+        etp_process_item), is_hibernated)."""
+    def messages(self, which: Term | int) -> Iterator[tuple[Any, ...]]:
+        """Messages and other signals of a process, oldest first: (queue: "inner" |
+        "middle" | "outer" | "buffer", kind: "message" | "external" (from another node,
+        not decoded: no term) | "alias" | "signal", term | None, from | None, name of
+        the signal, storage: "heap" | "combined" | "fragment" | "external", words behind
+        it | None, bytes in external format, address). The iterator has ``gaps`` and
+        ``problem``."""
     def port_is_open(self, port: Term) -> bool: ...
     def location(self, pc: int, is_return: bool = False) -> Location | None:
         """The code that an address is in; None if it is in none.  A return address is in the

@@ -47,6 +47,7 @@ int binding_init_terms(PyObject *module);
 int binding_init_vm(PyObject *module);
 int binding_init_ets(PyObject *module);
 int binding_init_scan(PyObject *module);
+int binding_init_process(PyObject *module);
 int binding_init_census(PyObject *module);
 
 // Raise _etp.Error for `err` and destroy it. Returns NULL.
@@ -60,6 +61,8 @@ PyTypeObject *binding_add_type(PyObject *module, PyType_Spec *spec);
 
 // New references. `row` may be NULL.
 PyObject *Term_new(VMObject *vm, RowWordsObject *row, etp_term word);
+// The reference that leads to an ErtsMagicBinary: of a table, or of a NIF resource.
+PyObject *Term_of_magic_binary(VMObject *vm, uint64_t binary);
 PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index);
 
 // A reader for a term: sees the words of its row, if it has one.
@@ -78,6 +81,9 @@ PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_rows(VMObject *self, PyObject *args);
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
+PyObject *VM_process_info(VMObject *self, PyObject *args);
+PyObject *VM_process_list(VMObject *self, PyObject *ignored);
+PyObject *VM_messages(VMObject *self, PyObject *args);
 PyObject *VM_info(VMObject *self, PyObject *ignored);
 PyObject *VM_location(VMObject *self, PyObject *args);
 PyObject *VM_fun_location(VMObject *self, PyObject *args);

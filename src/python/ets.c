@@ -38,9 +38,9 @@ static PyObject *fixations(VMObject *self, const struct etp_ets_table *table)
 	return list;
 }
 
-// The reference of a table as a term. The VM makes one on demand
-// (erts_mk_magic_ref()), so none may be in memory; ours stands in words of our own.
-static PyObject *ref_of(VMObject *self, const struct etp_ets_table *table)
+// The VM makes such a reference on demand (erts_mk_magic_ref()), so none may be in
+// memory; ours stands in words of our own.
+PyObject *Term_of_magic_binary(VMObject *self, uint64_t binary)
 {
 	allocfunc allocate = (allocfunc)PyType_GetSlot(RowWords_type, Py_tp_alloc);
 	RowWordsObject *row = (RowWordsObject *)allocate(RowWords_type, 0);
@@ -57,7 +57,7 @@ static PyObject *ref_of(VMObject *self, const struct etp_ets_table *table)
 		uint64_t *thing = row->words.words.words + index;
 		uint64_t arity = SIZEOF(self->vm, ErtsMRefThing) / 8 - 1;
 		thing[0] = arity << HEADER_ARITY_SHIFT | 0x4 << HEADER_SUBTAG_SHIFT;
-		thing[OFFSET(self->vm, ErtsMRefThing, mb) / 8] = table->btid;
+		thing[OFFSET(self->vm, ErtsMRefThing, mb) / 8] = binary;
 		row->overlay = (struct etp_segment){
 			.start = etp_words_address(0),
 			.size = row->words.words.used * 8,
@@ -72,7 +72,7 @@ static PyObject *ref_of(VMObject *self, const struct etp_ets_table *table)
 static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 {
 	PyObject *dict = PyDict_New();
-	PyObject *ref = ref_of(self, table);
+	PyObject *ref = Term_of_magic_binary(self, table->btid);
 	PyObject *id = ref;
 	if (table->is_named)
 		id = Term_new(self, NULL, table->name);

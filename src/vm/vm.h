@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <etp/vm.h>
 
@@ -72,7 +73,22 @@ struct etp_vm {
 #define WORD_OF(vm, base, struct_, member) \
 	etp_word_at((const unsigned char *)(base) + OFFSET(vm, struct_, member), 0)
 
-// A member of any integer size (1, 2, 4 or 8 bytes), zero-extended.
+// A member of any integer size (1, 2, 4 or 8 bytes), zero-extended, of a struct that
+// starts at host pointer `base`.
+static inline uint64_t etp_vm_member_of(const struct etp_vm *vm, const void *base,
+					enum etp_member_id id)
+{
+	const struct etp_layout_member *member = &vm->layout->members[id];
+	uint64_t value = 0;
+	memcpy(&value, (const unsigned char *)base + member->offset,
+	       member->size < sizeof(value) ? member->size : sizeof(value));
+	return value;
+}
+
+#define SMALL_OF(vm, base, struct_, member) \
+	etp_vm_member_of(vm, base, ETP_MEMBER_##struct_##_##member)
+
+// As above, of a struct in the target's memory.
 bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
 			enum etp_member_id id, uint64_t *ret);
 

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <etp/signal_queue.h>
+
+#include "vm/vm.h"
+
+enum {
+	// erl_message.h: m[] of an ErtsMessage.
+	MESSAGE_TERM = 0,
+	MESSAGE_TOKEN = 1,
+	MESSAGE_FROM = 2,
+	// ERTS_MSG_COMBINED_HFRAG
+	COMBINED = 1,
+
+	// erl_proc_sig_queue.h (OTP 25): the tag of a signal that is not a message is
+	// the header of an external pid with operation and type as its arity.
+	SIG_OP_BITS = 8,
+	SIG_OP_MASK = (1 << SIG_OP_BITS) - 1,
+	SIG_TYPE_MASK = 0xff,
+	SIG_OP_ALIAS_MSG = 15,
+	SIG_OP_RECV_MARK = 16,
+	SIG_OP_MSGQ_LEN_OFFS_MARK = SIG_OP_MASK,
+	SIG_TYPE_DIST = 12 + 6,
+	SIG_TYPE_HEAP = 12 + 7,
+};
+
+const char *etp_signal_queue_name(enum etp_signal_queue queue)
+{
+	static const char *const names[ETP_SIGNAL_QUEUE_COUNT] = {"inner", "middle", "outer",
+	                                                          "buffer"};
+	return queue < ETP_SIGNAL_QUEUE_COUNT ? names[queue] : "?";
+}
+
+const char *etp_message_storage_name(enum etp_message_storage storage)
+{
+	static const char *const names[] = {"heap", "combined", "fragment", "external"};
+	return storage <= ETP_MESSAGE_EXTERNAL ? names[storage] : "?";
+}
+
+const char *etp_signal_name(const struct etp_signal *signal)
+{
+	static const char *const names[] = {
+		"exit",
+		"exit_linked",
+		"monitor_down",
+		"monitor",
+		"demonitor",
+		"link",
+		"unlink",
+		"group_leader",
+		"trace_change_state",
+		"persistent_mon",
+		"is_alive",
+		"process_info",
+		"sync_suspend",
+		"rpc",
+		"dist_spawn_reply",
+		"alias_message",
+		"recv_marker",
+		"unlink_ack",
+		"adjust_messages",
+		"flush",
+	};
+	switch (signal->kind) {
+	case ETP_SIGNAL_MESSAGE:
+	case ETP_SIGNAL_EXTERNAL_MESSAGE:
+		return "message";
+	default:
+		if (signal->op < sizeof(names) / sizeof(names[0]))
+			return names[signal->op];
+		return signal->op == SIG_OP_MSGQ_LEN_OFFS_MARK ? "length_offset_marker" : "unknown";
+	}
+}
+
+static void gap(struct etp_signal_iter *iter, const char *problem)
+{
+	iter->gaps++;
+	iter->problem = problem;
+	iter->node = 0;
+}
+
+void etp_signal_iter_init(struct etp_signal_iter *iter, const struct etp_vm *vm,
+                          struct etp_reader *reader, uint64_t process)
+{
+	*iter = (struct etp_signal_iter){
+		.vm = vm,
+		.reader = reader,
+		.process = process,
+		.queue = ETP_SIGNAL_QUEUE_INNER,
+		// Every signal has at least its next pointer, attachment and tag.
+		.budget = etp_target_info(vm->target)->bytes_total / 24 + 1,
+	};
+	if (!READ_WORD(vm, reader, process, Process, sig_qs_first, &iter->node))
+		gap(iter, "the message queue cannot be read");
+}
+
+// First signal of the next buffer that has one.
+static bool next_buffer(struct etp_signal_iter *iter)
+{
+	const struct etp_vm *vm = iter->vm;
+	if (!iter->buffers)
+		return false;
+	uint64_t slots = vm->layout->members[ETP_MEMBER_ErtsSignalInQueueBufferArray_slots].count;
+	uint64_t size = SIZEOF(vm, ErtsSignalInQueueBuffer);
+	while (iter->slot < slots) {
+		uint64_t buffer = iter->buffers + OFFSET(vm, ErtsSignalInQueueBufferArray, slots) +
+		                  iter->slot++ * size;
+		if (!READ_WORD(vm, iter->reader, buffer, ErtsSignalInQueueBuffer, queue_first,
+		               &iter->node))
+			gap(iter, "a buffer of the signal queue cannot be read");
+		else if (iter->node)
+			return true;
+	}
+	return false;
+}
+
+// Go to the next queue that has a signal. False when there is none.
+static bool next_queue(struct etp_signal_iter *iter)
+{
+	const struct etp_vm *vm = iter->vm;
+	iter->chain = (struct etp_chain){0};
+	while (iter->queue < ETP_SIGNAL_QUEUE_BUFFER) {
+		iter->queue++;
+		bool readable = true;
+		if (iter->queue == ETP_SIGNAL_QUEUE_MIDDLE)
+			readable = READ_WORD(vm, iter->reader, iter->process, Process, sig_qs_cont,
+			                     &iter->node);
+		else if (iter->queue == ETP_SIGNAL_QUEUE_OUTER)
+			readable = READ_WORD(vm, iter->reader, iter->process, Process,
+			                     sig_inq_first, &iter->node);
+		else if (HAS(vm, Process, sig_inq_buffers) &&
+		         HAS(vm, ErtsSignalInQueueBuffer, queue_first))
+			readable = READ_WORD(vm, iter->reader, iter->process, Process,
+			                     sig_inq_buffers, &iter->buffers);
+		if (!readable)
+			gap(iter, "the signal queue cannot be read");
+		if (iter->node)
+			return true;
+	}
+	return next_buffer(iter);
+}
+
+// erts_used_frag_sz(), erl_message.h.
+static bool fragment_words(const struct etp_vm *vm, struct etp_reader *reader, uint64_t fragment,
+                           uint64_t *ret)
+{
+	struct etp_chain chain = {0};
+	uint64_t words = 0;
+	while (fragment) {
+		uint64_t used, next;
+		if (!etp_chain_step(&chain, fragment) ||
+		    !READ_WORD(vm, reader, fragment, ErlHeapFragment, used_size, &used) ||
+		    !READ_WORD(vm, reader, fragment, ErlHeapFragment, next, &next))
+			return false;
+		words += used;
+		fragment = next;
+	}
+	*ret = words;
+	return true;
+}
+
+// The ErtsDistExternal stands behind the used words of the fragment
+// (erts_get_dist_ext(), external.h).
+static void read_external(const struct etp_vm *vm, struct etp_reader *reader, uint64_t attached,
+                          struct etp_signal *signal)
+{
+	signal->kind = ETP_SIGNAL_EXTERNAL_MESSAGE;
+	signal->storage = ETP_MESSAGE_EXTERNAL;
+	signal->fragment =
+		attached == COMBINED ? signal->address + OFFSET(vm, ErtsMessage, hfrag) : attached;
+	uint64_t used, heap_size, data, start, end;
+	if (!READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, used_size, &used))
+		return;
+	uint64_t external =
+		signal->fragment + OFFSET(vm, ErlHeapFragment, mem) + used * sizeof(uint64_t);
+	if (READ_WORD(vm, reader, external, ErtsDistExternal, heap_size, &heap_size) &&
+	    (int64_t)heap_size >= 0) {
+		signal->words = heap_size + (signal->token == ETP_NIL ? 0 : used);
+		signal->words_known = true;
+	}
+	if (HAS(vm, ErtsDistExternal, data) &&
+	    READ_WORD(vm, reader, external, ErtsDistExternal, data, &data) &&
+	    READ_WORD(vm, reader, data, ErtsDistExternalData, extp, &start) &&
+	    READ_WORD(vm, reader, data, ErtsDistExternalData, ext_endp, &end) && end > start)
+		signal->external_bytes = end - start;
+}
+
+// An alias message keeps {From, Alias, Message} (and its fragment in two more
+// elements) where others keep the sender (get_alias_msg_data()).
+static void read_alias(const struct etp_vm *vm, struct etp_reader *reader,
+                       struct etp_signal *signal)
+{
+	signal->kind = ETP_SIGNAL_ALIAS_MESSAGE;
+	if (signal->type == SIG_TYPE_DIST) {
+		signal->storage = ETP_MESSAGE_EXTERNAL;
+		signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
+		return;
+	}
+	struct etp_term_view tuple;
+	if (etp_term_decode(vm, reader, signal->from, &tuple) != ETP_TERM_TUPLE ||
+	    (tuple.tuple.arity != 3 && tuple.tuple.arity != 5)) {
+		signal->from = ETP_NIL;
+		return;
+	}
+	signal->from = etp_word_at(tuple.tuple.elements, 0);
+	signal->term = etp_word_at(tuple.tuple.elements, 2);
+	if (tuple.tuple.arity == 5) {
+		uint64_t low = (uint64_t)term_small(etp_word_at(tuple.tuple.elements, 3));
+		uint64_t high = (uint64_t)term_small(etp_word_at(tuple.tuple.elements, 4));
+		signal->storage = ETP_MESSAGE_FRAGMENT;
+		signal->fragment = high << 32 | low;
+	} else if (signal->type != SIG_TYPE_HEAP) {
+		signal->storage = ETP_MESSAGE_COMBINED;
+		signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
+	}
+	signal->words_known = fragment_words(vm, reader, signal->fragment, &signal->words);
+}
+
+static void read_message(const struct etp_vm *vm, struct etp_reader *reader, uint64_t attached,
+                         struct etp_signal *signal)
+{
+	signal->kind = ETP_SIGNAL_MESSAGE;
+	if (attached == COMBINED) {
+		signal->storage = ETP_MESSAGE_COMBINED;
+		signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
+	} else if (attached) {
+		signal->storage = ETP_MESSAGE_FRAGMENT;
+		signal->fragment = attached;
+	}
+	signal->words_known = fragment_words(vm, reader, signal->fragment, &signal->words);
+}
+
+static bool is_other_signal(const struct etp_vm *vm, uint64_t tag)
+{
+	return term_primary(tag) == TAG_PRIMARY_HEADER && tag &&
+	       header_thing(vm->scheme, tag) == ETP_THING_EXTERNAL_PID;
+}
+
+// False, and the chain is cut, when the signal cannot be read. Signals other than
+// messages may be shorter than an ErtsMessage, but not than its next, attachment
+// and tag.
+static bool read_signal(struct etp_signal_iter *iter, struct etp_signal *signal)
+{
+	const struct etp_vm *vm = iter->vm;
+	struct etp_reader *reader = iter->reader;
+	*signal = (struct etp_signal){.queue = iter->queue, .address = iter->node};
+	uint64_t m = iter->node + OFFSET(vm, ErtsMessage, m);
+	uint64_t next, attached, tag;
+	if (!READ_WORD(vm, reader, iter->node, ErtsMessage, next, &next) ||
+	    !READ_WORD(vm, reader, iter->node, ErtsMessage, attached, &attached) ||
+	    !etp_read_u64(reader, m + MESSAGE_TERM * sizeof(uint64_t), &tag)) {
+		gap(iter, "a message cannot be read");
+		return false;
+	}
+	bool is_other = is_other_signal(vm, tag);
+	if (is_other) {
+		signal->kind = ETP_SIGNAL_OTHER;
+		signal->op = header_arity(tag) & SIG_OP_MASK;
+		signal->type = header_arity(tag) >> SIG_OP_BITS & SIG_TYPE_MASK;
+	}
+	if (is_other && signal->op == SIG_OP_RECV_MARK) {
+		signal->kind = ETP_SIGNAL_RECV_MARKER;
+	} else if (!is_other || signal->op == SIG_OP_ALIAS_MSG) {
+		if (!etp_read_u64(reader, m + MESSAGE_TOKEN * sizeof(uint64_t), &signal->token) ||
+		    !etp_read_u64(reader, m + MESSAGE_FROM * sizeof(uint64_t), &signal->from)) {
+			gap(iter, "a message cannot be read");
+			return false;
+		}
+		if (is_other) {
+			read_alias(vm, reader, signal);
+		} else if (!tag) {
+			read_external(vm, reader, attached, signal);
+		} else {
+			signal->term = tag;
+			read_message(vm, reader, attached, signal);
+		}
+	}
+	iter->node = next;
+	return true;
+}
+
+bool etp_signal_iter_next(struct etp_signal_iter *iter, struct etp_signal *signal)
+{
+	while (iter->node || next_queue(iter)) {
+		if (!etp_chain_step(&iter->chain, iter->node)) {
+			gap(iter, "a signal queue loops");
+			continue;
+		}
+		if (!iter->budget) {
+			gap(iter, "the signal queues have more signals than fit into memory");
+			iter->queue = ETP_SIGNAL_QUEUE_BUFFER;
+			iter->buffers = 0;
+			return false;
+		}
+		iter->budget--;
+		if (read_signal(iter, signal))
+			return true;
+	}
+	return false;
+}
