@@ -250,12 +250,9 @@ static bool load_saved_arguments(struct process_heap *heap, const struct etp_vm 
 	// Negative when nothing is saved; MAX_ARG is 255.
 	if ((int32_t)count <= 0 || count > 255)
 		return true;
-	uint64_t arguments;
-	if (!READ_WORD(vm, reader, wrapper, ErtsNativeFunc, argv, &arguments))
-		return true;
 	return add_root(heap, (struct heap_root){
 				      .kind = HEAP_ROOT_SAVED_ARGUMENTS,
-				      .address = arguments,
+				      .address = wrapper + OFFSET(vm, ErtsNativeFunc, argv),
 				      .count = count,
 			      });
 }
