@@ -365,8 +365,8 @@ static void place_areas(struct process_heap *heap)
 	}
 }
 
-bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
-                       struct etp_reader *reader, uint64_t address)
+// Forget everything, keep the memory.
+static void reset(struct process_heap *heap)
 {
 	struct process_heap kept = *heap;
 	*heap = (struct process_heap){
@@ -377,6 +377,22 @@ bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
 		.chains = kept.chains,
 		.chain_capacity = kept.chain_capacity,
 	};
+}
+
+bool process_heap_set_words(struct process_heap *heap, struct etp_reader *reader, uint64_t address,
+                            uint64_t count)
+{
+	reset(heap);
+	if (!add_area(heap, reader, HEAP_AREA_YOUNG, address, address + count * 8))
+		return false;
+	place_areas(heap);
+	return true;
+}
+
+bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
+                       struct etp_reader *reader, uint64_t address)
+{
+	reset(heap);
 	load_state(heap, vm, reader, address);
 	if (!load_areas(heap, vm, reader, address) || !load_roots(heap, vm, reader, address) ||
 	    !load_queues(heap, vm, reader, address))

@@ -96,6 +96,11 @@ void process_heap_deinit(struct process_heap *heap);
 bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
                        struct etp_reader *reader, uint64_t address);
 
+// Make `heap` the one area of `count` words at `address`, without roots. False when
+// memory ran out.
+bool process_heap_set_words(struct process_heap *heap, struct etp_reader *reader, uint64_t address,
+                            uint64_t count);
+
 // The area that holds `address`, or NULL.
 const struct heap_area *process_heap_find(const struct process_heap *heap, uint64_t address);
 

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_PATH_H
+#define ETP_PATH_H
+
+/**
+ * @file
+ * Paths: how one gets from a process, an object of a table or an area of literals
+ * to a thing that it holds.
+ *
+ * Thread safety: as etp_vm.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <etp/error.h>
+#include <etp/export.h>
+#include <etp/term.h>
+
+struct etp_vm;
+struct etp_reader;
+
+enum etp_path_root {
+	ETP_PATH_STACK,
+	ETP_PATH_REGISTER,
+	ETP_PATH_DICTIONARY,
+	/** Message number `root_index` of the private queues, from 0. */
+	ETP_PATH_MESSAGE,
+	/** The same, of the messages in transit. */
+	ETP_PATH_MESSAGE_IN_TRANSIT,
+	/** Argument of a NIF or BIF that yielded. */
+	ETP_PATH_SAVED_ARGUMENT,
+	ETP_PATH_GROUP_LEADER,
+	ETP_PATH_FVALUE,
+	ETP_PATH_FTRACE,
+	ETP_PATH_SEQ_TRACE_TOKEN,
+	ETP_PATH_PARENT,
+	/** The term itself that the search started from. */
+	ETP_PATH_TERM,
+};
+
+/** "stack", "register", "dictionary", "message" ... */
+ETP_EXPORT const char *etp_path_root_name(enum etp_path_root root);
+
+enum etp_path_step_kind {
+	/** Element `index` of a tuple, from 0. */
+	ETP_PATH_ELEMENT,
+	/** Element `index` of a list, from 0. */
+	ETP_PATH_LIST_ELEMENT,
+	/** What stands behind the last element of an improper list. */
+	ETP_PATH_TAIL,
+	/** Value of the pair with key `key`. */
+	ETP_PATH_VALUE,
+	/** The key `key` itself. */
+	ETP_PATH_KEY,
+	/** Free variable `index` of a fun. */
+	ETP_PATH_ENVIRONMENT,
+	/** The binary that a sub-binary or match context is a part of. */
+	ETP_PATH_ORIGINAL,
+};
+
+/** "element", "list", "tail", "value", "key", "environment", "original". */
+ETP_EXPORT const char *etp_path_step_name(enum etp_path_step_kind kind);
+
+struct etp_path_step {
+	enum etp_path_step_kind kind;
+	uint64_t index;
+	/** For VALUE and KEY; otherwise 0. */
+	etp_term key;
+};
+
+struct etp_path {
+	enum etp_path_root root;
+	/** Word of the stack from its top, register, argument, or message. */
+	uint64_t root_index;
+	/** Dictionary: the key under which the value is kept. */
+	etp_term root_key;
+	/** The term at the end of the path. */
+	etp_term target;
+	size_t step_count;
+	struct etp_path_step *steps;
+};
+
+struct etp_paths {
+	size_t count;
+	/** Shortest first. */
+	struct etp_path *paths;
+	/** There is more in the holder than the search was allowed to look at. */
+	bool truncated;
+	/** Things that could not be read. */
+	uint64_t unreadable;
+};
+
+ETP_EXPORT void etp_paths_deinit(struct etp_paths *paths);
+
+struct etp_path_options {
+	/** Address of a Binary, or of a boxed thing or cons cell. */
+	uint64_t target;
+	/** Paths wanted; 0 means 1. */
+	size_t max_paths;
+	/** Things to look at; 0 means 32 million (16 bytes each). */
+	size_t max_things;
+};
+
+/** Paths from the Process at `address` to the target; none is no error.
+ *  Release with etp_paths_deinit(). Error: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_paths_in_process(const struct etp_vm *vm, uint64_t address,
+                                                  const struct etp_path_options *options,
+                                                  struct etp_paths *ret);
+
+/** Paths from `term` to the target, through the `count` words at `address` only: those
+ *  of an object (DbTerm.tpl), of an expanded row, or of an ErtsLiteralArea. */
+ETP_EXPORT struct etp_error *etp_paths_in_words(const struct etp_vm *vm, struct etp_reader *reader,
+                                                etp_term term, uint64_t address, uint64_t count,
+                                                const struct etp_path_options *options,
+                                                struct etp_paths *ret);
+
+#endif
