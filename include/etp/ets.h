@@ -104,12 +104,14 @@ struct etp_ets_tables {
 	 *  what must stand there. The first of them, or NULL. */
 	size_t contradiction_count;
 	const char *contradiction;
+	/** Lists of more than two tables, whose links can contradict each other. */
+	size_t list_count;
 };
 
 /** All tables, scheduler by scheduler in the order of their creation.
  *  Release with etp_ets_tables_deinit(). Errors: NO_MEMORY. */
 ETP_EXPORT struct etp_error *etp_ets_tables_init(struct etp_ets_tables *tables,
-						 const struct etp_vm *vm);
+                                                 const struct etp_vm *vm);
 ETP_EXPORT void etp_ets_tables_deinit(struct etp_ets_tables *tables);
 
 struct etp_ets_fixation {
@@ -120,8 +122,8 @@ struct etp_ets_fixation {
 /** Processes that have the table fixed: at most `capacity` of them are written to
  *  `fixations`; returns how many there are. */
 ETP_EXPORT size_t etp_ets_fixations(const struct etp_vm *vm, struct etp_reader *reader,
-				    const struct etp_ets_table *table,
-				    struct etp_ets_fixation *fixations, size_t capacity);
+                                    const struct etp_ets_table *table,
+                                    struct etp_ets_fixation *fixations, size_t capacity);
 
 /** An object of a table, as stored. */
 struct etp_ets_row {
@@ -144,6 +146,8 @@ struct etp_ets_iter {
 	const struct etp_ets_table *table;
 	/** Objects returned, and objects or chains that could not be read. */
 	uint64_t rows, unreadable;
+	/** Of the objects returned, those that were not pseudo-deleted. */
+	uint64_t live;
 	/** The last thing that went wrong, a static string, or NULL. */
 	const char *problem;
 	/** Objects that may still come before the walk is given up. */
@@ -162,7 +166,7 @@ struct etp_ets_iter {
 };
 
 ETP_EXPORT void etp_ets_iter_init(struct etp_ets_iter *iter, const struct etp_vm *vm,
-				  struct etp_reader *reader, const struct etp_ets_table *table);
+                                  struct etp_reader *reader, const struct etp_ets_table *table);
 
 /** The next object; false at the end. See iter->unreadable for what is missing. */
 ETP_EXPORT bool etp_ets_iter_next(struct etp_ets_iter *iter, struct etp_ets_row *row);

@@ -476,7 +476,29 @@ static struct etp_error *read_core(struct etp_core *core)
 	if (err)
 		return err;
 	count_bytes(core, saved);
+	core->target->loads = core->loads;
+	core->target->load_count = core->load_count;
+	core->loads = NULL;
 	return NULL;
+}
+
+bool etp_target_is_missing(const struct etp_target *target, uint64_t address)
+{
+	struct etp_segment segment;
+	size_t low = 0, high = target->load_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (target->loads[middle].start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0)
+		return false;
+	const struct etp_load *load = &target->loads[low - 1];
+	// What is merely reserved, without any access, holds nothing.
+	return address - load->start < load->size && (load->flags & (PF_R | PF_W | PF_X)) != 0 &&
+	       !etp_target_find_segment(target, address, &segment);
 }
 
 struct etp_error *etp_target_open_core(const struct etp_core_options *options,

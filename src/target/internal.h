@@ -34,6 +34,7 @@ struct etp_symbol {
 };
 
 struct etp_stitches;
+struct etp_load;
 
 struct etp_target {
 	struct etp_target_info info;
@@ -53,6 +54,10 @@ struct etp_target {
 	struct etp_map *maps;
 	struct etp_string *strings;
 	struct etp_stitches *stitches;
+	// All memory of the process that the core's program headers describe,
+	// ascending, without overlap; none for other targets.
+	struct etp_load *loads;
+	size_t load_count;
 };
 
 // target.c

@@ -46,7 +46,8 @@ const void *etp_reader_at_slow(struct etp_reader *reader, uint64_t address, uint
 static inline const void *etp_reader_at(struct etp_reader *reader, uint64_t address, uint64_t size)
 {
 	uint64_t offset = address - reader->segment.start;
-	if (__builtin_expect(offset < reader->segment.size && size <= reader->segment.size - offset, 1))
+	if (__builtin_expect(offset < reader->segment.size && size <= reader->segment.size - offset,
+	                     1))
 		return reader->segment.bytes + offset;
 	return etp_reader_at_slow(reader, address, size);
 }
@@ -71,7 +72,11 @@ static inline bool etp_read_u32(struct etp_reader *reader, uint64_t address, uin
 
 // The segment that holds `address`, without noting a fault. False if none does.
 bool etp_target_find_segment(const struct etp_target *target, uint64_t address,
-			     struct etp_segment *ret);
+                             struct etp_segment *ret);
+
+// Is `address` in memory that the process had, and that the core lacks? A pointer to
+// elsewhere is no pointer.
+bool etp_target_is_missing(const struct etp_target *target, uint64_t address);
 
 // All segments in ascending order of address; they do not overlap.
 const struct etp_segment *etp_target_segments(const struct etp_target *target, size_t *count_ret);

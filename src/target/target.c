@@ -47,6 +47,7 @@ void etp_target_destroy(struct etp_target *target)
 		string = next;
 	}
 	free(target->segments);
+	free(target->loads);
 	free(target->symbols_by_name);
 	free(target->symbols_by_address);
 	free(target->symbol_names);

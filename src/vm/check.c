@@ -17,7 +17,7 @@ enum {
 	ATOMS_SAMPLE = 2000,
 	PROCESSES_SAMPLE = 2000,
 	TABLES_SAMPLE = 200,
-	ROWS_SAMPLE = 20,
+	ROWS_SAMPLE = 200,
 };
 
 struct checker {
@@ -41,13 +41,24 @@ static void fail(struct checker *c, const char *format, ...)
 	va_end(ap);
 }
 
+// Of what could not be read: does the core lack it, or was no memory there?
+static bool lacks(const struct checker *c)
+{
+	return etp_target_is_missing(c->vm->target, c->reader.fault_address);
+}
+
 // Count a case; false if it could not be read.
 static bool tried(struct checker *c, bool readable)
 {
 	c->check->tried++;
-	if (!readable)
+	if (readable)
+		return true;
+	if (lacks(c))
 		c->check->unreadable++;
-	return readable;
+	else
+		fail(c, "a pointer leads to 0x%llx, where this process had no memory",
+		     (unsigned long long)c->reader.fault_address);
+	return false;
 }
 
 static void check_schedulers(struct checker *c)
@@ -55,7 +66,7 @@ static void check_schedulers(struct checker *c)
 	const struct etp_vm *vm = c->vm;
 	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
 		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride +
-			       OFFSET(vm, ErtsAlignedSchedulerData, esd);
+		               OFFSET(vm, ErtsAlignedSchedulerData, esd);
 		uint64_t no;
 		if (tried(c, READ_WORD(vm, &c->reader, esd, ErtsSchedulerData, no, &no)) &&
 		    no != i + 1)
@@ -67,8 +78,12 @@ static void check_schedulers(struct checker *c)
 static bool is_utf8(const unsigned char *text, size_t size)
 {
 	for (size_t i = 0; i < size;) {
-		unsigned more = text[i] < 0x80 ? 0 : text[i] < 0xc2 ? 4 : text[i] < 0xe0 ? 1
-				: text[i] < 0xf0 ? 2 : text[i] < 0xf5 ? 3 : 4;
+		unsigned more = text[i] < 0x80   ? 0
+		                : text[i] < 0xc2 ? 4
+		                : text[i] < 0xe0 ? 1
+		                : text[i] < 0xf0 ? 2
+		                : text[i] < 0xf5 ? 3
+		                                 : 4;
 		if (more == 4 || more >= size - i)
 			return false;
 		for (i++; more; more--, i++)
@@ -87,9 +102,10 @@ static void check_atoms(struct checker *c)
 		uint64_t page, atom;
 		uint32_t index;
 		size_t size;
-		bool readable = etp_read_u64(&c->reader, vm->atoms.seg_table + i / 1024 * 8, &page) &&
-				etp_read_u64(&c->reader, page + i % 1024 * 8, &atom) &&
-				READ_U32(vm, &c->reader, atom, Atom, index, &index);
+		bool readable =
+			etp_read_u64(&c->reader, vm->atoms.seg_table + i / 1024 * 8, &page) &&
+			etp_read_u64(&c->reader, page + i % 1024 * 8, &atom) &&
+			READ_U32(vm, &c->reader, atom, Atom, index, &index);
 		if (!tried(c, readable))
 			continue;
 		const char *name = etp_vm_atom(vm, &c->reader, i, &size);
@@ -112,7 +128,7 @@ static void check_known_atoms(struct checker *c)
 	for (size_t i = 0; i < AM_COUNT; i++)
 		if (tried(c, readable || vm->am[i]) && !vm->am[i])
 			fail(c, "one of the atoms `external`, `true`, `undefined`, `none` is not "
-				"among the first");
+			        "among the first");
 }
 
 // The id of a process leads to the slot that it stands in (erts_ptab_data2pix(),
@@ -131,13 +147,17 @@ static void check_process_slots(struct checker *c)
 	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cl_mask, &cl_mask) ||
 	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cl_shift, &cl_shift) ||
 	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cli_mask, &cli_mask) ||
-	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cli_shift, &cli_shift) ||
-	    cl_shift > 31 || cli_shift > 31) {
+	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cli_shift, &cli_shift) || cl_shift > 31 ||
+	    cli_shift > 31) {
 		tried(c, false);
 		return;
 	}
-	size_t count = vm->processes.count < PROCESSES_SAMPLE ? vm->processes.count
-							      : PROCESSES_SAMPLE;
+	for (size_t i = 0; i < vm->processes.no_id; i++) {
+		c->check->tried++;
+		fail(c, "a place of the process table leads to something without a pid");
+	}
+	size_t count =
+		vm->processes.count < PROCESSES_SAMPLE ? vm->processes.count : PROCESSES_SAMPLE;
 	for (size_t i = 0; i < count; i++) {
 		uint32_t data = (uint32_t)(vm->processes.ids[i] >> ID_DATA_SHIFT) & ID_DATA_MASK;
 		uint32_t n = data & mask;
@@ -154,20 +174,21 @@ static void check_process_slots(struct checker *c)
 static void check_heaps(struct checker *c)
 {
 	const struct etp_vm *vm = c->vm;
-	size_t count = vm->processes.count < PROCESSES_SAMPLE ? vm->processes.count
-							      : PROCESSES_SAMPLE;
+	size_t count =
+		vm->processes.count < PROCESSES_SAMPLE ? vm->processes.count : PROCESSES_SAMPLE;
 	for (size_t i = 0; i < count; i++) {
 		uint64_t p = vm->processes.addresses[i];
 		uint64_t heap, htop, stop, hend, size;
 		if (!tried(c, READ_WORD(vm, &c->reader, p, Process, heap, &heap) &&
-				      READ_WORD(vm, &c->reader, p, Process, htop, &htop) &&
-				      READ_WORD(vm, &c->reader, p, Process, stop, &stop) &&
-				      READ_WORD(vm, &c->reader, p, Process, hend, &hend) &&
-				      READ_WORD(vm, &c->reader, p, Process, heap_sz, &size)))
+		                      READ_WORD(vm, &c->reader, p, Process, htop, &htop) &&
+		                      READ_WORD(vm, &c->reader, p, Process, stop, &stop) &&
+		                      READ_WORD(vm, &c->reader, p, Process, hend, &hend) &&
+		                      READ_WORD(vm, &c->reader, p, Process, heap_sz, &size)))
 			continue;
 		if (heap > htop || htop > stop || stop > hend || hend - heap != size * 8)
-			fail(c, "process 0x%llx: heap 0x%llx, top 0x%llx, stack 0x%llx, end 0x%llx "
-				"do not go with a heap of %llu words",
+			fail(c,
+			     "process 0x%llx: heap 0x%llx, top 0x%llx, stack 0x%llx, end 0x%llx "
+			     "do not go with a heap of %llu words",
 			     (unsigned long long)p, (unsigned long long)heap,
 			     (unsigned long long)htop, (unsigned long long)stop,
 			     (unsigned long long)hend, (unsigned long long)size);
@@ -186,8 +207,9 @@ static void check_node(struct checker *c)
 static void check_lists(struct checker *c)
 {
 	const struct etp_ets_tables *tables = c->tables;
-	c->check->tried = c->vm->info.schedulers;
 	c->check->unreadable = tables->gap_count - tables->contradiction_count;
+	c->check->tried =
+		tables->list_count > tables->gap_count ? tables->list_count : tables->gap_count;
 	for (size_t i = 0; i < tables->contradiction_count; i++)
 		fail(c, "%s", tables->contradiction);
 }
@@ -212,32 +234,54 @@ static void check_tables(struct checker *c)
 	}
 }
 
-// An object is a tuple that reaches to the key position.
-static void check_rows(struct checker *c, bool of_hash)
+// The first objects of a table: each is a tuple that reaches to the key position, and
+// there are as many as the table counts. A table is one case, however many objects
+// it loses.
+static void check_table_rows(struct checker *c, const struct etp_ets_table *table)
 {
 	const struct etp_vm *vm = c->vm;
+	struct etp_ets_iter iter;
+	struct etp_ets_row row;
+	etp_ets_iter_init(&iter, vm, &c->reader, table);
+	bool seen = false;
+	for (int n = 0; n < ROWS_SAMPLE && !iter.unreadable && etp_ets_iter_next(&iter, &row);
+	     n++) {
+		uint64_t header;
+		seen = true;
+		if (!etp_read_u64(&c->reader, row.dbterm + OFFSET(vm, DbTerm, tpl), &header)) {
+			tried(c, false);
+			return;
+		}
+		if (header_thing(vm->scheme, header) != ETP_THING_TUPLE ||
+		    term_primary(header) != TAG_PRIMARY_HEADER ||
+		    header_arity(header) < table->keypos) {
+			c->check->tried++;
+			fail(c, "what stands at 0x%llx in table 0x%llx is not an object",
+			     (unsigned long long)row.dbterm, (unsigned long long)table->address);
+			return;
+		}
+	}
+	c->check->tried += seen || iter.unreadable;
+	if (!iter.unreadable) {
+		if (table->size >= 0 && iter.live > (uint64_t)table->size &&
+		    !table->counters_uncertain)
+			fail(c, "table 0x%llx has more objects than it counts, %lld",
+			     (unsigned long long)table->address, (long long)table->size);
+		return;
+	}
+	if (lacks(c))
+		c->check->unreadable++;
+	else
+		fail(c, "of table 0x%llx: %s", (unsigned long long)table->address, iter.problem);
+}
+
+static void check_rows(struct checker *c, bool of_hash)
+{
 	size_t count = c->tables->count < TABLES_SAMPLE ? c->tables->count : TABLES_SAMPLE;
 	for (size_t i = 0; i < count; i++) {
 		const struct etp_ets_table *table = &c->tables->tables[i];
-		struct etp_ets_iter iter;
-		struct etp_ets_row row;
-		if (table->is_deleting || (table->type <= ETP_ETS_DUPLICATE_BAG) != of_hash)
-			continue;
-		etp_ets_iter_init(&iter, vm, &c->reader, table);
-		for (int n = 0; n < ROWS_SAMPLE && etp_ets_iter_next(&iter, &row); n++) {
-			uint64_t header;
-			if (!tried(c, etp_read_u64(&c->reader, row.dbterm + OFFSET(vm, DbTerm, tpl),
-						   &header)))
-				continue;
-			if (header_thing(vm->scheme, header) != ETP_THING_TUPLE ||
-			    term_primary(header) != TAG_PRIMARY_HEADER ||
-			    header_arity(header) < table->keypos)
-				fail(c, "what stands at 0x%llx in table 0x%llx is not an object",
-				     (unsigned long long)row.dbterm,
-				     (unsigned long long)table->address);
-		}
-		c->check->unreadable += iter.unreadable;
-		c->check->tried += iter.unreadable;
+		if (!table->is_deleting && (table->type <= ETP_ETS_DUPLICATE_BAG) == of_hash)
+			check_table_rows(c, table);
 	}
 }
 
@@ -269,15 +313,13 @@ static const struct {
 
 enum { CHECK_COUNT = sizeof(checks) / sizeof(checks[0]) };
 
-// A wrong layout fails in most of the cases, a damaged core in some. Of memory that
-// cannot be read at all, either the layout leads to nowhere, or the core lacks it.
-static bool is_refuted(const struct etp_vm *vm, const struct etp_check *check)
+// A wrong layout fails in most of the cases, a damaged core in some. What the core
+// lacks speaks neither for the layout nor against it.
+static bool is_refuted(const struct etp_check *check)
 {
 	uint64_t bad = check->failed + check->unreadable;
 	uint64_t good = check->tried > bad ? check->tried - bad : 0;
-	if (check->failed)
-		return check->failed > good;
-	return check->unreadable && !good && !etp_target_info(vm->target)->bytes_truncated;
+	return check->failed > good;
 }
 
 static struct etp_error *warn_failed(struct etp_vm *vm, const struct etp_check *check)
@@ -285,12 +327,12 @@ static struct etp_error *warn_failed(struct etp_vm *vm, const struct etp_check *
 	if (!check->failed)
 		return NULL;
 	return etp_target_warn(vm->target,
-			       "The core is damaged or was taken in the middle of a change: \"%s\" "
-			       "fails in %llu of %llu cases; first: %s. What rests on these may be "
-			       "wrong or missing.",
-			       check->claim, (unsigned long long)check->failed,
-			       (unsigned long long)check->tried,
-			       check->failure ? check->failure : "(no words for it)");
+	                       "The core is damaged or was taken in the middle of a change: \"%s\" "
+	                       "fails in %llu of %llu cases; first: %s. What rests on these may be "
+	                       "wrong or missing.",
+	                       check->claim, (unsigned long long)check->failed,
+	                       (unsigned long long)check->tried,
+	                       check->failure ? check->failure : "(no words for it)");
 }
 
 static struct etp_error *refuse(const struct etp_vm *vm, const struct etp_check *check)
@@ -330,7 +372,7 @@ struct etp_error *etp_vm_check(struct etp_vm *vm)
 		c.check = &vm->checks[i];
 		c.check->claim = checks[i].claim;
 		checks[i].run(&c);
-		if (!refuted && is_refuted(vm, c.check))
+		if (!refuted && is_refuted(c.check))
 			refuted = c.check;
 	}
 	etp_ets_tables_deinit(&tables);

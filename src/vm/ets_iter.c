@@ -43,14 +43,15 @@ static void init_hash(struct etp_ets_iter *iter)
 	}
 	// A table that is being freed loses its segments from the end.
 	iter->slots = active < slots ? active : slots;
-	uint64_t room = segments ? FIRST_SEGMENT_SLOTS + (segments - 1) * (uint64_t)SEGMENT_SLOTS
-				 : 0;
+	uint64_t room =
+		segments ? FIRST_SEGMENT_SLOTS + (segments - 1) * (uint64_t)SEGMENT_SLOTS : 0;
 	if (iter->slots > room) {
 		give_up(iter, "the hash table has fewer segments than its slots need");
 		iter->slots = room;
 	}
 	// Chains that lead into each other can make many objects of few.
-	iter->budget = etp_target_info(iter->vm->target)->bytes_saved / SIZEOF(iter->vm, HashDbTerm);
+	iter->budget =
+		etp_target_info(iter->vm->target)->bytes_saved / SIZEOF(iter->vm, HashDbTerm);
 }
 
 // The left spine below `node`, root first.
@@ -112,7 +113,7 @@ static void init_tree(struct etp_ets_iter *iter)
 	// may be freed memory (db_free_table_continue_tree()).
 	if (iter->table->is_deleting) {
 		give_up(iter, "the tree is being freed: its remaining objects cannot be told "
-			      "from freed memory");
+		              "from freed memory");
 		return;
 	}
 	if (iter->table->type == ETP_ETS_ORDERED_SET) {
@@ -129,7 +130,7 @@ static void init_tree(struct etp_ets_iter *iter)
 }
 
 void etp_ets_iter_init(struct etp_ets_iter *iter, const struct etp_vm *vm,
-		       struct etp_reader *reader, const struct etp_ets_table *table)
+                       struct etp_reader *reader, const struct etp_ets_table *table)
 {
 	memset(iter, 0, offsetof(struct etp_ets_iter, stack));
 	iter->vm = vm;
@@ -147,8 +148,8 @@ void etp_ets_iter_init(struct etp_ets_iter *iter, const struct etp_vm *vm,
 static bool load_buckets(struct etp_ets_iter *iter)
 {
 	while (iter->slot < iter->slots) {
-		uint64_t segment = (iter->slot + SEGMENT_SLOTS - FIRST_SEGMENT_SLOTS) >>
-				   SEGMENT_SHIFT;
+		uint64_t segment =
+			(iter->slot + SEGMENT_SLOTS - FIRST_SEGMENT_SLOTS) >> SEGMENT_SHIFT;
 		uint64_t first = segment ? FIRST_SEGMENT_SLOTS + (segment - 1) * SEGMENT_SLOTS : 0;
 		uint64_t end = FIRST_SEGMENT_SLOTS + segment * SEGMENT_SLOTS;
 		uint64_t count = segment ? SEGMENT_SLOTS : FIRST_SEGMENT_SLOTS;
@@ -156,8 +157,8 @@ static bool load_buckets(struct etp_ets_iter *iter)
 		const void *buckets = NULL;
 		if (etp_read_u64(iter->reader, iter->segtab + segment * 8, &address))
 			buckets = etp_reader_at(iter->reader,
-						address + OFFSET(iter->vm, segment, buckets),
-						count * 8);
+			                        address + OFFSET(iter->vm, segment, buckets),
+			                        count * 8);
 		if (buckets) {
 			iter->buckets = buckets;
 			iter->bucket_first = first;
@@ -214,7 +215,7 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 		uint32_t pseudo_deleted;
 		if (!iter->budget) {
 			give_up(iter, "the hash table has more objects than fit into the core; its "
-				      "chains are damaged");
+			              "chains are damaged");
 			iter->node = 0;
 			iter->slot = iter->bucket_end = iter->slots;
 			return false;
@@ -232,7 +233,7 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 		}
 		if (!READ_WORD(vm, iter->reader, node, HashDbTerm, next, &iter->node) ||
 		    !READ_U32(vm, iter->reader, node, HashDbTerm, pseudo_deleted,
-			      &pseudo_deleted) ||
+		              &pseudo_deleted) ||
 		    !read_dbterm(iter, node + OFFSET(vm, HashDbTerm, dbterm), row)) {
 			give_up(iter, "an object of the hash table cannot be read");
 			iter->node = 0;
@@ -259,7 +260,7 @@ static bool next_of_tree(struct etp_ets_iter *iter, struct etp_ets_row *row)
 		uint64_t right, node = iter->stack[--iter->depth];
 		if (!iter->budget) {
 			give_up(iter, "the tree has more nodes than its counter allows; its "
-				      "links are damaged");
+			              "links are damaged");
 			iter->depth = iter->route_depth = 0;
 			return false;
 		}
@@ -275,7 +276,23 @@ static bool next_of_tree(struct etp_ets_iter *iter, struct etp_ets_row *row)
 	}
 }
 
+// A link that leads past objects leaves no other trace than that they are missing.
+static void compare_with_counter(struct etp_ets_iter *iter)
+{
+	const struct etp_ets_table *table = iter->table;
+	if (iter->unreadable || table->problem || table->is_deleting || table->counters_uncertain ||
+	    table->size <= 0 || (uint64_t)table->size <= iter->live)
+		return;
+	iter->unreadable = (uint64_t)table->size - iter->live;
+	iter->problem = "the table has fewer objects than it counts";
+}
+
 bool etp_ets_iter_next(struct etp_ets_iter *iter, struct etp_ets_row *row)
 {
-	return is_hash(iter) ? next_of_hash(iter, row) : next_of_tree(iter, row);
+	if (!(is_hash(iter) ? next_of_hash(iter, row) : next_of_tree(iter, row))) {
+		compare_with_counter(iter);
+		return false;
+	}
+	iter->live += !row->pseudo_deleted;
+	return true;
 }

@@ -70,7 +70,7 @@ static unsigned counter_slots(const struct etp_vm *vm, struct etp_reader *reader
 	unsigned slots = 1;
 	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
 		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride +
-			       OFFSET(vm, ErtsAlignedSchedulerData, esd);
+		               OFFSET(vm, ErtsAlignedSchedulerData, esd);
 		uint32_t slot;
 		if (READ_U32(vm, reader, esd, ErtsSchedulerData, flxctr_slot_no, &slot) &&
 		    slot < FLXCTR_SLOTS_MAX && slot + 1 > slots)
@@ -83,7 +83,7 @@ static unsigned counter_slots(const struct etp_vm *vm, struct etp_reader *reader
 // are decentralised, two words in each cache line of an array. The sums are
 // signed: a slot may be negative.
 static bool read_counters(const struct etp_vm *vm, struct etp_reader *reader,
-			  struct etp_ets_table *table, unsigned slots)
+                          struct etp_ets_table *table, unsigned slots)
 {
 	uint64_t counters = table->address + OFFSET(vm, DbTable, counters);
 	uint32_t decentralized;
@@ -91,8 +91,8 @@ static bool read_counters(const struct etp_vm *vm, struct etp_reader *reader,
 		return false;
 	table->decentralized_counters = decentralized;
 	if (!decentralized) {
-		const void *pair = etp_reader_at(
-			reader, counters + OFFSET(vm, ErtsFlxCtr, counters), 16);
+		const void *pair =
+			etp_reader_at(reader, counters + OFFSET(vm, ErtsFlxCtr, counters), 16);
 		if (!pair)
 			return false;
 		table->size = (int64_t)etp_word_at(pair, COUNTER_NITEMS);
@@ -102,17 +102,17 @@ static bool read_counters(const struct etp_vm *vm, struct etp_reader *reader,
 	uint64_t array, status;
 	if (!READ_WORD(vm, reader, counters, ErtsFlxCtr, counters_ptr, &array) ||
 	    !READ_WORD(vm, reader, array, ErtsFlxCtrDecentralizedCtrArray, snapshot_status,
-		       &status))
+	               &status))
 		return false;
 	// 0 is ERTS_FLXCTR_SNAPSHOT_NOT_ONGOING.
 	table->counters_uncertain = status != 0;
 	uint64_t sums[2] = {0};
 	for (unsigned i = 0; i < slots; i++) {
-		const void *pair = etp_reader_at(
-			reader,
-			array + OFFSET(vm, ErtsFlxCtrDecentralizedCtrArray, array) +
-				i * SIZEOF(vm, ErtsFlxCtrDecentralizedCtrArrayElem),
-			16);
+		const void *pair =
+			etp_reader_at(reader,
+		                      array + OFFSET(vm, ErtsFlxCtrDecentralizedCtrArray, array) +
+		                              i * SIZEOF(vm, ErtsFlxCtrDecentralizedCtrArrayElem),
+		                      16);
 		if (!pair)
 			return false;
 		sums[0] += etp_word_at(pair, COUNTER_NITEMS);
@@ -159,12 +159,13 @@ static void read_status(struct etp_ets_table *table, uint32_t type)
 // A table is alive as long as its reference leads to it (is_table_alive(),
 // erl_db.c): the first word of data of its magic binary points back.
 static void read_identity(const struct etp_vm *vm, struct etp_reader *reader,
-			  struct etp_ets_table *table)
+                          struct etp_ets_table *table)
 {
 	uint64_t back;
-	const void *numbers = etp_reader_at(
-		reader, table->btid + OFFSET(vm, ErtsMagicBinary, refn), 12);
-	if (!numbers || !READ_WORD(vm, reader, table->btid, ErtsMagicBinary, unaligned_data, &back)) {
+	const void *numbers =
+		etp_reader_at(reader, table->btid + OFFSET(vm, ErtsMagicBinary, refn), 12);
+	if (!numbers ||
+	    !READ_WORD(vm, reader, table->btid, ErtsMagicBinary, unaligned_data, &back)) {
 		table->problem = "its reference cannot be read";
 		return;
 	}
@@ -174,7 +175,7 @@ static void read_identity(const struct etp_vm *vm, struct etp_reader *reader,
 }
 
 static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
-		       unsigned slots, struct etp_ets_table *table)
+                       unsigned slots, struct etp_ets_table *table)
 {
 	*table = (struct etp_ets_table){.address = address};
 	uint32_t type, keypos, compress;
@@ -214,17 +215,17 @@ static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint6
 }
 
 static bool add_gap(struct etp_ets_tables *tables, uint64_t scheduler, uint64_t seen,
-		    uint64_t announced, uint64_t address, const char *why, bool contradiction)
+                    uint64_t announced, uint64_t address, const char *why, bool contradiction)
 {
 	char **gaps = realloc(tables->gaps, (tables->gap_count + 1) * sizeof(*gaps));
 	if (!gaps)
 		return false;
 	tables->gaps = gaps;
 	if (asprintf(&gaps[tables->gap_count],
-		     "The list of ETS tables of scheduler %llu breaks off after %llu of %llu "
-		     "tables, at 0x%llx: %s.",
-		     (unsigned long long)scheduler, (unsigned long long)seen,
-		     (unsigned long long)announced, (unsigned long long)address, why) < 0)
+	             "The list of ETS tables of scheduler %llu breaks off after %llu of %llu "
+	             "tables, at 0x%llx: %s.",
+	             (unsigned long long)scheduler, (unsigned long long)seen,
+	             (unsigned long long)announced, (unsigned long long)address, why) < 0)
 		return false;
 	if (contradiction && !tables->contradiction_count++)
 		tables->contradiction = gaps[tables->gap_count];
@@ -247,18 +248,19 @@ static struct etp_ets_table *add_table(struct etp_ets_tables *tables, size_t *ca
 }
 
 static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *capacity,
-					const struct etp_vm *vm, struct etp_reader *reader,
-					uint64_t scheduler, unsigned slots)
+                                        const struct etp_vm *vm, struct etp_reader *reader,
+                                        uint64_t scheduler, unsigned slots)
 {
 	uint64_t esd = vm->scheduler_data + scheduler * vm->scheduler_stride +
-		       OFFSET(vm, ErtsAlignedSchedulerData, esd);
+	               OFFSET(vm, ErtsAlignedSchedulerData, esd);
 	uint64_t count = 0, first = 0, seen = 0, previous = 0;
 	if (!READ_WORD(vm, reader, esd, ErtsSchedulerData, ets_tables_count, &count) ||
 	    !READ_WORD(vm, reader, esd, ErtsSchedulerData, ets_tables_clist, &first))
 		return add_gap(tables, scheduler + 1, 0, 0, esd, "the scheduler cannot be read",
-			       false)
-			       ? NULL
-			       : &etp_error_no_memory;
+		               !etp_target_is_missing(vm->target, reader->fault_address))
+		               ? NULL
+		               : &etp_error_no_memory;
+	tables->list_count += count > 2;
 	const char *why = NULL;
 	bool contradiction = false;
 	uint64_t address = first;
@@ -270,8 +272,10 @@ static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *c
 		why = "that table cannot be read";
 		if (!read_table(vm, reader, address, slots, table) ||
 		    !READ_WORD(vm, reader, address, DbTable, all_next, &next) ||
-		    !READ_WORD(vm, reader, address, DbTable, all_prev, &back))
+		    !READ_WORD(vm, reader, address, DbTable, all_prev, &back)) {
+			contradiction = !etp_target_is_missing(vm->target, reader->fault_address);
 			break;
+		}
 		contradiction = true;
 		why = "that table does not point back to the one before it";
 		if (previous && back != previous)
@@ -283,8 +287,11 @@ static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *c
 			break;
 		why = NULL;
 		contradiction = false;
-		if (next == first)
+		if (next == first) {
+			contradiction = seen < count;
+			why = contradiction ? "the list comes back to its start too early" : NULL;
 			break;
+		}
 		previous = address;
 		address = next;
 	}
@@ -321,7 +328,7 @@ struct known_tables {
 static bool is_known(const struct known_tables *known, uint64_t address)
 {
 	return bsearch(&address, known->addresses, known->count, sizeof(address),
-		       compare_addresses);
+	               compare_addresses);
 }
 
 // There are few of these: tables that are being freed.
@@ -342,20 +349,19 @@ static bool add_known(struct known_tables *known, uint64_t address)
 // tables that the process is freeing, which no scheduler's list has any more, and,
 // where such a list broke off, the tables behind the break.
 static struct etp_error *walk_owner(struct etp_ets_tables *tables, size_t *capacity,
-				    struct known_tables *known, const struct etp_vm *vm,
-				    struct etp_reader *reader, uint64_t process, unsigned slots)
+                                    struct known_tables *known, const struct etp_vm *vm,
+                                    struct etp_reader *reader, uint64_t process, unsigned slots)
 {
 	uint64_t psd, first;
 	if (!READ_WORD(vm, reader, process, Process, psd, &psd) || !psd ||
 	    !etp_read_u64(reader,
-			  psd + OFFSET(vm, ErtsPSD, data) + PSD_ETS_OWNED_TABLES * UINT64_C(8),
-			  &first))
+	                  psd + OFFSET(vm, ErtsPSD, data) + PSD_ETS_OWNED_TABLES * UINT64_C(8),
+	                  &first))
 		return NULL;
 	uint64_t address = first, tortoise = 0, power = 1, steps = 0;
 	for (; address && known->budget; known->budget--) {
 		uint32_t status;
-		if (address == tortoise ||
-		    !READ_U32(vm, reader, address, DbTable, status, &status))
+		if (address == tortoise || !READ_U32(vm, reader, address, DbTable, status, &status))
 			return NULL;
 		if (++steps == power) {
 			tortoise = address;
@@ -398,8 +404,8 @@ struct etp_error *etp_ets_tables_init(struct etp_ets_tables *tables, const struc
 		err = known.addresses ? NULL : &etp_error_no_memory;
 	}
 	for (size_t i = 0; !err && i < vm->processes.count; i++)
-		err = walk_owner(tables, &capacity, &known, vm, &reader,
-				 vm->processes.addresses[i], slots);
+		err = walk_owner(tables, &capacity, &known, vm, &reader, vm->processes.addresses[i],
+		                 slots);
 	free(known.addresses);
 	if (err)
 		etp_ets_tables_deinit(tables);
@@ -418,8 +424,8 @@ void etp_ets_tables_deinit(struct etp_ets_tables *tables)
 // The fixations are a red-black tree with pointers to the parent; we walk it with
 // a stack, which a sound tree cannot overflow.
 size_t etp_ets_fixations(const struct etp_vm *vm, struct etp_reader *reader,
-			 const struct etp_ets_table *table, struct etp_ets_fixation *fixations,
-			 size_t capacity)
+                         const struct etp_ets_table *table, struct etp_ets_fixation *fixations,
+                         size_t capacity)
 {
 	uint64_t stack[ETP_ETS_STACK_DEPTH];
 	unsigned depth = 0;

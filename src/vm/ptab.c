@@ -36,7 +36,7 @@ static struct etp_error *build_index(struct etp_ptab *ptab)
 // Pointers in the table are read page-wise: the table of a VM that allows 134
 // million processes is 1 GiB of mostly untouched zeros.
 struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, const char *name,
-				unsigned tag)
+                                unsigned tag)
 {
 	uint64_t address;
 	struct etp_error *err = etp_target_symbol(vm->target, name, &address, NULL);
@@ -51,13 +51,14 @@ struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, 
 	    !READ_U32(vm, &reader, address, ErtsPTab, max, &max) ||
 	    !READ_U32(vm, &reader, address, ErtsPTab, count, &count) ||
 	    !READ_WORD(vm, &reader, address, ErtsPTab, invalid_element, &invalid))
-		return etp_error_prefix(etp_error_fault(reader.fault_address, "Process table"), "%s",
-					name);
+		return etp_error_prefix(etp_error_fault(reader.fault_address, "Process table"),
+		                        "%s", name);
 	if (max > PTAB_MAX_SIZE || count > max)
-		return etp_error_create(ETP_ERROR_BAD_DATA,
-					"%s at 0x%llx says it has %u of at most %u elements; that is "
-					"not a process table, so the layout does not fit.",
-					name, (unsigned long long)address, count, max);
+		return etp_error_create(
+			ETP_ERROR_BAD_DATA,
+			"%s at 0x%llx says it has %u of at most %u elements; that is "
+			"not a process table, so the layout does not fit.",
+			name, (unsigned long long)address, count, max);
 	ptab->limit = max;
 
 	// One more than the count: an element may be on its way in.
@@ -72,8 +73,8 @@ struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, 
 	uint64_t id_offset = OFFSET(vm, Process, id);
 	for (uint32_t slot = 0; slot < max; slot += SLOTS_A_READ) {
 		uint32_t n = max - slot < SLOTS_A_READ ? max - slot : SLOTS_A_READ;
-		const void *slots = etp_reader_at(&reader, tab + slot * UINT64_C(8),
-						  n * UINT64_C(8));
+		const void *slots =
+			etp_reader_at(&reader, tab + slot * UINT64_C(8), n * UINT64_C(8));
 		if (!slots) {
 			ptab->unreadable += n;
 			continue;
@@ -83,8 +84,10 @@ struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, 
 			if (!element || element == invalid)
 				continue;
 			uint64_t id;
-			if (!etp_read_u64(&reader, element + id_offset, &id) ||
-			    (id & TAG_IMMED1_MASK) != tag || ptab->count == capacity) {
+			bool readable = etp_read_u64(&reader, element + id_offset, &id);
+			if (readable && (id & TAG_IMMED1_MASK) != tag)
+				ptab->no_id++;
+			if (!readable || (id & TAG_IMMED1_MASK) != tag || ptab->count == capacity) {
 				ptab->unreadable++;
 				continue;
 			}

@@ -21,6 +21,8 @@ struct etp_ptab {
 	uint64_t limit;
 	// Slots whose element could not be read.
 	uint64_t unreadable;
+	// Of these, elements that have something else where their id must be.
+	size_t no_id;
 	// Open addressing from id to position in the arrays, plus 1; 0 is empty.
 	uint32_t *index;
 	size_t index_mask;
@@ -28,7 +30,7 @@ struct etp_ptab {
 
 // Read the table at symbol `name`; `tag` is the immediate tag of its ids.
 struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, const char *name,
-				unsigned tag);
+                                unsigned tag);
 void etp_ptab_deinit(struct etp_ptab *ptab);
 
 // Address of the element with this id, 0 if there is none.

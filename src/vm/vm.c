@@ -12,7 +12,7 @@ enum {
 };
 
 bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
-			enum etp_member_id id, uint64_t *ret)
+                        enum etp_member_id id, uint64_t *ret)
 {
 	const struct etp_layout_member *member = &vm->layout->members[id];
 	if (member->offset == ETP_LAYOUT_ABSENT || member->size > sizeof(*ret))
@@ -33,7 +33,7 @@ struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, 
 	if (err)
 		return err;
 	return etp_error_prefix(etp_target_read(vm->target, address, ret, sizeof(*ret)), "%s",
-				name);
+	                        name);
 }
 
 // The text of a `const char[]` of the VM. Owned by the caller.
@@ -57,7 +57,7 @@ static struct etp_error *read_text(const struct etp_vm *vm, const char *symbol, 
 		}
 	}
 	return etp_error_create(ETP_ERROR_BAD_DATA, "%s at 0x%llx is not a short text.", symbol,
-				(unsigned long long)address);
+	                        (unsigned long long)address);
 }
 
 static struct etp_error *identify(struct etp_vm *vm)
@@ -110,11 +110,6 @@ static struct etp_error *find_schedulers(struct etp_vm *vm)
 	vm->info.dirty_cpu_schedulers = read_count(vm, "erts_no_dirty_cpu_schedulers");
 	vm->info.dirty_io_schedulers = read_count(vm, "erts_no_dirty_io_schedulers");
 	vm->scheduler_stride = SIZEOF(vm, ErtsAlignedSchedulerData);
-	struct etp_reader reader;
-	etp_reader_init(&reader, vm->target);
-	if (!etp_reader_at(&reader, vm->scheduler_data, 1))
-		return etp_error_fault(vm->scheduler_data,
-				       "Schedulers (erts_aligned_scheduler_data)");
 	if (!vm->info.schedulers || vm->info.schedulers > SCHEDULERS_MAX)
 		return etp_error_create(
 			ETP_ERROR_BAD_DATA,
@@ -136,10 +131,11 @@ static struct etp_error *find_node(struct etp_vm *vm)
 	    !READ_U32(vm, &reader, vm->this_node, ErlNode, creation, &vm->info.node_creation))
 		return etp_error_fault(reader.fault_address, "This node (erts_this_node)");
 	if (!term_is_atom(name))
-		return etp_error_create(ETP_ERROR_LAYOUT,
-					"The name of this node is not an atom; the layout (%s) does "
-					"not fit this core.",
-					vm->layout->source);
+		return etp_error_create(
+			ETP_ERROR_LAYOUT,
+			"The name of this node is not an atom; the layout (%s) does "
+			"not fit this core.",
+			vm->layout->source);
 	vm->info.node_name = term_atom_index(name);
 	return NULL;
 }
@@ -165,7 +161,7 @@ static void find_uptime(struct etp_vm *vm)
 	int64_t last = INT64_MIN;
 	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
 		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride +
-			       OFFSET(vm, ErtsAlignedSchedulerData, esd);
+		               OFFSET(vm, ErtsAlignedSchedulerData, esd);
 		uint64_t time;
 		if (READ_WORD(vm, &reader, esd, ErtsSchedulerData, last_monotonic_time, &time) &&
 		    (int64_t)time > last)
@@ -176,14 +172,15 @@ static void find_uptime(struct etp_vm *vm)
 }
 
 static struct etp_error *warn_unreadable(struct etp_vm *vm, const struct etp_ptab *ptab,
-					 const char *what, const char *consequence)
+                                         const char *what, const char *consequence)
 {
 	if (!ptab->unreadable)
 		return NULL;
-	return etp_target_warn(vm->target,
-			       "%llu places of the %s table could not be read, or hold no %s: it may "
-			       "be that %s.",
-			       (unsigned long long)ptab->unreadable, what, what, consequence);
+	return etp_target_warn(
+		vm->target,
+		"%llu places of the %s table could not be read, or hold no %s: it may "
+		"be that %s.",
+		(unsigned long long)ptab->unreadable, what, what, consequence);
 }
 
 // What is wrong with the target may be why it made no sense.
@@ -226,7 +223,7 @@ static struct etp_error *open_tables(struct etp_vm *vm)
 }
 
 struct etp_error *etp_vm_open(struct etp_target *target, const struct etp_layout_options *options,
-			      struct etp_vm **ret)
+                              struct etp_vm **ret)
 {
 	struct etp_vm *vm = calloc(1, sizeof(*vm));
 	if (!vm)
