@@ -164,6 +164,11 @@ class EtsRow:
     #: Deleted while the table was fixed; freed when it is released.
     pseudo_deleted: bool
 
+    def binaries(self) -> list[int]:
+        """Addresses of the Binaries that the row refers to, one for each reference."""
+    def paths(self, target: int, max_paths: int = 1) -> dict[str, Any]:
+        """As VM.paths_in_process, from the row."""
+
 class VM:
     def __init__(
         self,
@@ -280,6 +285,14 @@ class VM:
         threads: int = 0,
     ) -> "EtsScan":
         """One pass over the rows of all tables (or of these addresses)."""
+    def paths_in_process(self, process: int, target: int, max_paths: int = 1) -> dict[str, Any]:
+        """Shortest paths from a process (address) to a Binary or thing (address):
+        {"paths": [{"root", "root_index", "root_key" (Term of a dictionary's key or
+        None), "target" (Term), "steps": [(kind, index, key Term | None)]}],
+        "truncated": bool, "unreadable": int}; include/etp/path.h."""
+    def paths_in_literals(self, area: int, start: Term, target: int,
+                          max_paths: int = 1) -> dict[str, Any]:
+        """The same from ``start`` through the words of an ErtsLiteralArea."""
     def census(self, progress: Progress | None = None) -> "Census":
         """One pass over the memory of all processes and tables."""
 

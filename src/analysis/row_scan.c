@@ -271,6 +271,11 @@ bool row_scan_sweep(struct row_scan *scan, uint64_t first_oh, uint64_t address, 
 	return sweep(scan, words, address, count);
 }
 
+bool row_scan_chain(struct row_scan *scan, uint64_t first_oh)
+{
+	return begin(scan, first_oh, compare_by_proc_bin);
+}
+
 static bool push(struct row_scan *scan, etp_term term)
 {
 	// Of immediates, only pids matter here.

@@ -61,6 +61,9 @@ bool row_scan_sweep(struct row_scan *scan, uint64_t first_oh, uint64_t address, 
 // heap block: follows the terms, at most `limit` of them.
 bool row_scan_walk(struct row_scan *scan, uint64_t first_oh, etp_term tuple, uint64_t limit);
 
+// Read the off-heap chain at `first_oh` only. False when memory ran out.
+bool row_scan_chain(struct row_scan *scan, uint64_t first_oh);
+
 // Put the binaries of the last row, and what it sees of them, into `map`. False when
 // memory ran out.
 bool row_scan_collect(const struct row_scan *scan, struct binary_map *map);

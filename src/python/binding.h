@@ -19,20 +19,17 @@
 #include "vm/vm.h"
 
 typedef struct {
-	PyObject_HEAD
-	struct etp_vm *vm;
+	PyObject_HEAD struct etp_vm *vm;
 } VMObject;
 
 // Words of one expanded row of a compressed table, shared by the terms in it.
 typedef struct {
-	PyObject_HEAD
-	struct etp_row_words words;
+	PyObject_HEAD struct etp_row_words words;
 	struct etp_segment overlay;
 } RowWordsObject;
 
 typedef struct {
-	PyObject_HEAD
-	VMObject *vm;
+	PyObject_HEAD VMObject *vm;
 	// NULL for a term in the target's own memory.
 	RowWordsObject *row;
 	etp_term word;
@@ -75,11 +72,18 @@ bool dict_set(PyObject *dict, const char *key, PyObject *value);
 // Was VM.__init__ called? Every other method needs it; sets an exception if not.
 bool VM_is_open(VMObject *self);
 
+// EtsRow.paths(target, max_paths): through the `words` words of the row, or those that
+// it was expanded to.
+PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t words,
+                    PyObject *args);
+
 // Methods of VM that live with the things they make.
 PyObject *VM_ets_tables(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_rows(VMObject *self, PyObject *args);
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
+PyObject *VM_paths_in_process(VMObject *self, PyObject *args);
+PyObject *VM_paths_in_literals(VMObject *self, PyObject *args);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_process_info(VMObject *self, PyObject *args);
 PyObject *VM_process_list(VMObject *self, PyObject *ignored);

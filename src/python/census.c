@@ -6,8 +6,7 @@
 static PyTypeObject *Census_type;
 
 typedef struct {
-	PyObject_HEAD
-	VMObject *vm;
+	PyObject_HEAD VMObject *vm;
 	struct etp_census *census;
 } CensusObject;
 
@@ -87,11 +86,11 @@ static PyObject *process_dict(VMObject *vm, const struct etp_census_process *pro
 	};
 	PyObject *dict = PyDict_New();
 	bool ok = dict && dict_set(dict, "pid", Term_new(vm, NULL, process->pid)) &&
-		  dict_set(dict, "running", PyBool_FromLong(process->running)) &&
-		  dict_set(dict, "in_gc", PyBool_FromLong(process->in_gc)) &&
-		  dict_set(dict, "incomplete", PyBool_FromLong(process->incomplete)) &&
-		  dict_set(dict, "problem",
-			   PyUnicode_FromString(process->problem ? process->problem : ""));
+	          dict_set(dict, "running", PyBool_FromLong(process->running)) &&
+	          dict_set(dict, "in_gc", PyBool_FromLong(process->in_gc)) &&
+	          dict_set(dict, "incomplete", PyBool_FromLong(process->incomplete)) &&
+	          dict_set(dict, "problem",
+	                   PyUnicode_FromString(process->problem ? process->problem : ""));
 	for (size_t i = 0; ok && i < sizeof(fields) / sizeof(fields[0]); i++)
 		ok = dict_set(dict, fields[i].key, PyLong_FromUnsignedLongLong(fields[i].value));
 	if (ok)
@@ -162,9 +161,9 @@ static PyObject *holders_list(CensusObject *self, size_t index)
 	for (size_t i = 0; list && i < count && i < SHOWN; i++) {
 		PyObject *term = holder_term(self->vm, holders[i].term);
 		PyObject *item = term ? Py_BuildValue("(sKKN)", kind_name(holders[i].kind),
-						      (unsigned long long)holders[i].address,
-						      (unsigned long long)holders[i].refs, term)
-				      : NULL;
+		                                      (unsigned long long)holders[i].address,
+		                                      (unsigned long long)holders[i].refs, term)
+		                      : NULL;
 		if (!item || PyList_Append(list, item))
 			Py_CLEAR(list);
 		Py_XDECREF(item);
@@ -175,23 +174,20 @@ static PyObject *holders_list(CensusObject *self, size_t index)
 static PyObject *Census_get_literals(CensusObject *self, void *closure)
 {
 	size_t count;
-	const struct etp_census_literals *areas =
-		etp_census_literals(self->census, &count, NULL);
+	const struct etp_census_literals *areas = etp_census_literals(self->census, &count, NULL);
 	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < count; i++) {
 		PyObject *term = holder_term(self->vm, areas[i].term);
 		PyObject *dict =
-			term ? Py_BuildValue("{s:s,s:K,s:N,s:K,s:K,s:K,s:K,s:s}", "kind",
-					     kind_name(areas[i].kind), "address",
-					     (unsigned long long)areas[i].address, "term", term,
-					     "words", (unsigned long long)areas[i].words,
-					     "binary_refs",
-					     (unsigned long long)areas[i].binary_refs,
-					     "binary_bytes",
-					     (unsigned long long)areas[i].binary_bytes,
-					     "unreadable",
-					     (unsigned long long)areas[i].unreadable, "problem",
-					     areas[i].problem ? areas[i].problem : "")
+			term ? Py_BuildValue(
+				       "{s:s,s:K,s:N,s:K,s:K,s:K,s:K,s:s}", "kind",
+				       kind_name(areas[i].kind), "address",
+				       (unsigned long long)areas[i].address, "term", term, "words",
+				       (unsigned long long)areas[i].words, "binary_refs",
+				       (unsigned long long)areas[i].binary_refs, "binary_bytes",
+				       (unsigned long long)areas[i].binary_bytes, "unreadable",
+				       (unsigned long long)areas[i].unreadable, "problem",
+				       areas[i].problem ? areas[i].problem : "")
 			     : NULL;
 		if (!dict || PyList_Append(list, dict))
 			Py_CLEAR(list);
@@ -214,7 +210,7 @@ static PyObject *census_binary_dict(const void *source, size_t index)
 	struct etp_ets_scan_binary binary;
 	etp_census_binary(self->census, index, &binary);
 	return binary_dict(&binary, etp_census_holders(self->census, index, NULL, 0),
-			   holders_list(self, index));
+	                   holders_list(self, index));
 }
 
 static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *kwargs)
@@ -224,10 +220,10 @@ static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *k
 	long long limit = -1;
 	int unaccounted = 0;
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sLp:binaries", names, &sort, &limit,
-					 &unaccounted))
+	                                 &unaccounted))
 		return NULL;
 	return ranked_binaries(etp_census_ets(self->census), sort, limit, unaccounted, self,
-			       census_binary_dict);
+	                       census_binary_dict);
 }
 
 static PyObject *Census_binary(CensusObject *self, PyObject *args)
@@ -253,7 +249,7 @@ static PyGetSetDef Census_getset[] = {
 static PyMethodDef Census_methods[] = {
 	{"binary_count", (PyCFunction)Census_binary_count, METH_NOARGS, NULL},
 	{"binaries", (PyCFunction)(void (*)(void))Census_binaries, METH_VARARGS | METH_KEYWORDS,
-	 NULL},
+         NULL},
 	{"binary", (PyCFunction)Census_binary, METH_VARARGS, NULL},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "analysis/row_scan.h"
 #include "python/binding.h"
 
 static PyTypeObject *EtsRow_type, *EtsRowIterator_type;
@@ -83,14 +84,13 @@ static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 	    dict_set(dict, "address", PyLong_FromUnsignedLongLong(table->address)) &&
 	    dict_set(dict, "name", atom_to_str(self->vm, term_atom_index(table->name))) &&
 	    dict_set(dict, "type", PyUnicode_FromString(etp_ets_type_name(table->type))) &&
-	    dict_set(dict, "is_catree",
-		     PyBool_FromLong(table->type == ETP_ETS_CA_ORDERED_SET)) &&
+	    dict_set(dict, "is_catree", PyBool_FromLong(table->type == ETP_ETS_CA_ORDERED_SET)) &&
 	    dict_set(dict, "protection",
-		     PyUnicode_FromString(etp_ets_protection_name(table->protection))) &&
+	             PyUnicode_FromString(etp_ets_protection_name(table->protection))) &&
 	    dict_set(dict, "named", PyBool_FromLong(table->is_named)) &&
 	    dict_set(dict, "owner", Term_new(self, NULL, table->owner)) &&
 	    dict_set(dict, "owner_alive",
-		     PyBool_FromLong(etp_vm_process(self->vm, table->owner) != 0)) &&
+	             PyBool_FromLong(etp_vm_process(self->vm, table->owner) != 0)) &&
 	    dict_set(dict, "heir", term_or_none(self, table->heir)) &&
 	    dict_set(dict, "size", PyLong_FromLongLong(table->size)) &&
 	    dict_set(dict, "memory_words", PyLong_FromUnsignedLongLong((memory + 7) / 8)) &&
@@ -99,7 +99,7 @@ static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 	    dict_set(dict, "read_concurrency", PyBool_FromLong(table->read_concurrency)) &&
 	    dict_set(dict, "write_concurrency", write_concurrency(table)) &&
 	    dict_set(dict, "decentralized_counters",
-		     PyBool_FromLong(table->decentralized_counters)) &&
+	             PyBool_FromLong(table->decentralized_counters)) &&
 	    dict_set(dict, "counters_uncertain", PyBool_FromLong(table->counters_uncertain)) &&
 	    dict_set(dict, "fixed", PyBool_FromLong(table->fix_count != 0)) &&
 	    dict_set(dict, "fix_count", PyLong_FromUnsignedLongLong(table->fix_count)) &&
@@ -108,8 +108,7 @@ static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 	    dict_set(dict, "is_deleting", PyBool_FromLong(table->is_deleting)) &&
 	    dict_set(dict, "is_resizing", PyBool_FromLong(table->is_resizing)) &&
 	    dict_set(dict, "status", PyLong_FromUnsignedLong(table->status)) &&
-	    dict_set(dict, "problem",
-		     PyUnicode_FromString(table->problem ? table->problem : "")))
+	    dict_set(dict, "problem", PyUnicode_FromString(table->problem ? table->problem : "")))
 		return dict;
 	Py_XDECREF(dict);
 	return NULL;
@@ -161,8 +160,7 @@ PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored)
 }
 
 typedef struct {
-	PyObject_HEAD
-	VMObject *vm;
+	PyObject_HEAD VMObject *vm;
 	RowWordsObject *words;
 	struct etp_ets_row row;
 	etp_term tuple;
@@ -170,8 +168,7 @@ typedef struct {
 } EtsRowObject;
 
 typedef struct {
-	PyObject_HEAD
-	VMObject *vm;
+	PyObject_HEAD VMObject *vm;
 	struct etp_reader reader;
 	struct etp_ets_table table;
 	struct etp_ets_iter iter;
@@ -192,8 +189,8 @@ PyObject *VM_ets_rows(VMObject *self, PyObject *args)
 	PyObject *result = NULL;
 	if (i == tables.count) {
 		raise_error(etp_error_create(ETP_ERROR_NOT_FOUND,
-					     "None of the %zu ETS tables is at 0x%llx.",
-					     tables.count, address));
+		                             "None of the %zu ETS tables is at 0x%llx.",
+		                             tables.count, address));
 	} else {
 		allocfunc allocate = (allocfunc)PyType_GetSlot(EtsRowIterator_type, Py_tp_alloc);
 		EtsRowIteratorObject *iterator =
@@ -204,7 +201,7 @@ PyObject *VM_ets_rows(VMObject *self, PyObject *args)
 			iterator->table = tables.tables[i];
 			etp_reader_init(&iterator->reader, etp_vm_target(self->vm));
 			etp_ets_iter_init(&iterator->iter, self->vm, &iterator->reader,
-					  &iterator->table);
+			                  &iterator->table);
 		}
 		result = (PyObject *)iterator;
 	}
@@ -224,7 +221,7 @@ static RowWordsObject *expand(EtsRowIteratorObject *self, uint64_t dbterm, etp_t
 	struct etp_reader reader;
 	etp_reader_init(&reader, etp_vm_target(self->vm->vm));
 	if (etp_row_expand(self->vm->vm, &reader, dbterm, self->table.keypos, &words->words,
-			   tuple_ret, &self->reason)) {
+	                   tuple_ret, &self->reason)) {
 		words->overlay = reader.overlay;
 		return words;
 	}
@@ -237,8 +234,8 @@ static PyObject *EtsRowIterator_next(EtsRowIteratorObject *self)
 {
 	struct etp_ets_row row;
 	while (etp_ets_iter_next(&self->iter, &row)) {
-		etp_term tuple = (row.dbterm + OFFSET(self->vm->vm, DbTerm, tpl)) |
-				 TAG_PRIMARY_BOXED;
+		etp_term tuple =
+			(row.dbterm + OFFSET(self->vm->vm, DbTerm, tpl)) | TAG_PRIMARY_BOXED;
 		RowWordsObject *words = NULL;
 		if (self->table.is_compressed) {
 			words = expand(self, row.dbterm, &tuple);
@@ -306,12 +303,10 @@ static PyObject *EtsRow_get_key(EtsRowObject *self, void *closure)
 	struct etp_term_view view;
 	if (etp_term_decode(self->vm->vm, &reader, self->tuple, &view) != ETP_TERM_TUPLE ||
 	    !self->keypos || view.tuple.arity < self->keypos)
-		return raise_error(etp_error_create(ETP_ERROR_BAD_DATA,
-						    "The object at 0x%llx has no element %u.",
-						    (unsigned long long)self->row.dbterm,
-						    self->keypos));
-	return Term_new(self->vm, self->words,
-			etp_word_at(view.tuple.elements, self->keypos - 1));
+		return raise_error(etp_error_create(
+			ETP_ERROR_BAD_DATA, "The object at 0x%llx has no element %u.",
+			(unsigned long long)self->row.dbterm, self->keypos));
+	return Term_new(self->vm, self->words, etp_word_at(view.tuple.elements, self->keypos - 1));
 }
 
 static PyObject *EtsRow_get_words(EtsRowObject *self, void *closure)
@@ -331,6 +326,40 @@ static void EtsRow_dealloc(EtsRowObject *self)
 	binding_free((PyObject *)self);
 }
 
+static PyObject *EtsRow_paths(EtsRowObject *self, PyObject *args)
+{
+	return row_paths(self->vm, self->words, self->tuple, self->row.words, args);
+}
+
+// Addresses of the Binaries in the row's off-heap chain, one for each reference.
+static PyObject *EtsRow_binaries(EtsRowObject *self, PyObject *ignored)
+{
+	const struct etp_vm *vm = self->vm->vm;
+	struct etp_reader reader;
+	struct row_scan scan;
+	etp_reader_init(&reader, etp_vm_target(vm));
+	row_scan_init(&scan, vm, &reader);
+	PyObject *list = NULL;
+	if (!row_scan_chain(&scan, self->row.first_oh))
+		PyErr_NoMemory();
+	else
+		list = PyList_New(0);
+	for (size_t i = 0; list && i < scan.binary_count; i++) {
+		PyObject *address = PyLong_FromUnsignedLongLong(scan.binaries[i].binary);
+		if (!address || PyList_Append(list, address))
+			Py_CLEAR(list);
+		Py_XDECREF(address);
+	}
+	row_scan_deinit(&scan);
+	return list;
+}
+
+static PyMethodDef EtsRow_methods[] = {
+	{"paths", (PyCFunction)EtsRow_paths, METH_VARARGS, NULL},
+	{"binaries", (PyCFunction)EtsRow_binaries, METH_NOARGS, NULL},
+	{NULL, NULL, 0, NULL},
+};
+
 static PyGetSetDef EtsRow_getset[] = {
 	{"address", (getter)EtsRow_get_address, NULL, NULL, NULL},
 	{"term", (getter)EtsRow_get_term, NULL, NULL, NULL},
@@ -344,6 +373,7 @@ static PyType_Slot EtsRow_slots[] = {
 	{Py_tp_doc, "One object stored in a table."},
 	{Py_tp_dealloc, EtsRow_dealloc},
 	{Py_tp_getset, EtsRow_getset},
+	{Py_tp_methods, EtsRow_methods},
 	{0, NULL},
 };
 

@@ -7,7 +7,7 @@
 static PyObject *text(const char *string)
 {
 	return PyUnicode_DecodeUTF8(string ? string : "", string ? (Py_ssize_t)strlen(string) : 0,
-				    "replace");
+	                            "replace");
 }
 
 static PyObject *path_or_none(const char *path)

@@ -4,8 +4,7 @@
 static PyTypeObject *EtsScan_type;
 
 typedef struct {
-	PyObject_HEAD
-	struct etp_ets_scan *scan;
+	PyObject_HEAD struct etp_ets_scan *scan;
 } EtsScanObject;
 
 bool call_progress(PyObject *callback, uint64_t done, uint64_t total, const char *what)
@@ -15,7 +14,7 @@ bool call_progress(PyObject *callback, uint64_t done, uint64_t total, const char
 	if (!callback)
 		return false;
 	PyObject *result = PyObject_CallFunction(callback, "KKs", (unsigned long long)done,
-						 (unsigned long long)total, what);
+	                                         (unsigned long long)total, what);
 	int stop = result ? PyObject_IsTrue(result) : 1;
 	Py_XDECREF(result);
 	return stop != 0;
@@ -188,7 +187,7 @@ static PyObject *holders_list(const struct etp_ets_scan *scan, size_t index)
 	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < count && i < SHOWN; i++) {
 		PyObject *pair = Py_BuildValue("(KK)", (unsigned long long)holders[i].table,
-					       (unsigned long long)holders[i].refs);
+		                               (unsigned long long)holders[i].refs);
 		if (!pair || PyList_Append(list, pair))
 			Py_CLEAR(list);
 		Py_XDECREF(pair);
@@ -197,20 +196,20 @@ static PyObject *holders_list(const struct etp_ets_scan *scan, size_t index)
 }
 
 PyObject *binary_dict(const struct etp_ets_scan_binary *binary, size_t holder_count,
-		      PyObject *holders)
+                      PyObject *holders)
 {
 	PyObject *dict = PyDict_New();
-	bool ok = dict && dict_set(dict, "holders", holders) &&
-		  dict_set(dict, "address", PyLong_FromUnsignedLongLong(binary->address)) &&
-		  dict_set(dict, "size", PyLong_FromUnsignedLongLong(binary->size)) &&
-		  dict_set(dict, "refc", PyLong_FromUnsignedLongLong(binary->refc)) &&
-		  dict_set(dict, "flags", PyLong_FromUnsignedLongLong(binary->flags)) &&
-		  dict_set(dict, "refs", PyLong_FromUnsignedLongLong(binary->refs)) &&
-		  dict_set(dict, "visible_bytes",
-			   PyLong_FromUnsignedLongLong(binary->visible_bytes)) &&
-		  dict_set(dict, "data_address",
-			   PyLong_FromUnsignedLongLong(binary->data_address)) &&
-		  dict_set(dict, "holder_count", PyLong_FromSize_t(holder_count));
+	bool ok =
+		dict && dict_set(dict, "holders", holders) &&
+		dict_set(dict, "address", PyLong_FromUnsignedLongLong(binary->address)) &&
+		dict_set(dict, "size", PyLong_FromUnsignedLongLong(binary->size)) &&
+		dict_set(dict, "refc", PyLong_FromUnsignedLongLong(binary->refc)) &&
+		dict_set(dict, "flags", PyLong_FromUnsignedLongLong(binary->flags)) &&
+		dict_set(dict, "refs", PyLong_FromUnsignedLongLong(binary->refs)) &&
+		dict_set(dict, "visible_bytes",
+	                 PyLong_FromUnsignedLongLong(binary->visible_bytes)) &&
+		dict_set(dict, "data_address", PyLong_FromUnsignedLongLong(binary->data_address)) &&
+		dict_set(dict, "holder_count", PyLong_FromSize_t(holder_count));
 	if (ok)
 		return dict;
 	Py_XDECREF(dict);
@@ -222,7 +221,7 @@ static PyObject *scan_binary_dict(const void *scan, size_t index)
 	struct etp_ets_scan_binary binary;
 	etp_ets_scan_binary(scan, index, &binary);
 	return binary_dict(&binary, etp_ets_scan_holders(scan, index, NULL, 0),
-			   holders_list(scan, index));
+	                   holders_list(scan, index));
 }
 
 struct ranked {
@@ -255,8 +254,8 @@ static bool rank_of(const struct etp_ets_scan_binary *binary, const char *sort, 
 }
 
 PyObject *ranked_binaries(const struct etp_ets_scan *scan, const char *sort, long long limit,
-			  bool unaccounted_only, const void *source,
-			  PyObject *(*to_dict)(const void *source, size_t index))
+                          bool unaccounted_only, const void *source,
+                          PyObject *(*to_dict)(const void *source, size_t index))
 {
 	size_t count = etp_ets_scan_binary_count(scan), chosen = 0;
 	struct ranked *ranked = PyMem_Calloc(count ? count : 1, sizeof(*ranked));
@@ -271,9 +270,9 @@ PyObject *ranked_binaries(const struct etp_ets_scan *scan, const char *sort, lon
 		if (!rank_of(&binary, sort, &ranked[chosen++].rank)) {
 			PyMem_Free(ranked);
 			PyErr_Format(PyExc_ValueError,
-				     "sort is \"size\", \"waste\", \"refs\" or \"address\", not "
-				     "\"%s\"",
-				     sort);
+			             "sort is \"size\", \"waste\", \"refs\" or \"address\", not "
+			             "\"%s\"",
+			             sort);
 			return NULL;
 		}
 	}
@@ -321,7 +320,7 @@ static PyGetSetDef EtsScan_getset[] = {
 static PyMethodDef EtsScan_methods[] = {
 	{"binary_count", (PyCFunction)EtsScan_binary_count, METH_NOARGS, NULL},
 	{"binaries", (PyCFunction)(void (*)(void))EtsScan_binaries, METH_VARARGS | METH_KEYWORDS,
-	 NULL},
+         NULL},
 	{"binary", (PyCFunction)EtsScan_binary, METH_VARARGS, NULL},
 	{NULL, NULL, 0, NULL},
 };

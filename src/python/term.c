@@ -41,7 +41,7 @@ void Term_reader(const TermObject *self, struct etp_reader *reader)
 }
 
 static enum etp_term_kind decode(const TermObject *self, struct etp_reader *reader,
-				 struct etp_term_view *view)
+                                 struct etp_term_view *view)
 {
 	Term_reader(self, reader);
 	return etp_term_decode(self->vm->vm, reader, self->word, view);
@@ -113,14 +113,13 @@ static PyObject *format(const TermObject *self, const struct etp_print_options *
 	struct etp_reader reader;
 	Term_reader(self, &reader);
 	struct etp_string text = {0};
-	struct etp_error *err =
-		etp_print_term(self->vm->vm, &reader, self->word, options, &text);
+	struct etp_error *err = etp_print_term(self->vm->vm, &reader, self->word, options, &text);
 	PyObject *result = NULL;
 	if (err)
 		raise_error(err);
 	else
 		result = PyUnicode_DecodeUTF8(text.data ? text.data : "", (Py_ssize_t)text.size,
-					      "replace");
+		                              "replace");
 	etp_string_deinit(&text);
 	return result;
 }
@@ -149,16 +148,16 @@ static PyObject *Term_repr(TermObject *self)
 
 static PyObject *Term_format(TermObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"syntax", "width", "column", "max_depth", "max_length",
-				"max_string", "max_bytes", "unicode", "redact", "elixir_minor",
-				NULL};
+	static char *names[] = {"syntax",     "width",        "column",    "max_depth",
+	                        "max_length", "max_string",   "max_bytes", "unicode",
+	                        "redact",     "elixir_minor", NULL};
 	const char *syntax = "w";
 	unsigned long long max_depth = 0, max_length = 0, max_string = 0, max_bytes = 0;
 	int width = -1, unicode = 1, redact = 0;
 	unsigned column = 0, elixir_minor = 0;
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$siIKKKKppI:format", names, &syntax,
-					 &width, &column, &max_depth, &max_length, &max_string,
-					 &max_bytes, &unicode, &redact, &elixir_minor))
+	                                 &width, &column, &max_depth, &max_length, &max_string,
+	                                 &max_bytes, &unicode, &redact, &elixir_minor))
 		return NULL;
 	struct etp_print_options options;
 	if (!strcmp(syntax, "w")) {
@@ -169,7 +168,7 @@ static PyObject *Term_format(TermObject *self, PyObject *args, PyObject *kwargs)
 		etp_print_options_init(&options, ETP_SYNTAX_ELIXIR);
 	} else {
 		PyErr_Format(PyExc_ValueError, "syntax is \"w\", \"p\" or \"elixir\", not \"%s\"",
-			     syntax);
+		             syntax);
 		return NULL;
 	}
 	if (width >= 0)
@@ -245,9 +244,9 @@ static PyObject *Term_binary(TermObject *self, PyObject *ignored)
 	if (decode(self, &reader, &view) != ETP_TERM_BITSTRING)
 		Py_RETURN_NONE;
 	return Py_BuildValue("{s:K,s:K,s:I,s:K}", "address", (unsigned long long)view.bits.binary,
-			     "bit_size", (unsigned long long)view.bits.bit_size, "bit_offset",
-			     view.bits.bit_offset, "data_address",
-			     (unsigned long long)view.bits.data_address);
+	                     "bit_size", (unsigned long long)view.bits.bit_size, "bit_offset",
+	                     view.bits.bit_offset, "data_address",
+	                     (unsigned long long)view.bits.data_address);
 }
 
 // Number of cells up to the end of a list, and whether that end is []. -1 with an
@@ -262,11 +261,10 @@ static int64_t list_length(const TermObject *self, bool *proper)
 	for (int64_t count = 0; count < LIST_MAX; count++) {
 		enum etp_term_kind kind = etp_term_decode(self->vm->vm, &reader, term, &view);
 		if (kind == ETP_TERM_INVALID) {
-			raise_error(etp_error_create(ETP_ERROR_FAULT,
-						     "Cell %lld of the list at 0x%llx: %s.",
-						     (long long)count,
-						     (unsigned long long)term_pointer(self->word),
-						     view.reason));
+			raise_error(etp_error_create(
+				ETP_ERROR_FAULT, "Cell %lld of the list at 0x%llx: %s.",
+				(long long)count, (unsigned long long)term_pointer(self->word),
+				view.reason));
 			return -1;
 		}
 		*proper = kind == ETP_TERM_NIL;
@@ -282,7 +280,7 @@ static int64_t list_length(const TermObject *self, bool *proper)
 		term = view.cons.tail;
 	}
 	raise_error(etp_error_create(ETP_ERROR_BAD_DATA, "The list at 0x%llx runs in a circle.",
-				     (unsigned long long)term_pointer(self->word)));
+	                             (unsigned long long)term_pointer(self->word)));
 	return -1;
 }
 
@@ -348,7 +346,7 @@ static PyObject *element(const TermObject *self, const struct etp_term_view *vie
 		index += length;
 	if (index < 0 || index >= length) {
 		PyErr_Format(PyExc_IndexError, "element %zd of a list of %lld", index,
-			     (long long)length);
+		             (long long)length);
 		return NULL;
 	}
 	struct etp_reader reader;
@@ -369,7 +367,7 @@ static int key_matches(TermObject *self, struct etp_reader *reader, etp_term key
 		Term_reader(other, &other_reader);
 		bool equal;
 		struct etp_error *err = etp_term_equal(self->vm->vm, reader, key, &other_reader,
-						       other->word, &equal);
+		                                       other->word, &equal);
 		if (err) {
 			raise_error(err);
 			return -1;
@@ -393,7 +391,7 @@ static int key_matches(TermObject *self, struct etp_reader *reader, etp_term key
 
 // 1 and the value, 0 if the map has no such key, -1 with an exception.
 static int look_up(TermObject *self, struct etp_reader *reader, const struct etp_term_view *map,
-		   PyObject *wanted, etp_term *value_ret)
+                   PyObject *wanted, etp_term *value_ret)
 {
 	struct etp_map_iter iter;
 	etp_term key;
@@ -405,8 +403,8 @@ static int look_up(TermObject *self, struct etp_reader *reader, const struct etp
 	}
 	if (iter.damaged) {
 		raise_error(etp_error_create(ETP_ERROR_BAD_DATA,
-					     "The map at 0x%llx cannot be read whole.",
-					     (unsigned long long)map->address));
+		                             "The map at 0x%llx cannot be read whole.",
+		                             (unsigned long long)map->address));
 		return -1;
 	}
 	return 0;
@@ -507,8 +505,7 @@ static Py_hash_t Term_hash(TermObject *self)
 
 // Iterates over the elements of a tuple or list, or over a map.
 typedef struct {
-	PyObject_HEAD
-	TermObject *term;
+	PyObject_HEAD TermObject *term;
 	struct etp_reader reader;
 	enum { ITERATE_TUPLE, ITERATE_LIST, ITERATE_KEYS, ITERATE_VALUES, ITERATE_ITEMS } mode;
 	const void *elements;
@@ -550,7 +547,7 @@ static PyObject *iterate(TermObject *self, int mode)
 		iterator->count = view.tuple.arity;
 	} else if (is_map) {
 		etp_map_iter_init(&iterator->pairs, self->vm->vm, &iterator->reader, &view,
-				  ETP_MAP_ORDER_ITERATOR);
+		                  ETP_MAP_ORDER_ITERATOR);
 	} else {
 		iterator->rest = self->word;
 	}
@@ -564,16 +561,15 @@ static PyObject *next_of_list(TermIteratorObject *self)
 		etp_term_decode(self->term->vm->vm, &self->reader, self->rest, &view);
 	if (kind == ETP_TERM_INVALID)
 		return raise_error(etp_error_create(ETP_ERROR_FAULT,
-						    "A cell of the list at 0x%llx: %s.",
-						    (unsigned long long)view.address,
-						    view.reason));
+		                                    "A cell of the list at 0x%llx: %s.",
+		                                    (unsigned long long)view.address, view.reason));
 	// The tail of an improper list is not an element; see Term.tail().
 	if (kind != ETP_TERM_CONS)
 		return NULL;
 	if (self->rest == self->tortoise)
 		return raise_error(etp_error_create(ETP_ERROR_BAD_DATA,
-						    "The list runs in a circle at 0x%llx.",
-						    (unsigned long long)view.address));
+		                                    "The list runs in a circle at 0x%llx.",
+		                                    (unsigned long long)view.address));
 	if (++self->steps == self->power) {
 		self->tortoise = self->rest;
 		self->power *= 2;
@@ -589,7 +585,7 @@ static PyObject *next_of_map(TermIteratorObject *self)
 	if (!etp_map_iter_next(&self->pairs, &key, &value)) {
 		if (self->pairs.damaged)
 			raise_error(etp_error_create(ETP_ERROR_BAD_DATA,
-						     "The map cannot be read whole."));
+			                             "The map cannot be read whole."));
 		return NULL;
 	}
 	if (self->mode == ITERATE_KEYS)
@@ -690,20 +686,13 @@ static PyMethodDef Term_methods[] = {
 };
 
 static PyType_Slot Term_slots[] = {
-	{Py_tp_doc, "A term of the VM."},
-	{Py_tp_dealloc, Term_dealloc},
-	{Py_tp_repr, Term_repr},
-	{Py_tp_str, Term_str},
-	{Py_tp_hash, Term_hash},
-	{Py_tp_richcompare, Term_richcompare},
-	{Py_tp_iter, Term_iter},
-	{Py_tp_methods, Term_methods},
-	{Py_tp_getset, Term_getset},
-	{Py_nb_bool, Term_bool},
-	{Py_mp_length, Term_length},
-	{Py_mp_subscript, Term_subscript},
-	{Py_sq_contains, Term_contains},
-	{0, NULL},
+	{Py_tp_doc, "A term of the VM."}, {Py_tp_dealloc, Term_dealloc},
+	{Py_tp_repr, Term_repr},          {Py_tp_str, Term_str},
+	{Py_tp_hash, Term_hash},          {Py_tp_richcompare, Term_richcompare},
+	{Py_tp_iter, Term_iter},          {Py_tp_methods, Term_methods},
+	{Py_tp_getset, Term_getset},      {Py_nb_bool, Term_bool},
+	{Py_mp_length, Term_length},      {Py_mp_subscript, Term_subscript},
+	{Py_sq_contains, Term_contains},  {0, NULL},
 };
 
 static PyType_Spec Term_spec = {

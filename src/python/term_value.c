@@ -43,7 +43,7 @@ PyObject *view_to_bytes(const struct etp_term_view *view, long long limit)
 }
 
 PyObject *view_to_python(const struct etp_vm *vm, struct etp_reader *reader,
-			 const struct etp_term_view *view)
+                         const struct etp_term_view *view)
 {
 	switch (view->kind) {
 	case ETP_TERM_SMALL:
@@ -56,7 +56,7 @@ PyObject *view_to_python(const struct etp_vm *vm, struct etp_reader *reader,
 		return atom_to_str(vm, view->atom);
 	case ETP_TERM_BITSTRING:
 		return view->bits.bit_size % 8 || !view->bits.bytes ? NULL
-								    : view_to_bytes(view, -1);
+		                                                    : view_to_bytes(view, -1);
 	default:
 		return NULL;
 	}

@@ -8,7 +8,7 @@
 // binary of whole bytes (bytes): a new reference. NULL without an exception for
 // every other term.
 PyObject *view_to_python(const struct etp_vm *vm, struct etp_reader *reader,
-			 const struct etp_term_view *view);
+                         const struct etp_term_view *view);
 
 // The whole bytes of a bitstring, at most `limit` of them if that is not negative.
 PyObject *view_to_bytes(const struct etp_term_view *view, long long limit);

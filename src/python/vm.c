@@ -5,13 +5,13 @@ PyTypeObject *VM_type;
 
 static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"core", "executable", "sysroot", "layout", "layout_directories",
-				"use_dwarf", NULL};
+	static char *names[] = {
+		"core", "executable", "sysroot", "layout", "layout_directories", "use_dwarf", NULL};
 	const char *core, *executable = NULL, *sysroot = NULL, *layout = NULL;
 	PyObject *directories = NULL;
 	int use_dwarf = 1;
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzzOp:VM", names, &core, &executable,
-					 &sysroot, &layout, &directories, &use_dwarf))
+	                                 &sysroot, &layout, &directories, &use_dwarf))
 		return -1;
 	if (self->vm) {
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ called twice");
@@ -80,7 +80,7 @@ static PyObject *VM_atom(VMObject *self, PyObject *args)
 		return NULL;
 	if (index >= etp_vm_info(self->vm)->atoms) {
 		PyErr_Format(PyExc_IndexError, "atom %llu of %llu", index,
-			     (unsigned long long)etp_vm_info(self->vm)->atoms);
+		             (unsigned long long)etp_vm_info(self->vm)->atoms);
 		return NULL;
 	}
 	return atom_to_str(self->vm, index);
@@ -129,7 +129,7 @@ static PyObject *VM_read(VMObject *self, PyObject *args)
 	if (!bytes)
 		return NULL;
 	struct etp_error *err = etp_target_read(etp_vm_target(self->vm), address,
-						PyBytes_AsString(bytes), (size_t)size);
+	                                        PyBytes_AsString(bytes), (size_t)size);
 	if (!err)
 		return bytes;
 	Py_DECREF(bytes);
@@ -142,8 +142,7 @@ static PyObject *VM_symbol(VMObject *self, PyObject *args)
 	uint64_t address, size;
 	if (!PyArg_ParseTuple(args, "s:symbol", &name) || !VM_is_open(self))
 		return NULL;
-	struct etp_error *err =
-		etp_target_symbol(etp_vm_target(self->vm), name, &address, &size);
+	struct etp_error *err = etp_target_symbol(etp_vm_target(self->vm), name, &address, &size);
 	if (err)
 		return raise_error(err);
 	return Py_BuildValue("(KK)", (unsigned long long)address, (unsigned long long)size);
@@ -172,8 +171,7 @@ static PyObject *initial_call(VMObject *self, const struct etp_process_summary *
 		Py_XDECREF(function);
 		return NULL;
 	}
-	return Py_BuildValue("(NNK)", module, function,
-			     (unsigned long long)summary->initial_arity);
+	return Py_BuildValue("(NNK)", module, function, (unsigned long long)summary->initial_arity);
 }
 
 static const char *initial_call_source_name(enum etp_initial_call_source source)
@@ -197,14 +195,13 @@ static PyObject *process_summary(VMObject *self, uint64_t address)
 	if (err)
 		return raise_error(err);
 	PyObject *dict = PyDict_New();
-	if (dict &&
-	    dict_set(dict, "address", PyLong_FromUnsignedLongLong(summary.address)) &&
+	if (dict && dict_set(dict, "address", PyLong_FromUnsignedLongLong(summary.address)) &&
 	    dict_set(dict, "pid", Term_new(self, NULL, summary.pid)) &&
 	    dict_set(dict, "name",
-		     summary.has_name ? atom_to_str(self->vm, summary.name) : Py_BuildValue("")) &&
+	             summary.has_name ? atom_to_str(self->vm, summary.name) : Py_BuildValue("")) &&
 	    dict_set(dict, "initial_call", initial_call(self, &summary)) &&
 	    dict_set(dict, "initial_call_source",
-		     PyUnicode_FromString(initial_call_source_name(summary.initial_call_source))))
+	             PyUnicode_FromString(initial_call_source_name(summary.initial_call_source))))
 		return dict;
 	Py_XDECREF(dict);
 	return NULL;
@@ -238,8 +235,8 @@ static PyObject *VM_processes(VMObject *self, PyObject *ignored)
 	PyObject *list = PyList_New((Py_ssize_t)count);
 	for (size_t i = 0; list && i < count; i++) {
 		PyObject *pid = Term_new(self, NULL, pids[i]);
-		PyObject *pair = pid ? Py_BuildValue("(KN)", (unsigned long long)addresses[i], pid)
-				     : NULL;
+		PyObject *pair =
+			pid ? Py_BuildValue("(KN)", (unsigned long long)addresses[i], pid) : NULL;
 		if (!pair)
 			Py_CLEAR(list);
 		else
@@ -281,6 +278,8 @@ static PyMethodDef VM_methods[] = {
 	{"ets_tables", (PyCFunction)VM_ets_tables, METH_NOARGS, NULL},
 	{"ets_tables_gaps", (PyCFunction)VM_ets_tables_gaps, METH_NOARGS, NULL},
 	{"ets_rows", (PyCFunction)VM_ets_rows, METH_VARARGS, NULL},
+	{"paths_in_process", (PyCFunction)VM_paths_in_process, METH_VARARGS, NULL},
+	{"paths_in_literals", (PyCFunction)VM_paths_in_literals, METH_VARARGS, NULL},
 	{"census", (PyCFunction)(void (*)(void))VM_census, METH_VARARGS | METH_KEYWORDS, NULL},
 	{"scan_ets", (PyCFunction)(void (*)(void))VM_scan_ets, METH_VARARGS | METH_KEYWORDS, NULL},
 	{NULL, NULL, 0, NULL},

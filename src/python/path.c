@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <etp/path.h>
+
+#include "python/binding.h"
+
+// The word of a step's key, or None.
+static PyObject *key_term(VMObject *vm, RowWordsObject *row, etp_term key)
+{
+	if (!key)
+		Py_RETURN_NONE;
+	return Term_new(vm, row, key);
+}
+
+static PyObject *steps_list(VMObject *vm, RowWordsObject *row, const struct etp_path *path)
+{
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < path->step_count; i++) {
+		const struct etp_path_step *step = &path->steps[i];
+		PyObject *key = key_term(vm, row, step->key);
+		PyObject *item = key ? Py_BuildValue("(sKN)", etp_path_step_name(step->kind),
+		                                     (unsigned long long)step->index, key)
+		                     : NULL;
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	return list;
+}
+
+static PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *path)
+{
+	PyObject *dict = PyDict_New();
+	if (dict && dict_set(dict, "root", PyUnicode_FromString(etp_path_root_name(path->root))) &&
+	    dict_set(dict, "root_index", PyLong_FromUnsignedLongLong(path->root_index)) &&
+	    dict_set(dict, "root_key", key_term(vm, row, path->root_key)) &&
+	    dict_set(dict, "target", Term_new(vm, row, path->target)) &&
+	    dict_set(dict, "steps", steps_list(vm, row, path)))
+		return dict;
+	Py_XDECREF(dict);
+	return NULL;
+}
+
+// {"paths": [...], "truncated": bool, "unreadable": int}; `paths` is released.
+static PyObject *paths_dict(VMObject *vm, RowWordsObject *row, struct etp_paths *paths)
+{
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < paths->count; i++) {
+		PyObject *item = path_dict(vm, row, &paths->paths[i]);
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	PyObject *dict = list ? Py_BuildValue("{s:N,s:N,s:K}", "paths", list, "truncated",
+	                                      PyBool_FromLong(paths->truncated), "unreadable",
+	                                      (unsigned long long)paths->unreadable)
+	                      : NULL;
+	etp_paths_deinit(paths);
+	return dict;
+}
+
+PyObject *VM_paths_in_process(VMObject *self, PyObject *args)
+{
+	unsigned long long process, target;
+	Py_ssize_t max_paths = 1;
+	if (!PyArg_ParseTuple(args, "KK|n:paths_in_process", &process, &target, &max_paths))
+		return NULL;
+	if (!self->vm) {
+		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
+		return NULL;
+	}
+	struct etp_path_options options = {
+		.target = target,
+		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
+	};
+	struct etp_paths paths;
+	struct etp_error *err = etp_paths_in_process(self->vm, process, &options, &paths);
+	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
+}
+
+PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
+{
+	unsigned long long area, target;
+	Py_ssize_t max_paths = 1;
+	TermObject *start;
+	if (!PyArg_ParseTuple(args, "KO!K|n:paths_in_literals", &area, Term_type, &start, &target,
+	                      &max_paths))
+		return NULL;
+	struct etp_reader reader;
+	Term_reader(start, &reader);
+	const struct etp_vm *vm = self->vm;
+	uint64_t first = area + OFFSET(vm, ErtsLiteralArea, start), end;
+	if (!READ_WORD(vm, &reader, area, ErtsLiteralArea, end, &end) || end < first)
+		return raise_error(etp_error_fault(area, "Literal area"));
+	struct etp_path_options options = {
+		.target = target,
+		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
+	};
+	struct etp_paths paths;
+	struct etp_error *err = etp_paths_in_words(vm, &reader, start->word, first,
+	                                           (end - first) / 8, &options, &paths);
+	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
+}
+
+PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t words,
+                    PyObject *args)
+{
+	unsigned long long target;
+	Py_ssize_t max_paths = 1;
+	if (!PyArg_ParseTuple(args, "K|n:paths", &target, &max_paths))
+		return NULL;
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(vm->vm));
+	uint64_t address = term_pointer(tuple), count = words;
+	if (row) {
+		reader.overlay = row->overlay;
+		address = row->overlay.start;
+		count = row->overlay.size / 8;
+	}
+	struct etp_path_options options = {
+		.target = target,
+		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
+	};
+	struct etp_paths paths;
+	struct etp_error *err =
+		etp_paths_in_words(vm->vm, &reader, tuple, address, count, &options, &paths);
+	return err ? raise_error(err) : paths_dict(vm, row, &paths);
+}
