@@ -14,7 +14,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("ETP_BUILD_DIR", ROOT / "build")).resolve()
@@ -141,12 +141,18 @@ def beam(flavor: str) -> Path:
 
 
 def make(
-    workload: str, flavor: str = "stripped", method: str = "abort", elixir: str = "auto", **args: Union[int, str]
+    workload: str,
+    flavor: str = "stripped",
+    method: str = "abort",
+    elixir: str = "auto",
+    flags: Tuple[str, ...] = (),
+    **args: Union[int, str],
 ) -> Core:
     """The core of a workload, from build/cores if nothing that it depends on has changed since it was made."""
     command = [str(MAKE_CORE), workload, "--method", method, "--elixir", elixir]
     if flavor != "stripped":
         command += ["--beam", str(beam(flavor))]
+    command += [f"--flag={flag}" for flag in flags]
     for key, value in sorted(args.items()):
         command += ["--arg", f"{key}={value}"]
     family = f"{workload}-{flavor}-{method}-" + digest(*command[1:])

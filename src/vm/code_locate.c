@@ -173,9 +173,7 @@ enum etp_code_kind etp_code_locate(const struct etp_vm *vm, struct etp_reader *r
 		locate_in_module(vm, reader, module, &location);
 	} else {
 		for (size_t i = 0; i < ETP_CODE_FRAGMENTS; i++) {
-			uint64_t address = code->fragments[i].address;
-			// Fragments are short; the address may be that of a call in front of one.
-			if (address && (pc == address || pc == address - code->call_size)) {
+			if (pc && pc == code->fragments[i].address) {
 				location.kind = ETP_CODE_FRAGMENT;
 				location.fragment = code->fragments[i].name;
 				break;
