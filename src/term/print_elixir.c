@@ -3,9 +3,8 @@
 // inspect/2 on one line (Elixir: lib/elixir/lib/inspect.ex), with notes about where
 // the documents that Elixir makes of terms have groups and breaks.
 //
-// What Elixir asks the code of a module, a core cannot answer: the order in which a
-// struct's fields were defined (here: that of their names, but for Elixir's own
-// structs), and implementations of the Inspect protocol other than Elixir's.
+// Implementations of the Inspect protocol other than Elixir's own are code, which
+// cannot be run here: such structs are shown as those that have none.
 
 #include "term/print_private.h"
 #include "term/scheme.h"
@@ -21,6 +20,8 @@ struct frame {
 	bool is_keyword;
 	// Only the keys, as elements of a list (MapSet).
 	bool keys_only;
+	// Elements of a Stream; its funs are shown in reverse.
+	bool is_stream;
 	// Lists below are not shown as charlists.
 	bool as_lists;
 	// The next thing to print is the value that belongs to the key just printed.
@@ -92,115 +93,13 @@ static void not_simple(struct walk *w)
 
 // ---- Leaves ------------------------------------------------------------------------
 
-static void put_float(struct etp_printer *p, double value)
-{
-	if ((value >= 1.0 || value <= -1.0) && value < 1.0e16 && value > -1.0e16 &&
-	    value == (double)(int64_t)value)
-		print_format(p, "%lld.0", (long long)(int64_t)value);
-	else
-		print_float(p, value);
-}
-
-// Function.info/1 leaves out what is `undefined`, even a module of that name.
-static void put_mfa_atom(struct etp_printer *p, uint64_t index, enum elixir_atom_use use)
-{
-	size_t size;
-	const char *name = etp_vm_atom(p->vm, p->reader, index, &size);
-	if (name && size == 9 && !memcmp(name, "undefined", 9))
-		print_str(p, "nil");
-	else
-		print_elixir_atom(p, index, use);
-}
-
-static void put_function(struct etp_printer *p, const struct etp_term_view *view)
-{
-	if (view->kind == ETP_TERM_EXPORT) {
-		print_char(p, '&');
-		put_mfa_atom(p, view->export.module, ELIXIR_LITERAL);
-		print_char(p, '.');
-		put_mfa_atom(p, view->export.function, ELIXIR_REMOTE_CALL);
-		print_format(p, "/%llu", (unsigned long long)view->export.arity);
-		return;
-	}
-	// Elixir adds the function that made it, which only code tells.
-	print_format(p, "#Function<%u.%d/%u in ", view->fun.index, (int)view->fun.old_uniq,
-	             view->fun.arity);
-	put_mfa_atom(p, view->fun.module, ELIXIR_LITERAL);
-	print_char(p, '>');
-}
-
 static void put_leaf(struct walk *w, const struct etp_term_view *view, bool is_tag)
 {
-	struct etp_printer *p = w->p;
-	if (p->options->redact && print_redacted_leaf(p, view, is_tag))
-		return;
-	switch (view->kind) {
-	case ETP_TERM_FLOAT:
-		put_float(p, view->float_value);
-		break;
-	case ETP_TERM_ATOM:
-		print_elixir_atom(p, view->atom, ELIXIR_LITERAL);
-		break;
-	case ETP_TERM_PID:
-		print_str(p, "#PID<");
-		print_id_numbers(p, view);
-		print_char(p, '>');
-		break;
-	case ETP_TERM_REF:
-		print_str(p, "#Reference<");
-		print_id_numbers(p, view);
-		print_char(p, '>');
-		break;
-	case ETP_TERM_FUN:
-	case ETP_TERM_EXPORT:
-		put_function(p, view);
-		break;
-	default:
-		print_leaf(p, view);
-	}
+	if (!w->p->options->redact || !print_redacted_leaf(w->p, view, is_tag))
+		print_elixir_leaf(w->p, view);
 }
 
 // ---- Strings -----------------------------------------------------------------------
-
-static uint64_t string_limit(const struct etp_printer *p)
-{
-	return p->options->max_string ? p->options->max_string : UINT64_MAX;
-}
-
-// String.printable?/2
-static bool is_printable(uint32_t c)
-{
-	return (c >= '\a' && c <= '\r') || c == 0x1b || (c >= ' ' && c <= 0x7f) ||
-	       (c >= 0xa0 && c <= 0xd7ff) || (c >= 0xe000 && c <= 0xfffd) ||
-	       (c >= 0x10000 && c <= 0x10ffff);
-}
-
-static bool is_string(const struct etp_printer *p, const struct etp_term_view *view,
-                      uint64_t *length_ret)
-{
-	if (view->bits.bit_size % 8 || (view->bits.bit_size && !view->bits.bytes))
-		return false;
-	struct bits_cursor cursor = {.view = view, .size = view->bits.bit_size / 8};
-	uint64_t length = 0, limit = string_limit(p);
-	for (; cursor.position < cursor.size && length < limit; length++)
-		if (!is_printable(bits_next_utf8(&cursor)))
-			return false;
-	*length_ret = length;
-	return true;
-}
-
-static void put_string(struct etp_printer *p, const struct etp_term_view *view, uint64_t length)
-{
-	struct bits_cursor cursor = {.view = view, .size = view->bits.bit_size / 8};
-	print_char(p, '"');
-	for (uint64_t i = 0; i < length && !print_done(p); i++) {
-		uint32_t c = bits_next_utf8(&cursor);
-		uint32_t next =
-			cursor.position < cursor.size ? etp_bits_byte(view, cursor.position) : 0;
-		print_elixir_char(p, c, next, '"', false);
-	}
-	print_str(p, cursor.position < cursor.size ? "\" <> ..." : "\"");
-}
 
 static void put_bytes(struct walk *w, const struct etp_term_view *view)
 {
@@ -239,8 +138,8 @@ static void put_bitstring(struct walk *w, const struct etp_term_view *view)
 	uint64_t length;
 	if (p->options->redact)
 		print_redacted_bitstring(p, view);
-	else if (is_string(p, view, &length))
-		put_string(p, view, length);
+	else if (elixir_string_length(p, view, &length))
+		print_elixir_string(p, view, length);
 	else
 		put_bytes(w, view);
 }
@@ -250,7 +149,7 @@ static uint64_t charlist_length(struct walk *w, const struct etp_term_view *list
 {
 	struct etp_printer *p = w->p;
 	struct etp_term_view cell = *list, head;
-	uint64_t length = 0, limit = p->options->max_string ? string_limit(p) : p->limit;
+	uint64_t length = 0, limit = p->options->max_string ? p->options->max_string : p->limit;
 	for (; cell.kind == ETP_TERM_CONS; print_decode(p, cell.cons.tail, &cell)) {
 		if (length == limit)
 			return length;
@@ -350,8 +249,10 @@ static bool too_deep(const struct walk *w)
 	return w->depth >= PRINT_MAX_LEVELS || (max_depth && w->depth >= max_depth);
 }
 
-// Takes over the frame's resources.
-static void push(struct walk *w, struct frame *frame, const char *opener)
+// Takes over the frame's resources. The name of `s` (NULL: none) is part of the opening
+// bracket.
+static void push(struct walk *w, struct frame *frame, const char *opener,
+                 const struct elixir_struct *s)
 {
 	not_simple(w);
 	if (!print_grow(w->p, &w->frames, &w->capacity, w->depth, sizeof(*w->frames))) {
@@ -362,6 +263,10 @@ static void push(struct walk *w, struct frame *frame, const char *opener)
 	frame->is_simple = true;
 	frame->mark = add_mark(w, frame->kind == FRAME_TUPLE ? MARK_FLEX : MARK_STRICT);
 	print_str(w->p, opener);
+	if (s) {
+		print_elixir_atom(w->p, s->module, ELIXIR_LITERAL);
+		print_char(w->p, '{');
+	}
 	add_mark(w, MARK_OPEN);
 	w->frames[w->depth++] = *frame;
 }
@@ -369,7 +274,8 @@ static void push(struct walk *w, struct frame *frame, const char *opener)
 static void pop(struct walk *w)
 {
 	struct frame frame = w->frames[--w->depth];
-	bool is_list = frame.kind == FRAME_LIST || frame.keys_only;
+	bool is_list = frame.kind == FRAME_LIST || frame.keys_only ||
+	               (frame.kind == FRAME_STRUCT && !frame.is_keyword);
 	bool is_flex =
 		frame.kind == FRAME_TUPLE || (is_list && frame.is_simple && !frame.is_keyword);
 	add_mark(w, MARK_CLOSE);
@@ -383,26 +289,28 @@ static void pop(struct walk *w)
 		free(frame.iter);
 }
 
-static void put_list(struct walk *w, const struct etp_term_view *view, bool as_lists)
+// `closer` is "]" and what follows it.
+static void put_list(struct walk *w, const struct etp_term_view *view, bool as_lists,
+                     const char *closer)
 {
 	struct etp_printer *p = w->p;
 	uint64_t length = as_lists ? 0 : charlist_length(w, view);
-	if (length) {
-		put_charlist(w, view, length);
-		return;
-	}
-	if (too_deep(w)) {
-		print_str(p, "[...]");
+	if (length || too_deep(w)) {
+		if (length)
+			put_charlist(w, view, length);
+		else
+			print_str(p, "[...]");
+		print_str(p, closer + 1);
 		return;
 	}
 	struct frame frame = {
 		.kind = FRAME_LIST,
 		.is_keyword = is_keyword_list(p, view),
 		.as_lists = as_lists,
-		.closer = "]",
+		.closer = closer,
 		.rest = view->word,
 	};
-	push(w, &frame, "[");
+	push(w, &frame, "[", NULL);
 }
 
 static void put_tuple(struct walk *w, const struct etp_term_view *view, bool as_lists)
@@ -418,7 +326,7 @@ static void put_tuple(struct walk *w, const struct etp_term_view *view, bool as_
 		.words = view->tuple.elements,
 		.count = view->tuple.arity,
 	};
-	push(w, &frame, "{");
+	push(w, &frame, "{", NULL);
 }
 
 static uint64_t map_size(const struct etp_term_view *map)
@@ -449,26 +357,13 @@ static void put_pairs(struct walk *w, const struct etp_term_view *view, bool key
 		}
 		etp_map_iter_init(frame.iter, p->vm, p->reader, view, ETP_MAP_ORDER_TO_LIST);
 	}
-	push(w, &frame, keys_only ? "[" : "%{");
+	push(w, &frame, keys_only ? "[" : "%{", NULL);
 }
 
 // Takes over s->fields.
 static void put_fields(struct walk *w, struct elixir_struct *s, bool as_lists)
 {
 	struct etp_printer *p = w->p;
-	bool is_stream = elixir_module_is(p, s, "Elixir.Stream");
-	if (is_stream) {
-		// Not in the group.
-		print_str(p, "#Stream<");
-	}
-	struct frame frame = {
-		.kind = FRAME_STRUCT,
-		.is_keyword = true,
-		.as_lists = as_lists,
-		.closer = is_stream ? "]>" : "}",
-		.count = s->count,
-		.fields = s->fields,
-	};
 	if (!s->count || too_deep(w)) {
 		print_char(p, '%');
 		print_elixir_atom(p, s->module, ELIXIR_LITERAL);
@@ -476,45 +371,137 @@ static void put_fields(struct walk *w, struct elixir_struct *s, bool as_lists)
 		free(s->fields);
 		return;
 	}
-	if (is_stream) {
-		push(w, &frame, "[");
-		return;
+	struct frame frame = {
+		.kind = FRAME_STRUCT,
+		.is_keyword = true,
+		.as_lists = as_lists,
+		.closer = "}",
+		.count = s->count,
+		.fields = s->fields,
+	};
+	push(w, &frame, "%", s);
+}
+
+// The elements of a list from the last to the first. False if it is not a proper one.
+static bool put_reversed(struct walk *w, etp_term list)
+{
+	struct etp_printer *p = w->p;
+	struct etp_term_view cell;
+	struct frame frame = {
+		.kind = FRAME_STRUCT,
+		.as_lists = w->frames[w->depth - 1].as_lists,
+		.closer = "]",
+	};
+	size_t capacity = 0;
+	for (; print_decode(p, list, &cell) == ETP_TERM_CONS; list = cell.cons.tail) {
+		if (frame.count == p->limit ||
+		    !print_grow(p, &frame.fields, &capacity, frame.count, sizeof(*frame.fields)))
+			break;
+		frame.fields[frame.count++].value = cell.cons.head;
 	}
-	// The name is part of the opening bracket, which push() takes as a string.
-	size_t depth = w->depth;
-	push(w, &frame, "%");
-	if (w->depth == depth)
-		return;
-	if (w->marks)
-		w->marks->count -= w->marks->count > 0;
-	print_elixir_atom(p, s->module, ELIXIR_LITERAL);
-	print_char(p, '{');
-	add_mark(w, MARK_OPEN);
+	if (cell.kind != ETP_TERM_NIL || frame.count < 2 || too_deep(w)) {
+		free(frame.fields);
+		return false;
+	}
+	for (size_t i = 0, j = frame.count - 1; i < j; i++, j--) {
+		struct elixir_pair pair = frame.fields[i];
+		frame.fields[i] = frame.fields[j];
+		frame.fields[j] = pair;
+	}
+	push(w, &frame, "[", NULL);
+	return true;
+}
+
+// #Stream<[enum: ..., funs: [...]]>; takes over s->fields.
+static void put_stream(struct walk *w, struct elixir_struct *s, bool as_lists)
+{
+	etp_term key;
+	size_t count = 0;
+	static const char *const shown[] = {"enum", "funs"};
+	for (size_t i = 0; i < sizeof(shown) / sizeof(*shown); i++) {
+		for (size_t f = count; f < s->count; f++) {
+			key = s->fields[f].key;
+			if (!etp_vm_is_atom(w->p->vm, w->p->reader, key, shown[i]))
+				continue;
+			struct elixir_pair pair = s->fields[f];
+			s->fields[f] = s->fields[count];
+			s->fields[count++] = pair;
+			break;
+		}
+	}
+	struct frame frame = {
+		.kind = FRAME_STRUCT,
+		.is_keyword = true,
+		.is_stream = true,
+		.as_lists = as_lists,
+		.closer = "]>",
+		.count = count,
+		.fields = s->fields,
+	};
+	print_str(w->p, "#Stream<");
+	push(w, &frame, "[", NULL);
+}
+
+// Regex.compile!("source", [:option]), for a regular expression with options that ~r
+// has no letters for. False if this is not one.
+static bool put_regex(struct walk *w, const struct elixir_struct *s, bool as_lists)
+{
+	struct etp_printer *p = w->p;
+	etp_term term;
+	struct etp_term_view source, options;
+	if (!elixir_module_is(p, s, "Elixir.Regex") || !elixir_field(p, s, "source", &term) ||
+	    print_decode(p, term, &source) != ETP_TERM_BITSTRING ||
+	    !elixir_field(p, s, "opts", &term) ||
+	    (print_decode(p, term, &options) != ETP_TERM_CONS && options.kind != ETP_TERM_NIL))
+		return false;
+	print_str(p, "Regex.compile!(");
+	put_bitstring(w, &source);
+	print_str(p, ", ");
+	if (options.kind == ETP_TERM_CONS)
+		put_list(w, &options, as_lists, "])");
+	else
+		print_str(p, "[])");
+	return true;
+}
+
+// Takes over s->fields, unless it returns false: then it is not a struct to Elixir.
+static bool put_struct(struct walk *w, struct elixir_struct *s, bool as_lists)
+{
+	struct etp_printer *p = w->p;
+	struct etp_term_view elements;
+	if (!p->options->redact && (print_elixir_special(p, s) || put_regex(w, s, as_lists))) {
+		free(s->fields);
+		return true;
+	}
+	if (elixir_module_is(p, s, "Elixir.Stream") && s->count >= 2 && !too_deep(w)) {
+		put_stream(w, s, as_lists);
+		return true;
+	}
+	if (!elixir_map_set(p, s, &elements)) {
+		if (!elixir_define(p, s))
+			return false;
+		put_fields(w, s, as_lists);
+		return true;
+	}
+	free(s->fields);
+	bool is_empty = !map_size(&elements);
+	if (is_empty || too_deep(w)) {
+		print_str(p, is_empty ? "MapSet.new([])" : "MapSet.new([...])");
+	} else {
+		print_str(p, "MapSet.new(");
+		put_pairs(w, &elements, true, true);
+	}
+	return true;
 }
 
 static void put_map(struct walk *w, const struct etp_term_view *view, bool as_lists)
 {
 	struct etp_printer *p = w->p;
 	struct elixir_struct s;
-	struct etp_term_view elements;
 	if (elixir_struct_of(p, view, &s)) {
-		if (!p->options->redact && print_elixir_special(p, &s)) {
-			free(s.fields);
+		if (put_struct(w, &s, as_lists))
 			return;
-		}
-		if (!elixir_map_set(p, &s, &elements)) {
-			put_fields(w, &s, as_lists);
-			return;
-		}
 		free(s.fields);
-		bool is_empty = !map_size(&elements);
-		if (is_empty || too_deep(w)) {
-			print_str(p, is_empty ? "MapSet.new([])" : "MapSet.new([...])");
-			return;
-		}
-		print_str(p, "MapSet.new(");
-		put_pairs(w, &elements, true, true);
-		return;
 	}
 	if (!map_size(view) || too_deep(w))
 		print_str(p, map_size(view) ? "%{...}" : "%{}");
@@ -528,7 +515,7 @@ static void put(struct walk *w, etp_term term, bool is_tag)
 	bool as_lists = w->depth && w->frames[w->depth - 1].as_lists;
 	switch (print_decode(w->p, term, &view)) {
 	case ETP_TERM_CONS:
-		put_list(w, &view, as_lists);
+		put_list(w, &view, as_lists, "]");
 		break;
 	case ETP_TERM_TUPLE:
 		put_tuple(w, &view, as_lists);
@@ -610,8 +597,10 @@ static void step_struct(struct walk *w, struct frame *frame)
 		return;
 	}
 	struct elixir_pair pair = frame->fields[frame->shown - 1];
-	put_key(w, pair.key);
-	put(w, pair.value, false);
+	if (frame->is_keyword)
+		put_key(w, pair.key);
+	if (!frame->is_stream || frame->shown != 2 || !put_reversed(w, pair.value))
+		put(w, pair.value, false);
 }
 
 // The pair after those shown. False at the end.

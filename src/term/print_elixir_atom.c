@@ -259,14 +259,9 @@ static void print_literal(struct etp_printer *p, const char *name, size_t size,
 	}
 }
 
-void print_elixir_atom(struct etp_printer *p, uint64_t index, enum elixir_atom_use use)
+void print_elixir_name(struct etp_printer *p, const char *name, size_t size,
+                       enum elixir_atom_use use)
 {
-	size_t size;
-	const char *name = etp_vm_atom(p->vm, p->reader, index, &size);
-	if (!name) {
-		print_format(p, "#Atom<%llu>", (unsigned long long)index);
-		return;
-	}
 	enum atom_class class = classify(name, size);
 	if (!p->options->unicode && is_beyond_latin1(name, size))
 		class = CLASS_OTHER;
@@ -292,4 +287,14 @@ void print_elixir_atom(struct etp_printer *p, uint64_t index, enum elixir_atom_u
 		print_char(p, '"');
 	if (use == ELIXIR_KEY)
 		print_char(p, ':');
+}
+
+void print_elixir_atom(struct etp_printer *p, uint64_t index, enum elixir_atom_use use)
+{
+	size_t size;
+	const char *name = etp_vm_atom(p->vm, p->reader, index, &size);
+	if (name)
+		print_elixir_name(p, name, size, use);
+	else
+		print_format(p, "#Atom<%llu>", (unsigned long long)index);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Elixir's structs: maps with a key :__struct__. Those of its standard library that
-// inspect/2 shows in a form of their own, and the order of the fields of the others.
+// inspect/2 shows in a form of their own.
 
 #include "term/print_private.h"
 
@@ -10,38 +10,6 @@
 #include <string.h>
 
 #include <etp/vm.h>
-
-// Structs of Elixir 1.14 whose fields were not defined in the order of their names,
-// which is that in which a map has them. A field behind a ? is left out when nil,
-// one behind a ! when it is [].
-static const struct {
-	const char *module, *fields;
-} definitions[] = {
-	{"BadArityError", "function args"},
-	{"BadBooleanError", "term operator"},
-	{"CompileError", "file line description"},
-	{"DynamicSupervisor", "args extra_arguments mod name strategy max_children max_restarts "
-                              "max_seconds children restarts"},
-	{"EEx.SyntaxError", "message file line column"},
-	{"File.CopyError", "reason source destination on action"},
-	{"File.Error", "reason path action"},
-	{"File.LinkError", "reason existing new action"},
-	{"File.RenameError", "reason source destination on action"},
-	{"File.Stat", "size type access atime mtime ctime mode links major_device minor_device "
-                      "inode uid gid"},
-	{"File.Stream", "path modes line_or_bytes raw"},
-	{"FunctionClauseError", "module function arity kind args clauses"},
-	{"IO.Stream", "device raw line_or_bytes"},
-	{"IO.StreamError", "reason message"},
-	{"KeyError", "key term message"},
-	{"Protocol.UndefinedError", "protocol value description"},
-	{"SyntaxError", "file line column snippet description"},
-	{"TokenMissingError", "file line snippet column description"},
-	{"URI.Error", "action reason part"},
-	{"URI", "scheme ?authority userinfo host port path query fragment"},
-	{"UndefinedFunctionError", "module function arity reason message"},
-	{"Version", "major minor patch !pre ?build"},
-};
 
 static bool atom_is(struct etp_printer *p, etp_term term, const char *name, size_t length)
 {
@@ -83,47 +51,6 @@ bool elixir_field(struct etp_printer *p, const struct elixir_struct *s, const ch
 	return field;
 }
 
-// ---- Order -------------------------------------------------------------------------
-
-static bool is_optional(struct etp_printer *p, char sign, etp_term value)
-{
-	struct etp_term_view view;
-	return sign == '?' ? is_atom(p, value, "nil")
-	                   : print_decode(p, value, &view) == ETP_TERM_NIL;
-}
-
-// Bring the fields into the order in which they were defined, if that is known. Leaves
-// them as they are when they are not those of the definition.
-static void order_fields(struct etp_printer *p, struct elixir_struct *s, const char *definition)
-{
-	struct elixir_pair *ordered = malloc(s->count * sizeof(*ordered));
-	size_t found = 0, shown = 0;
-	if (!ordered) {
-		p->no_memory = true;
-		return;
-	}
-	while (*definition) {
-		char sign = *definition == '?' || *definition == '!' ? *definition++ : 0;
-		size_t length = strcspn(definition, " ");
-		const struct elixir_pair *field =
-			find_field(p, s->fields, s->count, definition, length);
-		if (!field || found == s->count)
-			break;
-		found++;
-		if (!sign || !is_optional(p, sign, field->value))
-			ordered[shown++] = *field;
-		definition += length;
-		definition += *definition == ' ';
-	}
-	if (*definition || found != s->count) {
-		free(ordered);
-		return;
-	}
-	free(s->fields);
-	s->fields = ordered;
-	s->count = shown;
-}
-
 bool elixir_struct_of(struct etp_printer *p, const struct etp_term_view *map,
                       struct elixir_struct *ret)
 {
@@ -154,14 +81,6 @@ bool elixir_struct_of(struct etp_printer *p, const struct etp_term_view *map,
 	while (ret->count < count && etp_map_iter_next(&iter, &pair.key, &pair.value))
 		if (!is_atom(p, pair.key, "__struct__") && !is_atom(p, pair.key, "__exception__"))
 			ret->fields[ret->count++] = pair;
-	size_t size;
-	const char *name = etp_vm_atom(p->vm, p->reader, ret->module, &size);
-	if (!name || !is_elixir_module_name(name, size) || !ret->count)
-		return true;
-	for (size_t i = 0; i < sizeof(definitions) / sizeof(*definitions); i++)
-		if (strlen(definitions[i].module) == size - 7 &&
-		    !memcmp(definitions[i].module, name + 7, size - 7))
-			order_fields(p, ret, definitions[i].fields);
 	return true;
 }
 

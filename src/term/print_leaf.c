@@ -22,7 +22,7 @@ enum etp_term_kind print_decode(struct etp_printer *p, etp_term term, struct etp
 static bool is_reserved_word(const char *name, size_t size)
 {
 	static const char words[] = " after begin case try cond catch andalso orelse end fun if "
-	                            "let of receive when bnot"
+				    "let of receive when bnot"
 				    " not div rem band and bor bxor bsl bsr or xor ";
 	if (size < 2 || size > 7)
 		return false;

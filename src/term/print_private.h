@@ -204,6 +204,17 @@ void print_elixir_bad_byte(struct etp_printer *p, unsigned char byte);
 // Are atoms with this name modules (Elixir.Foo), so that they are not keys of keywords?
 bool is_elixir_module_name(const char *name, size_t size);
 
+// As print_elixir_atom(), of a name that need not be an atom.
+void print_elixir_name(struct etp_printer *p, const char *name, size_t size,
+                       enum elixir_atom_use use);
+
+// print_elixir_leaf.c
+void print_elixir_leaf(struct etp_printer *p, const struct etp_term_view *view);
+// Is this binary shown as a string? Gives the characters to show of it.
+bool elixir_string_length(const struct etp_printer *p, const struct etp_term_view *view,
+                          uint64_t *length_ret);
+void print_elixir_string(struct etp_printer *p, const struct etp_term_view *view, uint64_t length);
+
 // print_elixir_struct.c
 struct elixir_pair {
 	etp_term key, value;
@@ -218,6 +229,10 @@ struct elixir_struct {
 // Is this map a struct? Owned by the caller: free(ret->fields).
 bool elixir_struct_of(struct etp_printer *p, const struct etp_term_view *map,
                       struct elixir_struct *ret);
+// print_elixir_definition.c: bring the fields of a struct into the order in which its
+// module defines them. False if inspect/2 takes the map for no struct: there is no such
+// module, or it defines a struct of other fields.
+bool elixir_define(struct etp_printer *p, struct elixir_struct *s);
 // Prints structs that have a form of their own and no parts: ranges, dates, ...
 // False (and nothing is printed) if this is not one, or not a well-formed one.
 bool print_elixir_special(struct etp_printer *p, const struct elixir_struct *s);
