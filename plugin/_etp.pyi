@@ -263,6 +263,20 @@ class VM:
         VM would give)."""
     def stack(self, process_address: int, limit: int = -1) -> list[StackSlot]:
         """The words of a process's stack from its top, at most ``limit`` of them (-1: all)."""
+    def heap_areas(self, process_address: int) -> tuple[list[dict[str, Any]], str]:
+        """Areas of a process's heap: kind ("heap", "old_heap", "fragment"), start, top (end of what
+        is in use), end, off_heap (first thing of its chain, or 0); and "" or what is left out."""
+    def heap_things(
+        self, start: int, end: int, limit: int = 1024
+    ) -> tuple[list[tuple[int, int, Literal["term", "map_node", "invalid"], Term]], int, int]:
+        """What stands from ``start`` on in an area, in use or not: (address, words, kind, term) of
+        at most ``limit`` things; where the next one stands (``end`` when there is none); words
+        that are not in the core."""
+    def off_heap(self, first: int, limit: int = -1) -> tuple[list[Term], int, str]:
+        """The things of an off-heap chain, the next one's address (0 when there is none), and ""
+        or why the chain breaks off."""
+    def writable_binaries(self, process_address: int) -> int:
+        """First thing of the chain of binaries that are being appended to, or 0."""
     def ets_tables(self) -> list[dict[str, Any]]:
         """All tables, scheduler by scheduler, then those that are being freed.  Keys: address; id (Term: the
         reference, or the atom of a named table); ref (Term); name (str); type ("set",
@@ -285,14 +299,17 @@ class VM:
         threads: int = 0,
     ) -> "EtsScan":
         """One pass over the rows of all tables (or of these addresses)."""
+    def place_of(self, address: int) -> tuple[Literal["process", "ets"], int, int] | None:
+        """Where a heap word belongs: (kind, address of the Process or DbTable, address of
+        the DbTerm or 0); None if no process and no table has it."""
     def paths_in_process(self, process: int, target: int, max_paths: int = 1) -> dict[str, Any]:
         """Shortest paths from a process (address) to a Binary or thing (address):
         {"paths": [{"root", "root_index", "root_key" (Term of a dictionary's key or
         None), "target" (Term), "steps": [(kind, index, key Term | None)]}],
         "truncated": bool, "unreadable": int}; include/etp/path.h."""
-    def paths_in_literals(self, area: int, start: Term, target: int,
-                          max_paths: int = 1) -> dict[str, Any]:
-        """The same from ``start`` through the words of an ErtsLiteralArea."""
+    def paths_in_literals(self, area: int, target: int, max_paths: int = 1) -> dict[str, Any]:
+        """The same from the thing at the start of an ErtsLiteralArea, which for a persistent
+        term is {Key, Value}."""
     def census(self, progress: Progress | None = None) -> "Census":
         """One pass over the memory of all processes and tables."""
 

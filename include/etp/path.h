@@ -116,4 +116,22 @@ ETP_EXPORT struct etp_error *etp_paths_in_words(const struct etp_vm *vm, struct 
                                                 const struct etp_path_options *options,
                                                 struct etp_paths *ret);
 
+enum etp_place_kind {
+	ETP_PLACE_UNKNOWN,
+	/** In the heap, a fragment or a message of the Process at `holder`. */
+	ETP_PLACE_PROCESS,
+	/** In the object whose DbTerm is at `row`, of the DbTable at `holder`. */
+	ETP_PLACE_ETS_ROW,
+};
+
+struct etp_place {
+	enum etp_place_kind kind;
+	uint64_t holder, row;
+};
+
+/** Where the heap word at `address` belongs: looks through all processes, then through
+ *  all tables. Error: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_find_place(const struct etp_vm *vm, uint64_t address,
+					    struct etp_place *ret);
+
 #endif

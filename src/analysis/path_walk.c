@@ -279,17 +279,19 @@ struct etp_error *path_walk_path(struct path_walk *walk, uint32_t node, struct e
 		if (steps[i].kind == ETP_PATH_VALUE || steps[i].kind == ETP_PATH_KEY)
 			steps[i].key = pair_key(walk, parents[i], steps[i].index);
 	}
-	const struct path_root *root = root_of(walk, top);
-	const struct heap_root *from = &walk->heap->roots[root->root];
 	*ret = (struct etp_path){
-		.root = root_kind(from),
-		.root_index = from->kind == HEAP_ROOT_MESSAGE
-	                              ? from->index
-	                              : walk->nodes[top].step & STEP_INDEX_MASK,
+		.root = ETP_PATH_TERM,
 		.target = walk->nodes[node].address,
 		.step_count = count,
 		.steps = steps,
 	};
+	if (walk->root_count) {
+		const struct heap_root *from = &walk->heap->roots[root_of(walk, top)->root];
+		ret->root = root_kind(from);
+		ret->root_index = walk->nodes[top].step & STEP_INDEX_MASK;
+		if (from->kind == HEAP_ROOT_MESSAGE)
+			ret->root_index = from->index;
+	}
 	if (ret->root == ETP_PATH_DICTIONARY)
 		skip_dictionary_pair(walk, ret, parents);
 	free(parents);

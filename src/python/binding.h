@@ -77,12 +77,16 @@ bool VM_is_open(VMObject *self);
 PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t words,
                     PyObject *args);
 
+// Append a new reference, which is stolen; as dict_set() otherwise.
+bool list_append(PyObject *list, PyObject *item);
+
 // Methods of VM that live with the things they make.
 PyObject *VM_ets_tables(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_rows(VMObject *self, PyObject *args);
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_paths_in_process(VMObject *self, PyObject *args);
+PyObject *VM_place_of(VMObject *self, PyObject *args);
 PyObject *VM_paths_in_literals(VMObject *self, PyObject *args);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_process_info(VMObject *self, PyObject *args);
@@ -96,5 +100,9 @@ PyObject *VM_modules_problem(VMObject *self, PyObject *ignored);
 PyObject *VM_execution(VMObject *self, PyObject *args);
 PyObject *VM_stacktrace(VMObject *self, PyObject *args);
 PyObject *VM_stack(VMObject *self, PyObject *args);
+PyObject *VM_heap_areas(VMObject *self, PyObject *args);
+PyObject *VM_heap_things(VMObject *self, PyObject *args);
+PyObject *VM_off_heap(VMObject *self, PyObject *args);
+PyObject *VM_writable_binaries(VMObject *self, PyObject *args);
 
 #endif

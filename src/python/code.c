@@ -100,14 +100,6 @@ static PyObject *module_dict(VMObject *self, const struct etp_code_module *modul
 	return NULL;
 }
 
-// Append a new reference, which is stolen. False on an exception.
-static bool append(PyObject *list, PyObject *item)
-{
-	bool ok = item && !PyList_Append(list, item);
-	Py_XDECREF(item);
-	return ok;
-}
-
 PyObject *VM_modules(VMObject *self, PyObject *ignored)
 {
 	if (!VM_is_open(self))
@@ -116,7 +108,7 @@ PyObject *VM_modules(VMObject *self, PyObject *ignored)
 	size_t count = etp_code_modules(self->vm, &modules, NULL);
 	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < count; i++)
-		if (!append(list, module_dict(self, &modules[i])))
+		if (!list_append(list, module_dict(self, &modules[i])))
 			Py_CLEAR(list);
 	return list;
 }
@@ -161,7 +153,7 @@ static PyObject *register_list(VMObject *self, struct etp_reader *reader,
 		uint64_t word;
 		if (!etp_read_u64(reader, stack->registers + i * 8, &word))
 			break;
-		if (!append(list, Term_new(self, NULL, word)))
+		if (!list_append(list, Term_new(self, NULL, word)))
 			Py_CLEAR(list);
 	}
 	return list;
@@ -214,7 +206,7 @@ PyObject *VM_stacktrace(VMObject *self, PyObject *args)
 	size_t count = etp_stack_trace(self->vm, &reader, &stack, most, frames, NULL);
 	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < count; i++)
-		if (!append(list, location_dict(self, &reader, &frames[i])))
+		if (!list_append(list, location_dict(self, &reader, &frames[i])))
 			Py_CLEAR(list);
 	PyMem_Free(frames);
 	return list;
@@ -282,11 +274,11 @@ PyObject *VM_stack(VMObject *self, PyObject *args)
 	       etp_stack_iter_next(&iter, &slot)) {
 		struct etp_reader terms;
 		etp_reader_init(&terms, etp_vm_target(self->vm));
-		if (!append(list, slot_dict(self, &terms, &slot)) ||
+		if (!list_append(list, slot_dict(self, &terms, &slot)) ||
 		    (PyList_Size(list) % 4096 == 0 && PyErr_CheckSignals()))
 			Py_CLEAR(list);
 	}
-	if (list && iter.unreadable && !append(list, unreadable_dict(&iter)))
+	if (list && iter.unreadable && !list_append(list, unreadable_dict(&iter)))
 		Py_CLEAR(list);
 	return list;
 }

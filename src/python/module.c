@@ -59,6 +59,13 @@ bool dict_set(PyObject *dict, const char *key, PyObject *value)
 	return ok;
 }
 
+bool list_append(PyObject *list, PyObject *item)
+{
+	bool ok = item && !PyList_Append(list, item);
+	Py_XDECREF(item);
+	return ok;
+}
+
 void binding_free(PyObject *self)
 {
 	PyTypeObject *type = Py_TYPE(self);

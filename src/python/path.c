@@ -77,17 +77,20 @@ PyObject *VM_paths_in_process(VMObject *self, PyObject *args)
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
 }
 
+// From the thing at the start of the area: the {Key, Value} of a persistent term.
 PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
 {
 	unsigned long long area, target;
 	Py_ssize_t max_paths = 1;
-	TermObject *start;
-	if (!PyArg_ParseTuple(args, "KO!K|n:paths_in_literals", &area, Term_type, &start, &target,
-	                      &max_paths))
+	if (!PyArg_ParseTuple(args, "KK|n:paths_in_literals", &area, &target, &max_paths))
 		return NULL;
-	struct etp_reader reader;
-	Term_reader(start, &reader);
+	if (!self->vm) {
+		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
+		return NULL;
+	}
 	const struct etp_vm *vm = self->vm;
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(vm));
 	uint64_t first = area + OFFSET(vm, ErtsLiteralArea, start), end;
 	if (!READ_WORD(vm, &reader, area, ErtsLiteralArea, end, &end) || end < first)
 		return raise_error(etp_error_fault(area, "Literal area"));
@@ -96,9 +99,28 @@ PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
 		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
 	};
 	struct etp_paths paths;
-	struct etp_error *err = etp_paths_in_words(vm, &reader, start->word, first,
+	struct etp_error *err = etp_paths_in_words(vm, &reader, first | TAG_PRIMARY_BOXED, first,
 	                                           (end - first) / 8, &options, &paths);
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
+}
+
+PyObject *VM_place_of(VMObject *self, PyObject *args)
+{
+	unsigned long long address;
+	if (!PyArg_ParseTuple(args, "K:place_of", &address))
+		return NULL;
+	if (!self->vm) {
+		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
+		return NULL;
+	}
+	struct etp_place place;
+	struct etp_error *err = etp_find_place(self->vm, address, &place);
+	if (err)
+		return raise_error(err);
+	if (place.kind == ETP_PLACE_UNKNOWN)
+		Py_RETURN_NONE;
+	return Py_BuildValue("(sKK)", place.kind == ETP_PLACE_PROCESS ? "process" : "ets",
+	                     (unsigned long long)place.holder, (unsigned long long)place.row);
 }
 
 PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t words,

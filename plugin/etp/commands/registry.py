@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from . import bins, ets_leaks, ets_show, ets_tables, help, info, term
+from . import bins, ets_leaks, ets_show, ets_tables, help, info, term, who
 from .declaration import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -11,6 +11,7 @@ COMMANDS: tuple[Command, ...] = (
     ets_tables.COMMAND,
     ets_show.COMMAND,
     bins.COMMAND,
+    who.COMMAND,
     term.COMMAND,
     info.COMMAND,
     help.COMMAND,
