@@ -38,7 +38,7 @@ LAYOUTS = str(ROOT / "plugin" / "etp" / "layouts")
 PAGE = 4096
 SECONDS = 20
 MEMORY = 6 << 30
-ROWS_A_TABLE = 300
+ROWS_A_TABLE = 60
 WORD = struct.Struct("<Q")
 
 # What stands in words that the VM uses as counts, sizes, pointers and headers.

@@ -97,7 +97,8 @@ SETTINGS = (
         "switch",
         False,
         "Print shapes and sizes instead of contents.",
-        "For output that leaves the house: no number, string, binary or atom out of a term is shown.\n"
+        "For output that leaves the house: no number, string, binary or atom out of a term is shown,\n"
+        "but for the first elements of tuples and the keys of maps that are atoms: code made them.\n"
         "Names of tables, registered processes and functions stay, because without them an answer\n"
         "says nothing; the host of the node, the command line and paths of files are left out.",
     ),
