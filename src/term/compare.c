@@ -5,6 +5,11 @@
 
 #include "vm/vm.h"
 
+enum {
+	// Pairs that are always compared: rows of compressed tables stand outside the core.
+	COMPARE_MIN = 1 << 20,
+};
+
 struct pair {
 	etp_term a, b;
 };
@@ -62,7 +67,7 @@ static bool equal_bits(const struct etp_term_view *a, const struct etp_term_view
 
 // Maps with the same keys are walked in the same order.
 static bool push_maps(struct comparison *c, const struct etp_term_view *a,
-		      const struct etp_term_view *b)
+                      const struct etp_term_view *b)
 {
 	struct etp_map_iter in_a, in_b;
 	etp_term key_a, value_a, key_b, value_b;
@@ -87,7 +92,7 @@ static bool push_words(struct comparison *c, const void *a, const void *b, uint6
 }
 
 static bool equal_things(struct comparison *c, const struct etp_term_view *a,
-			 const struct etp_term_view *b)
+                         const struct etp_term_view *b)
 {
 	switch (a->kind) {
 	case ETP_TERM_BIG:
@@ -124,20 +129,30 @@ static bool equal_things(struct comparison *c, const struct etp_term_view *a,
 }
 
 struct etp_error *etp_term_equal(const struct etp_vm *vm, struct etp_reader *reader_a, etp_term a,
-				 struct etp_reader *reader_b, etp_term b, bool *ret)
+                                 struct etp_reader *reader_b, etp_term b, bool *ret)
 {
 	// Words of two different overlays can be equal without meaning the same.
 	bool same_space = reader_a->overlay.bytes == reader_b->overlay.bytes;
 	struct comparison c = {.vm = vm, .reader_a = reader_a, .reader_b = reader_b};
 	bool equal = push(&c, a, b);
+	// Terms that run in a circle, or share so much that they are endless when they are
+	// walked, cannot be told apart: no term of the core has more parts than words.
+	uint64_t budget = etp_target_info(vm->target)->bytes_saved / 8 + COMPARE_MIN;
 	while (equal && c.count) {
+		if (!budget--) {
+			free(c.stack);
+			return etp_error_create(ETP_ERROR_BAD_DATA,
+			                        "The terms at 0x%llx and 0x%llx run in circles.",
+			                        (unsigned long long)term_pointer(a),
+			                        (unsigned long long)term_pointer(b));
+		}
 		struct pair pair = c.stack[--c.count];
 		if (pair.a == pair.b && (same_space || term_is_immediate(pair.a)))
 			continue;
 		struct etp_term_view view_a, view_b;
 		equal = etp_term_decode(vm, reader_a, pair.a, &view_a) ==
-				etp_term_decode(vm, reader_b, pair.b, &view_b) &&
-			equal_things(&c, &view_a, &view_b);
+		                etp_term_decode(vm, reader_b, pair.b, &view_b) &&
+		        equal_things(&c, &view_a, &view_b);
 	}
 	free(c.stack);
 	if (c.out_of_memory)
