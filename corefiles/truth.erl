@@ -7,6 +7,8 @@
 %%   volatile     => [Pid]                                processes that move between asking and dumping
 %%   expect       => map()                                what an analysis of this core should say
 %%   before_dump  => fun(() -> any())                     runs after the truth is on disk
+%%   after_dump   => fun(() -> [map()])                   with --method gcore: runs when the core was taken, in the VM
+%%                                                        that goes on; the truth gets these lines as well
 %% start/1 runs in the process that writes the truth, so everything that should live on belongs to other
 %% processes or to ETS.
 %%
@@ -19,7 +21,7 @@
 -define(KEYS, [registered_name, initial_call, current_function, status, message_queue_len, memory, total_heap_size,
                heap_size, stack_size, reductions, links, monitors, monitored_by, group_leader, trap_exit, priority,
                garbage_collection, garbage_collection_info, min_heap_size, message_queue_data, catchlevel, parent,
-               current_stacktrace, binary, dictionary]).
+               current_stacktrace, dictionary]).
 
 %% A dictionary or a message larger than this (in the external format) has no printed form in the truth.
 -define(PRINTABLE_BYTES, 1000000).
@@ -76,7 +78,7 @@ run(Workload, Dir, Method, Args) ->
         write(Workload, Args, Options, Elixir, filename:join(Dir, "truth.jsonl")),
         erlang:garbage_collect(),
         (maps:get(before_dump, Options, fun() -> ok end))(),
-        dump(Method, Dir)
+        dump(Method, Dir, maps:get(after_dump, Options, undefined))
     catch
         Class:Reason:Stack ->
             io:format(standard_error, "~ts failed: ~p:~p~n~p~n", [Workload, Class, Reason, Stack]),
@@ -93,12 +95,27 @@ start_elixir() ->
 options(Map) when is_map(Map) -> Map;
 options(_) -> #{}.
 
-dump("abort", _Dir) ->
+dump("abort", _Dir, _After) ->
     erlang:halt(abort);
-dump("gcore", Dir) ->
+dump("gcore", Dir, undefined) ->
     %% From here on nothing moves; the file tells make-core to take the core and kill the VM.
     ok = file:write_file(filename:join(Dir, "ready"), os:getpid(), [raw]),
+    receive after infinity -> ok end;
+dump("gcore", Dir, After) ->
+    %% make-core removes the file when it has the core, and waits for another one.
+    Ready = filename:join(Dir, "ready"),
+    ok = file:write_file(Ready, [os:getpid(), " and more"], [raw]),
+    wait_until_gone(Ready),
+    append(filename:join(Dir, "truth.jsonl"), [truth_json:line(Line) || Line <- After()]),
+    ok = file:write_file(filename:join(Dir, "done"), os:getpid(), [raw]),
     receive after infinity -> ok end.
+
+wait_until_gone(File) ->
+    receive after 100 -> ok end,
+    case file:read_file_info(File, [raw]) of
+        {ok, _} -> wait_until_gone(File);
+        {error, enoent} -> ok
+    end.
 
 %% ---- the order of things ------------------------------------------------------------------------------------
 
@@ -138,11 +155,14 @@ final_lines(Options, CheckTables) ->
     erlang:garbage_collect(),
     Tables = truth_ets:table_lines(Options),
     erlang:garbage_collect(),
-    Processes = [{Pid, process_info(Pid, ?KEYS)} || Pid <- processes()],
+    %% First: a dictionary comes with references to the binaries in it.
+    Binaries = maps:from_list([{Pid, Of} || Pid <- processes(), {binary, Of} <- [process_info(Pid, binary)]]),
+    Processes = [{Pid, [{binary, maps:get(Pid, Binaries, [])} | Info]}
+                 || Pid <- processes(), Info <- [process_info(Pid, ?KEYS)], Info =/= undefined],
     Ports = [port_line(Port) || Port <- erlang:ports()],
     CheckTables(Tables),
     Volatile = [self() | maps:get(volatile, Options, [])],
-    Lines = [Tables, [process_line(P, Info, Volatile) || {P, Info} <- Processes, Info =/= undefined], Ports,
+    Lines = [Tables, [process_line(P, Info, Volatile) || {P, Info} <- Processes], Ports,
              atoms_line(), system_line()],
     [iolist_to_binary(truth_json:line(Line)) || Line <- lists:flatten(Lines)].
 

@@ -311,7 +311,11 @@ class VM:
         """The same from the thing at the start of an ErtsLiteralArea, which for a persistent
         term is {Key, Value}."""
     def census(self, progress: Progress | None = None) -> "Census":
-        """One pass over the memory of all processes and tables."""
+        """One pass over the memory of all processes and tables, and all else that holds
+        binaries."""
+    def process_binaries(self, address: int) -> list[tuple[int, int, int]]:
+        """What process_info(P, binary) lists of the Process at ``address``: (address of
+        the Binary, size, refc), one a reference, in no particular order."""
 
 class Census:
     """What one pass over the memory of the VM found; include/etp/census.h."""
@@ -328,6 +332,16 @@ class Census:
     processes: list[dict[str, Any]]
     #: As EtsScan.tables.
     tables: dict[int, dict[str, Any]]
+    #: A dict a persistent term and a module with literals: kind, address, term (key or
+    #: name), words, binary_refs, binary_bytes, unreadable, problem.
+    literals: list[dict[str, Any]]
+    #: What kept the census from finding all of them, or "".
+    literals_problem: str
+    #: A dict a timer and a port that holds binaries: kind, address, term (receiver, or
+    #: the port; None if unknown), binary_refs, binary_bytes.
+    roots: list[dict[str, Any]]
+    #: How many timers and ports could not be read, and why.
+    roots_unreadable: tuple[int, str]
 
     def binary_count(self) -> int: ...
     def binaries(

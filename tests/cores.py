@@ -165,7 +165,7 @@ def make(
 
 
 def ingredients(workload: str, flavor: str) -> Iterator[Union[bytes, str]]:
-    for source in sorted([MAKE_CORE, *COREFILES.glob("truth*.erl"), *COREFILES.glob(f"{workload}.*")]):
+    for source in sorted([MAKE_CORE, *COREFILES.glob("truth*.erl"), *COREFILES.glob(f"{workload}.*"), *COREFILES.glob(f"{workload}_nif.c")]):
         yield source.read_bytes()
     stat = beam(flavor).resolve().stat()
     yield f"{stat.st_size} {stat.st_mtime_ns}"

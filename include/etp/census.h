@@ -8,9 +8,10 @@
  * every off-heap binary, and what of each heap is alive.
  *
  * Holders are processes (their heap, fragments and messages), ETS tables, persistent
- * terms and the literals of modules. For a process it tells what `process_info(P, binary)` would, and what a major garbage
- * collection would change about it, without one: references that no live term
- * needs would be released, those in fragments and messages pulled in.
+ * terms, the literals of modules, timers and the output queues of ports. For a process it tells
+ * what `process_info(P, binary)` would, and what a major garbage collection would change about it,
+ * without one: references that no live term needs would be released, those in fragments and
+ * messages pulled in.
  *
  * Memory: 64 bytes a distinct binary, 16 a (binary, holder) pair, and a bitmap of
  * one bit a word of the largest process at a time.
@@ -36,15 +37,36 @@ enum etp_holder_kind {
 	ETP_HOLDER_PERSISTENT_TERM,
 	/** Literals of a module. */
 	ETP_HOLDER_MODULE,
+	/** Message of erlang:send_after/3 or start_timer/3. */
+	ETP_HOLDER_TIMER,
+	/** Output queue of a port. */
+	ETP_HOLDER_PORT,
 };
 
 struct etp_census_holder {
 	enum etp_holder_kind kind;
-	/** Of the DbTable or Process, or of the ErtsLiteralArea. */
+	/** Of the DbTable or Process, of the ErtsLiteralArea, ErtsBifTimer or Port. */
 	uint64_t address;
-	/** Key of a persistent term, name of a module, otherwise 0. */
+	/** Key of a persistent term, name of a module, receiver of a timer's message
+	 *  (pid or registered name), the port; otherwise 0. */
 	etp_term term;
 	uint64_t refs;
+};
+
+/** What was found in one holder that is neither of a process, a table nor a literal. */
+struct etp_census_root {
+	enum etp_holder_kind kind;
+	/** As in etp_census_holder. */
+	uint64_t address;
+	etp_term term;
+	/** References to off-heap binaries, and sizes of the distinct ones. */
+	uint64_t binary_refs, binary_bytes;
+};
+
+/** An entry of the list that process_info(P, binary) gives. */
+struct etp_process_binary {
+	/** Of the Binary; size in bytes. */
+	uint64_t address, size, refc;
 };
 
 /** What was found in one area of literals. */
@@ -104,8 +126,8 @@ struct etp_census_options {
 /** Take the census of the VM. An interrupted one is a result, not an error.
  *  Errors: NO_MEMORY. */
 ETP_EXPORT struct etp_error *etp_census_take(const struct etp_vm *vm,
-					     const struct etp_census_options *options,
-					     struct etp_census **ret);
+                                             const struct etp_census_options *options,
+                                             struct etp_census **ret);
 
 ETP_EXPORT void etp_census_destroy(struct etp_census *census);
 
@@ -113,12 +135,26 @@ ETP_EXPORT bool etp_census_is_complete(const struct etp_census *census);
 
 /** One entry a process, in the order of etp_vm_processes(). */
 ETP_EXPORT const struct etp_census_process *etp_census_processes(const struct etp_census *census,
-								 size_t *count_ret);
+                                                                 size_t *count_ret);
 
 /** One entry a persistent term, then one a module with literals. `problem_ret` (may be
  *  NULL) gets what kept the census from finding all of them, or NULL. */
 ETP_EXPORT const struct etp_census_literals *
 etp_census_literals(const struct etp_census *census, size_t *count_ret, const char **problem_ret);
+
+/** Timers and ports that hold off-heap binaries. `unreadable_ret` gets how many things
+ *  could not be read, `problem_ret` the last reason or NULL. */
+ETP_EXPORT const struct etp_census_root *etp_census_roots(const struct etp_census *census,
+                                                          size_t *count_ret,
+                                                          uint64_t *unreadable_ret,
+                                                          const char **problem_ret);
+
+/** What process_info(P, binary) lists of the Process at `process`, an entry a reference, in
+ *  no particular order. The caller frees `*ret` with free(). `problem_ret` gets what
+ *  kept it from being whole, or NULL. Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_process_binaries(const struct etp_vm *vm, uint64_t process,
+                                                  struct etp_process_binary **ret,
+                                                  size_t *count_ret, const char **problem_ret);
 
 /** The tables' part; it belongs to the census. Its binaries are those of the whole
  *  census: use the functions below for them. */
@@ -128,7 +164,7 @@ ETP_EXPORT size_t etp_census_binary_count(const struct etp_census *census);
 
 /** Binary number `index`, in no particular order; `refs` counts all holders. */
 ETP_EXPORT void etp_census_binary(const struct etp_census *census, size_t index,
-				  struct etp_ets_scan_binary *ret);
+                                  struct etp_ets_scan_binary *ret);
 
 /** Index of the binary at `address`, SIZE_MAX if nothing refers to it. */
 ETP_EXPORT size_t etp_census_find(const struct etp_census *census, uint64_t address);
@@ -136,6 +172,6 @@ ETP_EXPORT size_t etp_census_find(const struct etp_census *census, uint64_t addr
 /** Holders of binary `index`, most references first: at most `capacity` of them, and
  *  256, are written; returns how many there are. */
 ETP_EXPORT size_t etp_census_holders(const struct etp_census *census, size_t index,
-				     struct etp_census_holder *holders, size_t capacity);
+                                     struct etp_census_holder *holders, size_t capacity);
 
 #endif

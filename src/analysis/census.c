@@ -7,13 +7,13 @@
 #include "analysis/ets_scan.h"
 #include "analysis/literal_scan.h"
 #include "analysis/mark.h"
+#include "analysis/off_heap.h"
 #include "analysis/process_heap.h"
+#include "analysis/root_scan.h"
 
 enum {
 	// Processes between two looks at the progress callback.
 	PROGRESS_PROCESSES = 64,
-	// Off-heap things of one chain; beyond it, the chain is damaged.
-	CHAIN_MAX = 1 << 28,
 };
 
 struct etp_census {
@@ -23,7 +23,10 @@ struct etp_census {
 	struct etp_census_process *processes;
 	size_t process_count;
 	struct literal_scan literals;
-	// Holders are numbered: tables first, then processes, then areas of literals.
+	// Timers and ports.
+	struct root_scan roots;
+	// Holders are numbered: tables first, then processes, then areas of literals,
+	// then timers and ports.
 	struct binary_store store;
 	bool complete;
 };
@@ -50,33 +53,49 @@ static void give_up(struct etp_census_process *out, const char *problem)
 typedef bool proc_bin_fn(struct taker *t, struct etp_census_process *out,
                          const struct heap_chain *chain, uint64_t proc_bin);
 
+// Does process_info(P, binary) list what is in this chain? Messages are not
+// looked at, nor are binaries that are being appended to.
+static bool is_listed(const struct heap_chain *chain)
+{
+	return !chain->writable &&
+	       (chain->kind == HEAP_AREA_YOUNG || chain->kind == HEAP_AREA_FRAGMENT);
+}
+
 static bool note_proc_bin(struct taker *t, struct etp_census_process *out,
                           const struct heap_chain *chain, uint64_t proc_bin)
 {
-	const struct etp_vm *vm = t->vm;
-	uint64_t binary, size, refc, flags;
-	if (!READ_WORD(vm, &t->reader, proc_bin, ProcBin, val, &binary) ||
-	    !READ_WORD(vm, &t->reader, binary, Binary, orig_size, &size) ||
-	    !READ_WORD(vm, &t->reader, binary, Binary, refc, &refc) ||
-	    !READ_WORD(vm, &t->reader, binary, Binary, flags, &flags)) {
+	uint64_t address;
+	struct off_heap_binary binary;
+	if (!READ_WORD(t->vm, &t->reader, proc_bin, ProcBin, val, &address) ||
+	    !off_heap_read_binary(t->vm, &t->reader, address, &binary)) {
 		give_up(out, "an off-heap binary cannot be read");
 		return true;
 	}
-	struct binary_entry *entry = binary_map_insert(&t->local, binary);
+	struct binary_entry *entry = binary_map_insert(&t->local, address);
 	if (!entry)
 		return false;
-	entry->size = size;
-	entry->refc = refc;
-	entry->flags = (uint32_t)flags;
+	entry->size = binary.size;
+	entry->refc = binary.refc;
+	entry->flags = (uint32_t)binary.flags;
 	entry->refs++;
 	if (chain->writable) {
 		out->writable_refs++;
-		out->writable_bytes += size;
-	} else if (chain->kind == HEAP_AREA_YOUNG || chain->kind == HEAP_AREA_FRAGMENT) {
+		out->writable_bytes += binary.size;
+	} else if (is_listed(chain)) {
 		out->binary_refs++;
-		out->binary_bytes += size;
+		out->binary_bytes += binary.size;
 	}
 	return true;
+}
+
+// A binary that was appended to once and is writable no more is listed after the
+// next collection (sweep_off_heap(), erl_gc.c).
+static bool joins_the_list(struct taker *t, uint64_t proc_bin)
+{
+	uint64_t flags;
+	return HAS(t->vm, ProcBin, flags) &&
+	       etp_vm_read_member(t->vm, &t->reader, proc_bin, ETP_MEMBER_ProcBin_flags, &flags) &&
+	       !flags;
 }
 
 // After marking: what would a major collection do with this entry?
@@ -84,19 +103,20 @@ static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
                            const struct heap_chain *chain, uint64_t proc_bin)
 {
 	uint64_t binary;
-	if (chain->writable || chain->kind == HEAP_AREA_TRANSIT ||
-	    !READ_WORD(t->vm, &t->reader, proc_bin, ProcBin, val, &binary))
+	if (!READ_WORD(t->vm, &t->reader, proc_bin, ProcBin, val, &binary))
 		return true;
 	const struct binary_entry *entry = binary_map_find(&t->local, binary);
 	uint64_t size = entry ? entry->size : 0;
 	bool live = marker_is_live(&t->marker, proc_bin);
-	bool listed = chain->kind == HEAP_AREA_YOUNG || chain->kind == HEAP_AREA_FRAGMENT;
-	if (listed && !live) {
+	if (is_listed(chain) && !live) {
 		out->released_refs++;
 		out->released_bytes += size;
 	}
-	bool moves = chain->kind == HEAP_AREA_MESSAGE_FRAGMENT || t->heap.on_heap_messages;
-	if (!listed && live && moves) {
+	// Messages are moved as a whole, with what is dead in them.
+	bool moves = chain->moves ||
+	             (live && (chain->writable ? joins_the_list(t, proc_bin)
+	                                       : chain->kind == HEAP_AREA_MESSAGE_FRAGMENT));
+	if (moves) {
 		out->added_refs++;
 		out->added_bytes += size;
 	}
@@ -106,29 +126,14 @@ static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
 static bool walk_chain(struct taker *t, struct etp_census_process *out,
                        const struct heap_chain *chain, proc_bin_fn *each)
 {
-	const struct etp_vm *vm = t->vm;
-	uint64_t tortoise = 0, power = 1, steps = 0, address = chain->first;
-	for (uint64_t n = 0; address; n++) {
-		uint64_t header, next;
-		if (address == tortoise || n > CHAIN_MAX) {
-			give_up(out, "an off-heap chain runs in a circle");
-			return true;
-		}
-		if (++steps == power) {
-			tortoise = address;
-			power *= 2;
-			steps = 0;
-		}
-		if (!READ_WORD(vm, &t->reader, address, ErlOffHeapHeader, thing_word, &header) ||
-		    !READ_WORD(vm, &t->reader, address, ErlOffHeapHeader, next, &next)) {
-			give_up(out, "an off-heap chain cannot be read");
-			return true;
-		}
-		if (header_thing(vm->scheme, header) == ETP_THING_PROC_BIN &&
-		    !each(t, out, chain, address))
+	struct off_heap_iter iter = off_heap_iter(t->vm, &t->reader, chain->first);
+	uint64_t proc_bin;
+	while (off_heap_next_proc_bin(&iter, &proc_bin))
+		if (!each(t, out, chain, proc_bin))
 			return false;
-		address = next;
-	}
+	// Both walks meet it; it is one gap.
+	if (iter.problem && each == note_proc_bin)
+		give_up(out, iter.problem);
 	return true;
 }
 
@@ -232,6 +237,11 @@ static struct etp_error *take_tables(struct taker *t)
 	return err;
 }
 
+static uint32_t first_root(const struct etp_census *census)
+{
+	return (uint32_t)(census->tables.count + census->process_count + census->literals.count);
+}
+
 struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_census_options *options,
                                   struct etp_census **ret)
 {
@@ -251,6 +261,9 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 	if (!err && !t.stopped)
 		err = literal_scan_run(&census->literals, vm, &census->store,
 		                       (uint32_t)(census->tables.count + census->process_count));
+	if (!err && !t.stopped &&
+	    !root_scan_run(&census->roots, vm, &census->store, first_root(census)))
+		err = &etp_error_no_memory;
 	census->complete = !t.stopped;
 	binary_map_deinit(&t.local);
 	marker_deinit(&t.marker);
@@ -270,6 +283,7 @@ void etp_census_destroy(struct etp_census *census)
 	etp_ets_scan_destroy(census->ets);
 	etp_ets_tables_deinit(&census->tables);
 	literal_scan_deinit(&census->literals);
+	root_scan_deinit(&census->roots);
 	binary_store_deinit(&census->store);
 	free(census->processes);
 	free(census);
@@ -318,6 +332,15 @@ const struct etp_census_literals *etp_census_literals(const struct etp_census *c
 	return census->literals.areas;
 }
 
+const struct etp_census_root *etp_census_roots(const struct etp_census *census, size_t *count_ret,
+                                               uint64_t *unreadable_ret, const char **problem_ret)
+{
+	*count_ret = census->roots.count;
+	*unreadable_ret = census->roots.unreadable;
+	*problem_ret = census->roots.problem;
+	return census->roots.roots;
+}
+
 static struct etp_census_holder describe(const struct etp_census *census,
                                          const struct binary_holder *found)
 {
@@ -334,11 +357,18 @@ static struct etp_census_holder describe(const struct etp_census *census,
 		holder.address = census->processes[number].address;
 		return holder;
 	}
-	const struct etp_census_literals *area =
-		&census->literals.areas[number - census->process_count];
-	holder.kind = area->kind;
-	holder.address = area->address;
-	holder.term = area->term;
+	number -= census->process_count;
+	if (number < census->literals.count) {
+		const struct etp_census_literals *area = &census->literals.areas[number];
+		holder.kind = area->kind;
+		holder.address = area->address;
+		holder.term = area->term;
+		return holder;
+	}
+	const struct etp_census_root *root = &census->roots.roots[number - census->literals.count];
+	holder.kind = root->kind;
+	holder.address = root->address;
+	holder.term = root->term;
 	return holder;
 }
 

@@ -86,15 +86,14 @@ static bool add_root(struct process_heap *heap, struct heap_root root)
 	return slot;
 }
 
-static bool add_chain(struct process_heap *heap, uint64_t first, enum heap_area_kind kind,
-                      bool writable)
+static bool add_chain(struct process_heap *heap, struct heap_chain added)
 {
-	if (!first)
+	if (!added.first)
 		return true;
 	struct heap_chain *chain = add_item((void **)&heap->chains, &heap->chain_count,
 	                                    &heap->chain_capacity, sizeof(*chain));
 	if (chain)
-		*chain = (struct heap_chain){first, kind, writable};
+		*chain = added;
 	return chain;
 }
 
@@ -117,9 +116,10 @@ static bool runs_in_circle(struct cycle_guard *guard, uint64_t node)
 	return false;
 }
 
-// A list of heap fragments.
+// A list of heap fragments; `moves` as in struct heap_chain.
 static bool load_fragments(struct process_heap *heap, const struct etp_vm *vm,
-                           struct etp_reader *reader, uint64_t fragment, enum heap_area_kind kind)
+                           struct etp_reader *reader, uint64_t fragment, enum heap_area_kind kind,
+                           bool moves)
 {
 	struct cycle_guard guard = {0};
 	while (fragment) {
@@ -137,7 +137,8 @@ static bool load_fragments(struct process_heap *heap, const struct etp_vm *vm,
 		}
 		uint64_t start = fragment + OFFSET(vm, ErlHeapFragment, mem);
 		if (!add_area(heap, reader, kind, start, start + used * 8) ||
-		    !add_chain(heap, chain, kind, false))
+		    !add_chain(heap,
+		               (struct heap_chain){.first = chain, .kind = kind, .moves = moves}))
 			return false;
 		fragment = next;
 	}
@@ -169,12 +170,14 @@ static bool load_message(struct process_heap *heap, const struct etp_vm *vm,
 		.index = (*count)++,
 		.in_transit = kind == HEAP_AREA_TRANSIT,
 	};
-	uint64_t fragment = attached == MSG_COMBINED_HFRAG
-	                            ? message + OFFSET(vm, ErtsMessage, hfrag)
-	                            : attached;
+	bool is_combined = attached == MSG_COMBINED_HFRAG;
+	uint64_t fragment = is_combined ? message + OFFSET(vm, ErtsMessage, hfrag) : attached;
+	// move_msg_to_heap(), erl_proc_sig_queue.c; before it runs, messages in transit
+	// are fetched.
+	bool moves = kind != HEAP_AREA_MESSAGE_FRAGMENT && heap->on_heap_messages && !is_combined;
 	if (kind != HEAP_AREA_MESSAGE_FRAGMENT && !add_root(heap, root))
 		return false;
-	return load_fragments(heap, vm, reader, fragment, kind);
+	return load_fragments(heap, vm, reader, fragment, kind, moves);
 }
 
 static bool load_messages(struct process_heap *heap, const struct etp_vm *vm,
@@ -316,9 +319,11 @@ static bool load_areas(struct process_heap *heap, const struct etp_vm *vm,
 		READ_WORD(vm, reader, process, Process, wrt_bins, &writable);
 	return add_area(heap, reader, HEAP_AREA_YOUNG, young, htop) &&
 	       (!old || add_area(heap, reader, HEAP_AREA_OLD, old, old_htop)) &&
-	       add_chain(heap, chain, HEAP_AREA_YOUNG, false) &&
-	       add_chain(heap, writable, HEAP_AREA_YOUNG, true) &&
-	       load_fragments(heap, vm, reader, fragments, HEAP_AREA_FRAGMENT);
+	       add_chain(heap, (struct heap_chain){.first = chain, .kind = HEAP_AREA_YOUNG}) &&
+	       add_chain(heap, (struct heap_chain){.first = writable,
+	                                           .kind = HEAP_AREA_YOUNG,
+	                                           .writable = true}) &&
+	       load_fragments(heap, vm, reader, fragments, HEAP_AREA_FRAGMENT, false);
 }
 
 static void load_state(struct process_heap *heap, const struct etp_vm *vm,

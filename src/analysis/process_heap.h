@@ -63,6 +63,8 @@ struct heap_chain {
 	enum heap_area_kind kind;
 	// The list of writable binaries, which process_info/2 leaves out.
 	bool writable;
+	// Of a message that a collection moves to the heap as a whole.
+	bool moves;
 };
 
 struct process_heap {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/census.h>
 
+#include <stdlib.h>
+
 #include "python/scan.h"
 
 static PyTypeObject *Census_type;
@@ -140,6 +142,10 @@ static const char *kind_name(enum etp_holder_kind kind)
 		return "persistent_term";
 	case ETP_HOLDER_MODULE:
 		return "module";
+	case ETP_HOLDER_TIMER:
+		return "timer";
+	case ETP_HOLDER_PORT:
+		return "port";
 	}
 	return "unknown";
 }
@@ -204,6 +210,72 @@ static PyObject *Census_get_literals_problem(CensusObject *self, void *closure)
 	return PyUnicode_FromString(problem ? problem : "");
 }
 
+static PyObject *Census_get_roots(CensusObject *self, void *closure)
+{
+	size_t count;
+	uint64_t unreadable;
+	const char *problem;
+	const struct etp_census_root *roots =
+		etp_census_roots(self->census, &count, &unreadable, &problem);
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *term = holder_term(self->vm, roots[i].term);
+		PyObject *dict = term ? Py_BuildValue("{s:s,s:K,s:N,s:K,s:K}", "kind",
+		                                      kind_name(roots[i].kind), "address",
+		                                      (unsigned long long)roots[i].address, "term",
+		                                      term, "binary_refs",
+		                                      (unsigned long long)roots[i].binary_refs,
+		                                      "binary_bytes",
+		                                      (unsigned long long)roots[i].binary_bytes)
+		                      : NULL;
+		if (!dict || PyList_Append(list, dict))
+			Py_CLEAR(list);
+		Py_XDECREF(dict);
+	}
+	return list;
+}
+
+static PyObject *Census_get_roots_unreadable(CensusObject *self, void *closure)
+{
+	size_t count;
+	uint64_t unreadable;
+	const char *problem;
+	etp_census_roots(self->census, &count, &unreadable, &problem);
+	return Py_BuildValue("(Ks)", (unsigned long long)unreadable, problem ? problem : "");
+}
+
+PyObject *VM_process_binaries(VMObject *self, PyObject *args)
+{
+	unsigned long long address;
+	if (!PyArg_ParseTuple(args, "K:process_binaries", &address) || !VM_is_open(self))
+		return NULL;
+	struct etp_process_binary *binaries;
+	size_t count;
+	const char *problem;
+	struct etp_error *err =
+		etp_process_binaries(self->vm, address, &binaries, &count, &problem);
+	if (err)
+		return raise_error(err);
+	if (problem) {
+		free(binaries);
+		return raise_error(etp_error_create(ETP_ERROR_BAD_DATA,
+		                                    "The binaries of the process at 0x%llx: %s.",
+		                                    address, problem));
+	}
+	PyObject *list = PyList_New((Py_ssize_t)count);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *item = Py_BuildValue("(KKK)", (unsigned long long)binaries[i].address,
+		                               (unsigned long long)binaries[i].size,
+		                               (unsigned long long)binaries[i].refc);
+		if (!item)
+			Py_CLEAR(list);
+		else
+			PyList_SetItem(list, (Py_ssize_t)i, item);
+	}
+	free(binaries);
+	return list;
+}
+
 static PyObject *census_binary_dict(const void *source, size_t index)
 {
 	CensusObject *self = (CensusObject *)source;
@@ -242,6 +314,8 @@ static PyGetSetDef Census_getset[] = {
 	{"processes", (getter)Census_get_processes, NULL, NULL, NULL},
 	{"tables", (getter)Census_get_tables, NULL, NULL, NULL},
 	{"literals", (getter)Census_get_literals, NULL, NULL, NULL},
+	{"roots", (getter)Census_get_roots, NULL, NULL, NULL},
+	{"roots_unreadable", (getter)Census_get_roots_unreadable, NULL, NULL, NULL},
 	{"literals_problem", (getter)Census_get_literals_problem, NULL, NULL, NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };

@@ -1,0 +1,93 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% One binary for each place that can hold one.
+%%
+%% What goes wrong: nothing; but each binary is held by one holder alone, of a different kind each, so that
+%% whoever looks for holders must know that kind to find it.
+%%
+%% Stands for: "which process, table, mailbox or timer keeps this binary?", the question behind most leaks.
+%%
+%% An analysis should say: the contents of each binary begin with `holder:KIND:`, and that kind holds it and nothing
+%% else does. `nif` has a reference more than any term: holders_nif.c keeps a copy in an environment of its own.
+-module(holders).
+-export([start/1, literal/0, keep/1]).
+-on_load(load_nif/0).
+
+-define(PADDING, 200).
+
+load_nif() ->
+    erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "holders_nif"), 0).
+
+%% Copies the term to an environment that lives as long as the VM.
+keep(_Term) ->
+    erlang:nif_error(not_loaded).
+
+start(_Args) ->
+    truth:hold(holds_in_dictionary, fun() -> put(kept, big(dictionary)), ok end),
+    %% Part of the last message that was received: still in the message's own memory.
+    truth:hold(holds_received, fun() ->
+        send_from_helper(self(), fun() -> big(received) end),
+        receive {hello, Bin} -> Bin end
+    end, #{hibernate => false}),
+    {OnHeap, _} = truth:hold(holds_on_heap, fun() -> flag(on_heap) end, #{hibernate => false}),
+    {OffHeap, _} = truth:hold(holds_off_heap, fun() -> flag(off_heap) end, #{hibernate => false}),
+    send_from_helper(OnHeap, fun() -> big(mailbox_on_heap) end),
+    send_from_helper(OffHeap, fun() -> big(mailbox_off_heap) end),
+    {Late, _} = truth:hold(holds_in_transit, fun() -> flag(on_heap) end, #{hibernate => false}),
+    {LateOff, _} = truth:hold(holds_in_transit_off, fun() -> flag(off_heap) end, #{hibernate => false}),
+    truth:hold(holds_in_fun, fun() ->
+        Bin = big(fun_environment),
+        put(kept, fun(N) -> byte_size(Bin) + N end),
+        ok
+    end),
+    truth:hold(holds_in_map, fun() ->
+        Large = maps:from_list([{N, #{n => N}} || N <- lists:seq(1, 1000)]),
+        put(kept, #{cache => [x, Large#{17 => #{body => {big(nested_map), 1}}}]}),
+        ok
+    end),
+    truth:hold(holds_in_ets, fun() -> ets:insert(ets:new(holders_rows, []), {1, [big(ets_row)]}), ok end),
+    in_helper(fun() -> persistent_term:put({holders, key}, #{body => big(persistent_term)}) end),
+    truth:hold(holds_literal, fun() -> ok end),
+    {Target, _} = truth:hold(holds_timers, fun() -> ok end),
+    in_helper(fun() -> erlang:send_after(3600000, Target, {late, big(send_after)}) end),
+    in_helper(fun() -> erlang:start_timer(7200000, holds_timers, [big(start_timer)]) end),
+    truth:hold(holds_port, fun() ->
+        Port = open_port({spawn_executable, "/bin/sleep"}, [{args, ["300"]}, binary]),
+        %% More than fits into a pipe.
+        in_helper(fun() -> port_command(Port, big(port_queue, 300000)) end),
+        ok
+    end),
+    truth:hold(holds_with_nif, fun() -> Bin = big(nif), ok = keep({Bin}), put(kept, Bin), ok end),
+    #{expect => #{kinds => [dictionary, received, mailbox_on_heap, mailbox_off_heap, in_transit_on_heap,
+                            in_transit_off_heap, fun_environment, nested_map, ets_row, persistent_term,
+                            module_literal, send_after, start_timer, port_queue, nif]},
+      volatile => [Late, LateOff],
+      before_dump => fun() ->
+          %% Messages to a process that does not run stay where senders put them.
+          true = erlang:suspend_process(Late),
+          true = erlang:suspend_process(LateOff),
+          send_from_helper(Late, fun() -> big(in_transit_on_heap) end),
+          send_from_helper(LateOff, fun() -> big(in_transit_off_heap) end),
+          literal()
+      end}.
+
+%% Off the heap as well: it has more than 64 bytes.
+literal() ->
+    <<"holder:module_literal: ................................................................................">>.
+
+flag(Where) ->
+    process_flag(message_queue_data, Where),
+    ok.
+
+%% The binary belongs to nobody but what Fun hands it to.
+send_from_helper(To, Make) ->
+    in_helper(fun() -> To ! {hello, Make()} end).
+
+in_helper(Fun) ->
+    {Pid, Monitor} = spawn_monitor(Fun),
+    receive {'DOWN', Monitor, process, Pid, normal} -> ok end.
+
+big(Kind) ->
+    big(Kind, ?PADDING).
+
+big(Kind, Padding) ->
+    iolist_to_binary(["holder:", atom_to_list(Kind), ":", lists:duplicate(Padding, $.)]).

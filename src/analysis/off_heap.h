@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_ANALYSIS_OFF_HEAP_H
+#define ETP_ANALYSIS_OFF_HEAP_H
+
+// Off-heap chains: the things of a heap, a fragment or a literal area that refer to
+// memory outside of it, linked by their second word (erl_message.h,
+// struct erl_off_heap_header).
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vm/vm.h"
+
+struct off_heap_iter {
+	const struct etp_vm *vm;
+	struct etp_reader *reader;
+	// The next thing, 0 at the end.
+	uint64_t address;
+	// Brent's algorithm: the chain may run in a circle.
+	uint64_t tortoise, power, steps, total;
+	// Why the chain ended too early, a static string, or NULL.
+	const char *problem;
+};
+
+static inline struct off_heap_iter off_heap_iter(const struct etp_vm *vm, struct etp_reader *reader,
+                                                 uint64_t first)
+{
+	return (struct off_heap_iter){.vm = vm, .reader = reader, .address = first, .power = 1};
+}
+
+// The next ProcBin of the chain; false at its end.
+bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *proc_bin_ret);
+
+// What the header of an off-heap binary says.
+struct off_heap_binary {
+	// Of the Binary; size in bytes.
+	uint64_t address, size, refc, flags;
+};
+
+// The header of the Binary at `address`. False on a fault.
+bool off_heap_read_binary(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+                          struct off_heap_binary *ret);
+
+#endif

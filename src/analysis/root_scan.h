@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_ANALYSIS_ROOT_SCAN_H
+#define ETP_ANALYSIS_ROOT_SCAN_H
+
+// Holders of off-heap binaries that belong to no process, table or literal: each is
+// small, and only those that hold something are kept.
+
+#include <etp/census.h>
+
+#include "analysis/binary_store.h"
+#include "vm/vm.h"
+
+struct root_scan {
+	struct etp_census_root *roots;
+	size_t count, capacity;
+	uint64_t unreadable;
+	// The last thing that went wrong, a static string, or NULL.
+	const char *problem;
+	// While it runs.
+	const struct etp_vm *vm;
+	struct etp_reader reader;
+	struct binary_store *store;
+	uint32_t first_holder;
+	// Binaries of the holder at hand.
+	struct binary_map local;
+};
+
+// Look through all of them; what number i holds goes to `store` as holder
+// `first_holder` + i. False when memory ran out.
+bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binary_store *store,
+                   uint32_t first_holder);
+void root_scan_deinit(struct root_scan *scan);
+
+// For those who look through one kind. The holder at hand has a reference to the Binary at
+// `address`, and sees these bytes of it. False when memory ran out.
+bool root_scan_add_binary(struct root_scan *scan, uint64_t address, uint64_t start, uint64_t end);
+// All that was added since the last call is of this holder. False when memory ran out.
+bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_t address,
+                      etp_term term);
+void root_scan_give_up(struct root_scan *scan, const char *problem);
+
+// timer_scan.c: messages of BIF timers. port_scan.c: output queues of ports.
+bool timer_scan_run(struct root_scan *scan);
+bool port_scan_run(struct root_scan *scan);
+
+#endif

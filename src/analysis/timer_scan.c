@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "analysis/off_heap.h"
+#include "analysis/root_scan.h"
+
+// BIF timers (erlang:send_after/3, erlang:start_timer/3): each scheduler keeps those
+// that it manages in a red-black tree by their reference, ErtsHLTimerService.btm_tree
+// (erl_hl_timer.c). The message of a timer has a heap fragment of its own, `bp`.
+
+enum {
+	// ERTS_TMR_ROFLG_*, ERTS_TMR_STATE_ACTIVE (erl_hl_timer.c).
+	ROFLG_REG_NAME = 1 << 14,
+	ROFLG_PROC = 1 << 15,
+	STATE_ACTIVE = 0,
+	// A red-black tree of that many levels has more nodes than there is memory.
+	DEPTH_MAX = 128,
+	FRAGMENTS_MAX = 1 << 20,
+};
+
+// More timers than that are a tree that runs in a circle.
+static const uint64_t TIMERS_MAX = UINT64_C(1) << 32;
+
+// The whole of each binary counts as visible: the message is alive, and which part of
+// a binary it refers to is not looked at.
+static bool add_message(struct root_scan *scan, uint64_t fragment)
+{
+	const struct etp_vm *vm = scan->vm;
+	for (unsigned n = 0; fragment; n++) {
+		uint64_t first, next, proc_bin, binary;
+		if (n == FRAGMENTS_MAX ||
+		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, off_heap, &first) ||
+		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, next, &next)) {
+			root_scan_give_up(scan, "the message of a timer cannot be read");
+			return true;
+		}
+		struct off_heap_iter iter = off_heap_iter(vm, &scan->reader, first);
+		while (off_heap_next_proc_bin(&iter, &proc_bin)) {
+			if (!READ_WORD(vm, &scan->reader, proc_bin, ProcBin, val, &binary))
+				root_scan_give_up(scan, "the message of a timer cannot be read");
+			else if (!root_scan_add_binary(scan, binary, 0, UINT64_MAX))
+				return false;
+		}
+		if (iter.problem)
+			root_scan_give_up(scan, iter.problem);
+		fragment = next;
+	}
+	return true;
+}
+
+static etp_term receiver(struct root_scan *scan, uint64_t timer, uint32_t flags)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t word, pid;
+	if (!READ_WORD(vm, &scan->reader, timer, ErtsBifTimer, receiver, &word))
+		return 0;
+	if (flags & ROFLG_REG_NAME)
+		return term_is_atom(word) ? word : 0;
+	if (flags & ROFLG_PROC && READ_WORD(vm, &scan->reader, word, Process, id, &pid) &&
+	    term_is_internal_pid(pid))
+		return pid;
+	return 0;
+}
+
+static bool add_timer(struct root_scan *scan, uint64_t timer)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint32_t state, flags;
+	uint64_t fragment;
+	if (!READ_U32(vm, &scan->reader, timer, ErtsBifTimer, state, &state) ||
+	    !READ_U32(vm, &scan->reader, timer, ErtsBifTimer, roflgs, &flags) ||
+	    !READ_WORD(vm, &scan->reader, timer, ErtsBifTimer, bp, &fragment)) {
+		root_scan_give_up(scan, "a timer cannot be read");
+		return true;
+	}
+	// Otherwise the message has been sent or freed already.
+	if (state != STATE_ACTIVE || !fragment)
+		return true;
+	return add_message(scan, fragment) &&
+	       root_scan_finish(scan, ETP_HOLDER_TIMER, timer, receiver(scan, timer, flags));
+}
+
+static bool add_tree(struct root_scan *scan, uint64_t root, uint64_t *left_to_see)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t stack[DEPTH_MAX];
+	unsigned depth = 0;
+	if (root)
+		stack[depth++] = root;
+	while (depth) {
+		uint64_t node = stack[--depth], left, right;
+		if (!*left_to_see || depth + 2 > DEPTH_MAX) {
+			root_scan_give_up(scan, "a tree of timers runs in a circle");
+			return true;
+		}
+		--*left_to_see;
+		if (!READ_WORD(vm, &scan->reader, node, ErtsBifTimer, tree_left, &left) ||
+		    !READ_WORD(vm, &scan->reader, node, ErtsBifTimer, tree_right, &right)) {
+			root_scan_give_up(scan, "a tree of timers cannot be read");
+			continue;
+		}
+		if (right)
+			stack[depth++] = right;
+		if (left)
+			stack[depth++] = left;
+		if (!add_timer(scan, node))
+			return false;
+	}
+	return true;
+}
+
+bool timer_scan_run(struct root_scan *scan)
+{
+	const struct etp_vm *vm = scan->vm;
+	if (!HAS(vm, ErtsSchedulerData, timer_service) || !HAS(vm, ErtsHLTimerService, btm_tree) ||
+	    !HAS(vm, ErtsBifTimer, bp)) {
+		root_scan_give_up(scan, "the layout does not have the timers of this release");
+		return true;
+	}
+	uint64_t left_to_see = TIMERS_MAX;
+	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
+		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride;
+		uint64_t service, root;
+		if (!READ_WORD(vm, &scan->reader, esd, ErtsSchedulerData, timer_service,
+		               &service) ||
+		    !READ_WORD(vm, &scan->reader, service, ErtsHLTimerService, btm_tree, &root))
+			root_scan_give_up(scan, "the timers of a scheduler cannot be read");
+		else if (!add_tree(scan, root, &left_to_see))
+			return false;
+	}
+	return true;
+}
