@@ -41,7 +41,7 @@ struct etp_print_options {
 	/** Bytes of output altogether; 0 means ETP_PRINT_DEFAULT_LIMIT. */
 	uint64_t max_bytes;
 	/** As the `t` modifier of ~tw and ~tp: characters beyond Latin-1 as they
-	 *  are, in UTF-8. Otherwise \x{...}. */
+	 *  are, in UTF-8. Otherwise \x{...}. inspect/2 always does so. */
 	bool unicode;
 	/** With `unicode`: lists and binaries of characters beyond Latin-1 are text too,
 	 *  as in a VM that was started with `+pc unicode`. */
@@ -72,9 +72,16 @@ ETP_EXPORT void etp_string_deinit(struct etp_string *string);
 /** Append the text of `term` to `out`, in UTF-8. Control characters are always
  *  escaped. What cannot be read is printed as `#Unreadable<0xADDRESS>` and is
  *  counted in reader->faults; that is not an error. Terms of any depth print
- *  within bounded stack. Errors: NO_MEMORY; INTERRUPTED. */
+ *  within bounded stack.
+ *
+ *  This differs from what the VM prints where that could deceive the reader:
+ *  characters that act on the terminal or on the direction of text (C1, U+202E
+ *  and the like) are escaped as others are; names of modules and functions in
+ *  #Fun<...> and `fun m:f/a` are text, where the VM shows bytes of UTF-8 as
+ *  Latin-1. Structs whose module implements Elixir's Inspect are shown as those
+ *  that do not, with all fields. Errors: NO_MEMORY; INTERRUPTED. */
 ETP_EXPORT struct etp_error *etp_print_term(const struct etp_vm *vm, struct etp_reader *reader,
-					    etp_term term, const struct etp_print_options *options,
-					    struct etp_string *out);
+                                            etp_term term, const struct etp_print_options *options,
+                                            struct etp_string *out);
 
 #endif
