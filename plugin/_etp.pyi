@@ -238,6 +238,12 @@ class VM:
         the signal, storage: "heap" | "combined" | "fragment" | "external", words behind
         it | None, bytes in external format, address). The iterator has ``gaps`` and
         ``problem``."""
+    def message_shapes(
+        self, which: Term | int, *, elixir: bool = False, redact: bool = False
+    ) -> dict[str, Any]:
+        """Messages of a process counted by shape (include/etp/message_shapes.h): {messages,
+        others (of shapes that are not listed), gaps, problem, shapes: [(text, count, words,
+        oldest Term | None, newest Term | None)] most frequent first}."""
     def port_is_open(self, port: Term) -> bool: ...
     def location(self, pc: int, is_return: bool = False) -> Location | None:
         """The code that an address is in; None if it is in none.  A return address is in the

@@ -44,7 +44,7 @@ int binding_init_terms(PyObject *module);
 int binding_init_vm(PyObject *module);
 int binding_init_ets(PyObject *module);
 int binding_init_scan(PyObject *module);
-int binding_init_process(PyObject *module);
+int binding_init_messages(PyObject *module);
 int binding_init_census(PyObject *module);
 
 // Raise _etp.Error for `err` and destroy it. Returns NULL.
@@ -64,6 +64,10 @@ PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index);
 
 // A reader for a term: sees the words of its row, if it has one.
 void Term_reader(const TermObject *self, struct etp_reader *reader);
+
+// Address of the Process that a Term (a pid) or a number denotes. 0 with an
+// exception when there is none, or the VM is not open.
+uint64_t VM_process_address(VMObject *self, PyObject *which);
 
 // Set a key to a new reference, which is stolen; NULL passes the exception on.
 // Returns false on an exception.
@@ -93,6 +97,7 @@ PyObject *VM_process_binaries(VMObject *self, PyObject *args);
 PyObject *VM_process_info(VMObject *self, PyObject *args);
 PyObject *VM_process_list(VMObject *self, PyObject *ignored);
 PyObject *VM_messages(VMObject *self, PyObject *args);
+PyObject *VM_message_shapes(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_info(VMObject *self, PyObject *ignored);
 PyObject *VM_location(VMObject *self, PyObject *args);
 PyObject *VM_fun_location(VMObject *self, PyObject *args);

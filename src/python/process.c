@@ -52,10 +52,10 @@ static bool is_open(VMObject *self)
 	return self->vm;
 }
 
-// Address of the Process that a Term (a pid) or a number denotes; 0 with an
-// exception. A number must be that of a live process.
-static uint64_t process_address(VMObject *self, PyObject *which)
+uint64_t VM_process_address(VMObject *self, PyObject *which)
 {
+	if (!is_open(self))
+		return 0;
 	if (PyObject_TypeCheck(which, Term_type)) {
 		uint64_t address = etp_vm_process(self->vm, ((TermObject *)which)->word);
 		if (!address)
@@ -286,9 +286,9 @@ static bool add_identity(VMObject *self, const struct etp_process_info *info, Py
 PyObject *VM_process_info(VMObject *self, PyObject *args)
 {
 	PyObject *which;
-	if (!PyArg_ParseTuple(args, "O:process_info", &which) || !is_open(self))
+	if (!PyArg_ParseTuple(args, "O:process_info", &which))
 		return NULL;
-	uint64_t address = process_address(self, which);
+	uint64_t address = VM_process_address(self, which);
 	if (!address)
 		return NULL;
 	struct etp_reader reader;
@@ -393,117 +393,4 @@ PyObject *VM_process_list(VMObject *self, PyObject *ignored)
 		Py_XDECREF(cache->tuple[i]);
 	PyMem_Free(cache);
 	return list;
-}
-
-typedef struct {
-	PyObject_HEAD VMObject *vm;
-	struct etp_reader reader;
-	struct etp_signal_iter iter;
-} MessageIteratorObject;
-
-static PyTypeObject *MessageIterator_type;
-
-PyObject *VM_messages(VMObject *self, PyObject *args)
-{
-	PyObject *which;
-	if (!PyArg_ParseTuple(args, "O:messages", &which) || !is_open(self))
-		return NULL;
-	uint64_t address = process_address(self, which);
-	if (!address)
-		return NULL;
-	allocfunc allocate = (allocfunc)PyType_GetSlot(MessageIterator_type, Py_tp_alloc);
-	MessageIteratorObject *iterator =
-		(MessageIteratorObject *)allocate(MessageIterator_type, 0);
-	if (!iterator)
-		return NULL;
-	Py_INCREF(self);
-	iterator->vm = self;
-	etp_reader_init(&iterator->reader, etp_vm_target(self->vm));
-	etp_signal_iter_init(&iterator->iter, self->vm, &iterator->reader, address);
-	return (PyObject *)iterator;
-}
-
-static const char *kind_name(const struct etp_signal *signal)
-{
-	switch (signal->kind) {
-	case ETP_SIGNAL_MESSAGE:
-		return "message";
-	case ETP_SIGNAL_EXTERNAL_MESSAGE:
-		return "external";
-	case ETP_SIGNAL_ALIAS_MESSAGE:
-		return "alias";
-	default:
-		return "signal";
-	}
-}
-
-static PyObject *MessageIterator_next(MessageIteratorObject *self)
-{
-	struct etp_signal signal;
-	do {
-		if (!etp_signal_iter_next(&self->iter, &signal))
-			return NULL;
-	} while (signal.kind == ETP_SIGNAL_RECV_MARKER);
-	PyObject *term = term_or_none(self->vm, signal.term);
-	PyObject *from = term_or_none(self->vm, signal.from == ETP_NIL ? 0 : signal.from);
-	PyObject *words = signal.words_known ? number(signal.words) : none();
-	if (!term || !from || !words) {
-		Py_XDECREF(term);
-		Py_XDECREF(from);
-		Py_XDECREF(words);
-		return NULL;
-	}
-	return Py_BuildValue(
-		"(ssNNssNKK)", etp_signal_queue_name(signal.queue), kind_name(&signal), term, from,
-		etp_signal_name(&signal), etp_message_storage_name(signal.storage), words,
-		(unsigned long long)signal.external_bytes, (unsigned long long)signal.address);
-}
-
-static PyObject *MessageIterator_get_gaps(MessageIteratorObject *self, void *closure)
-{
-	return number(self->iter.gaps);
-}
-
-static PyObject *MessageIterator_get_problem(MessageIteratorObject *self, void *closure)
-{
-	return PyUnicode_FromString(self->iter.problem ? self->iter.problem : "");
-}
-
-static void MessageIterator_dealloc(MessageIteratorObject *self)
-{
-	Py_XDECREF(self->vm);
-	binding_free((PyObject *)self);
-}
-
-static PyObject *return_self(PyObject *self)
-{
-	Py_INCREF(self);
-	return self;
-}
-
-static PyGetSetDef MessageIterator_getset[] = {
-	{"gaps", (getter)MessageIterator_get_gaps, NULL, NULL, NULL},
-	{"problem", (getter)MessageIterator_get_problem, NULL, NULL, NULL},
-	{NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyType_Slot MessageIterator_slots[] = {
-	{Py_tp_dealloc, MessageIterator_dealloc},
-	{Py_tp_iter, return_self},
-	{Py_tp_iternext, MessageIterator_next},
-	{Py_tp_getset, MessageIterator_getset},
-	{0, NULL},
-};
-
-static PyType_Spec MessageIterator_spec = {
-	.name = "_etp.MessageIterator",
-	.basicsize = sizeof(MessageIteratorObject),
-	.flags = Py_TPFLAGS_DEFAULT,
-	.slots = MessageIterator_slots,
-};
-
-int binding_init_process(PyObject *module)
-{
-	MessageIterator_type = (PyTypeObject *)PyType_FromSpec(&MessageIterator_spec);
-	return MessageIterator_type ? 0 : -1;
 }

@@ -267,6 +267,8 @@ static PyMethodDef VM_methods[] = {
 	{"process_info", (PyCFunction)VM_process_info, METH_VARARGS, NULL},
 	{"process_list", (PyCFunction)VM_process_list, METH_NOARGS, NULL},
 	{"messages", (PyCFunction)VM_messages, METH_VARARGS, NULL},
+	{"message_shapes", (PyCFunction)(void (*)(void))VM_message_shapes,
+	 METH_VARARGS | METH_KEYWORDS, NULL},
 	{"port_is_open", (PyCFunction)VM_port_is_open, METH_VARARGS, NULL},
 	{"location", (PyCFunction)VM_location, METH_VARARGS, NULL},
 	{"fun_location", (PyCFunction)VM_fun_location, METH_VARARGS, NULL},

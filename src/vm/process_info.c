@@ -165,7 +165,10 @@ static void read_names(const struct etp_vm *vm, struct etp_reader *reader, const
 	info->initial_module = term_atom_index(module);
 	info->initial_function = term_atom_index(function);
 	info->initial_arity = WORD_OF(vm, initial, ErtsCodeMFA, arity);
-	if (!info->has_initial_call)
+	// A process that exits keeps other things in this place.
+	if (!info->has_initial_call && info->is_exiting)
+		info->unknown |= UINT32_C(1) << ETP_PROCESS_INITIAL_CALL;
+	else if (!info->has_initial_call)
 		unknown(info, ETP_PROCESS_INITIAL_CALL, "the initial call is damaged");
 
 	struct etp_process_summary summary;
