@@ -21,7 +21,7 @@
 -define(KEYS, [registered_name, initial_call, current_function, status, message_queue_len, memory, total_heap_size,
                heap_size, stack_size, reductions, links, monitors, monitored_by, group_leader, trap_exit, priority,
                garbage_collection, garbage_collection_info, min_heap_size, message_queue_data, catchlevel, parent,
-               current_stacktrace, dictionary]).
+               error_handler, suspending, current_stacktrace, dictionary]).
 
 %% A dictionary or a message larger than this (in the external format) has no printed form in the truth.
 -define(PRINTABLE_BYTES, 1000000).
@@ -166,23 +166,26 @@ final_lines(Options, CheckTables) ->
              atoms_line(), system_line()],
     [iolist_to_binary(truth_json:line(Line)) || Line <- lists:flatten(Lines)].
 
-%% Wait until every other process waits, and does so still 50 ms later having done no work in between.
+%% Wait until every other process waits (or is suspended), and does so still 50 ms later having done no work in between.
 settle() ->
     settle(400, undefined).
 
 settle(0, _) ->
     error({not_quiet,
-           [{P, process_info(P, [registered_name, current_function])} || {P, S, _} <- activity(), S =/= waiting]});
+           [{P, process_info(P, [registered_name, current_function])} || {P, S, _} <- activity(), not still(S)]});
 settle(Tries, Before) ->
     timer:sleep(50),
     case activity() of
         Before -> ok;
         Now ->
-            case lists:all(fun({_, Status, _}) -> Status =:= waiting end, Now) of
+            case lists:all(fun({_, Status, _}) -> still(Status) end, Now) of
                 true -> settle(Tries - 1, Now);
                 false -> settle(Tries - 1, undefined)
             end
     end.
+
+still(Status) ->
+    Status =:= waiting orelse Status =:= suspended.
 
 %% Neither item makes the process run (see pi_args[] in erl_bif_info.c).
 activity() ->
@@ -251,7 +254,7 @@ process_line(Pid, Info, Volatile) ->
     Same = maps:from_list([{Key, Item(Key)}
                            || Key <- [initial_call, current_function, status, message_queue_len, memory,
         total_heap_size, heap_size, stack_size, reductions, links, group_leader, trap_exit, priority, min_heap_size,
-        message_queue_data, catchlevel, parent]]),
+        message_queue_data, catchlevel, parent, error_handler, suspending]]),
     Same#{kind => process,
           pid => Pid,
           volatile => lists:member(Pid, Volatile),
