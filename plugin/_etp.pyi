@@ -283,6 +283,8 @@ class VM:
         or why the chain breaks off."""
     def writable_binaries(self, process_address: int) -> int:
         """First thing of the chain of binaries that are being appended to, or 0."""
+    def binary_header(self, address: int) -> dict[str, int]:
+        """The header of an off-heap Binary: size (bytes), refc, flags."""
     def ets_tables(self) -> list[dict[str, Any]]:
         """All tables, scheduler by scheduler, then those that are being freed.  Keys: address; id (Term: the
         reference, or the atom of a named table); ref (Term); name (str); type ("set",
@@ -305,6 +307,12 @@ class VM:
         threads: int = 0,
     ) -> "EtsScan":
         """One pass over the rows of all tables (or of these addresses)."""
+    def accumulators(self, min_count: int = 0, min_bytes: int = 0, limit: int = 0,
+                     progress: Progress | None = None) -> dict[str, Any]:
+        """Large collections inside of processes and rows; include/etp/accumulators.h.
+        {"items": [{"place": "process" or "ets", "holder", "row" (addresses), "kind":
+        "map", "list", "tuple" or "binary", "count", "words", "binary_bytes", "path": as in
+        paths_in_process}], "more", "holders", "truncated", "unreadable", "complete"}."""
     def place_of(self, address: int) -> tuple[Literal["process", "ets"], int, int] | None:
         """Where a heap word belongs: (kind, address of the Process or DbTable, address of
         the DbTerm or 0); None if no process and no table has it."""

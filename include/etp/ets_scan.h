@@ -89,9 +89,9 @@ struct etp_ets_scan_options {
 /** Scan `count` tables. An interrupted scan is a result, not an error: see
  *  etp_ets_scan_is_complete(). Errors: NO_MEMORY. */
 ETP_EXPORT struct etp_error *etp_ets_scan_run(const struct etp_vm *vm,
-					      const struct etp_ets_table *tables, size_t count,
-					      const struct etp_ets_scan_options *options,
-					      struct etp_ets_scan **ret);
+                                              const struct etp_ets_table *tables, size_t count,
+                                              const struct etp_ets_scan_options *options,
+                                              struct etp_ets_scan **ret);
 
 ETP_EXPORT void etp_ets_scan_destroy(struct etp_ets_scan *scan);
 
@@ -99,13 +99,13 @@ ETP_EXPORT bool etp_ets_scan_is_complete(const struct etp_ets_scan *scan);
 
 /** One entry a table, in the order given. */
 ETP_EXPORT const struct etp_ets_scan_table *etp_ets_scan_tables(const struct etp_ets_scan *scan,
-								size_t *count_ret);
+                                                                size_t *count_ret);
 
 ETP_EXPORT size_t etp_ets_scan_binary_count(const struct etp_ets_scan *scan);
 
 /** Binary number `index`, in no particular order. */
 ETP_EXPORT void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t index,
-				    struct etp_ets_scan_binary *ret);
+                                    struct etp_ets_scan_binary *ret);
 
 /** Index of the binary at `address`, SIZE_MAX if no row refers to it. */
 ETP_EXPORT size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t address);
@@ -113,6 +113,6 @@ ETP_EXPORT size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t ad
 /** Tables that hold binary `index`: at most `capacity` of them, and 256, are
  *  written, most references first; returns how many there are. */
 ETP_EXPORT size_t etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
-				       struct etp_ets_scan_holder *holders, size_t capacity);
+                                       struct etp_ets_scan_holder *holders, size_t capacity);
 
 #endif

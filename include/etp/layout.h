@@ -92,7 +92,7 @@ ETP_EXPORT struct etp_error *etp_layout_from_file(const char *path, struct etp_l
 
 /** Write a layout file, atomically. `origin` is free text or NULL. */
 ETP_EXPORT struct etp_error *etp_layout_write(const struct etp_layout *layout, const char *origin,
-					      const char *path);
+                                              const char *path);
 
 ETP_EXPORT void etp_layout_destroy(struct etp_layout *layout);
 
@@ -111,12 +111,12 @@ struct etp_layout_options {
  *  options. Error: LAYOUT, with what was sought, every place looked at, and how
  *  to make a layout file. */
 ETP_EXPORT struct etp_error *etp_layout_choose(const struct etp_target *target,
-					       const struct etp_layout_options *options,
-					       struct etp_layout **ret);
+                                               const struct etp_layout_options *options,
+                                               struct etp_layout **ret);
 
 /** Do the layouts agree in every member and struct size of the registry? On a
  *  difference returns false and names the first in `difference` (may be NULL). */
 ETP_EXPORT bool etp_layout_equal(const struct etp_layout *a, const struct etp_layout *b,
-				 char *difference, size_t difference_size);
+                                 char *difference, size_t difference_size);
 
 #endif

@@ -132,6 +132,6 @@ struct etp_place {
 /** Where the heap word at `address` belongs: looks through all processes, then through
  *  all tables. Error: NO_MEMORY. */
 ETP_EXPORT struct etp_error *etp_find_place(const struct etp_vm *vm, uint64_t address,
-					    struct etp_place *ret);
+                                            struct etp_place *ret);
 
 #endif

@@ -38,7 +38,7 @@ struct etp_persistent_terms {
 /** All persistent terms, in the order of their slots. Release with
  *  etp_persistent_terms_deinit(). Error: NO_MEMORY. */
 ETP_EXPORT struct etp_error *etp_persistent_terms_init(struct etp_persistent_terms *terms,
-						       const struct etp_vm *vm);
+                                                       const struct etp_vm *vm);
 ETP_EXPORT void etp_persistent_terms_deinit(struct etp_persistent_terms *terms);
 
 #endif

@@ -40,7 +40,7 @@ struct etp_core_options {
  *  (headers that contradict each other). A truncated core opens with a warning.
  *  @param ret Owned by the caller; release with etp_target_destroy(). */
 ETP_EXPORT struct etp_error *etp_target_open_core(const struct etp_core_options *options,
-						  struct etp_target **ret);
+                                                  struct etp_target **ret);
 
 /** Read `size` bytes at `address` into `buffer`. Must fill all of it, or return an error. */
 typedef struct etp_error *etp_read_fn(void *context, uint64_t address, void *buffer, size_t size);
@@ -62,25 +62,25 @@ struct etp_memory_symbol {
 
 /** A target of blocks of memory and symbols; copies both arrays, borrows the bytes. */
 ETP_EXPORT struct etp_error *etp_target_create_memory(const struct etp_memory *blocks,
-						      size_t block_count,
-						      const struct etp_memory_symbol *symbols,
-						      size_t symbol_count, struct etp_target **ret);
+                                                      size_t block_count,
+                                                      const struct etp_memory_symbol *symbols,
+                                                      size_t symbol_count, struct etp_target **ret);
 
 ETP_EXPORT void etp_target_destroy(struct etp_target *target);
 
 /** Copy `size` bytes at `address`. Error: FAULT with the first address that is missing. */
 ETP_EXPORT struct etp_error *etp_target_read(const struct etp_target *target, uint64_t address,
-					     void *buffer, size_t size);
+                                             void *buffer, size_t size);
 
 /** Look a global symbol up by its exact name (`.symtab`, `.dynsym` or separate
  *  debug information). `size_ret` may be NULL. Error: NOT_FOUND. */
 ETP_EXPORT struct etp_error *etp_target_symbol(const struct etp_target *target, const char *name,
-					       uint64_t *address_ret, uint64_t *size_ret);
+                                               uint64_t *address_ret, uint64_t *size_ret);
 
 /** The symbol that covers `address`, or NULL; `offset_ret` gets the distance
  *  from its start. The string belongs to the target. */
 ETP_EXPORT const char *etp_target_symbol_at(const struct etp_target *target, uint64_t address,
-					    uint64_t *offset_ret);
+                                            uint64_t *offset_ret);
 
 enum etp_machine {
 	ETP_MACHINE_X86_64,
@@ -148,7 +148,7 @@ ETP_EXPORT const struct etp_target_info *etp_target_info(const struct etp_target
 
 /** Render a build-id as lower-case hex into `buffer` (129 bytes suffice). */
 ETP_EXPORT const char *etp_build_id_format(const struct etp_build_id *id, char *buffer,
-					   size_t size);
+                                           size_t size);
 
 /** Path of an ELF file with the executable's DWARF (itself or separate debug
  *  information that libdwfl found), or NULL. */

@@ -180,7 +180,7 @@ static inline uint64_t etp_word_at(const void *words, uint64_t index)
 /** Decode `term`. Always fills `view`; what cannot be read or is not a term gets
  *  kind ETP_TERM_INVALID. Returns view->kind. */
 ETP_EXPORT enum etp_term_kind etp_term_decode(const struct etp_vm *vm, struct etp_reader *reader,
-					      etp_term term, struct etp_term_view *view);
+                                              etp_term term, struct etp_term_view *view);
 
 /** Order in which a hash map is walked. */
 enum etp_map_order {
@@ -212,12 +212,12 @@ struct etp_map_iter {
 
 /** Start on `map`, a view of kind FLATMAP or HASHMAP. */
 ETP_EXPORT void etp_map_iter_init(struct etp_map_iter *iter, const struct etp_vm *vm,
-				  struct etp_reader *reader, const struct etp_term_view *map,
-				  enum etp_map_order order);
+                                  struct etp_reader *reader, const struct etp_term_view *map,
+                                  enum etp_map_order order);
 
 /** The next pair; false at the end, or when iter->damaged. */
 ETP_EXPORT bool etp_map_iter_next(struct etp_map_iter *iter, etp_term *key_ret,
-				  etp_term *value_ret);
+                                  etp_term *value_ret);
 
 /** Byte `index` of a bitstring as Erlang sees it (bit offset applied). The last
  *  byte of a bitstring comes left-aligned. view->bits.bytes must not be NULL. */

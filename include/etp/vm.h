@@ -27,8 +27,8 @@ struct etp_vm;
  *  the caller. Errors: LAYOUT (none found, or a self-check failed), UNSUPPORTED
  *  (not an Erlang VM). */
 ETP_EXPORT struct etp_error *etp_vm_open(struct etp_target *target,
-					 const struct etp_layout_options *options,
-					 struct etp_vm **ret);
+                                         const struct etp_layout_options *options,
+                                         struct etp_vm **ret);
 
 ETP_EXPORT void etp_vm_close(struct etp_vm *vm);
 
@@ -65,16 +65,16 @@ ETP_EXPORT const struct etp_vm_info *etp_vm_info(const struct etp_vm *vm);
 
 /** Name of an atom: UTF-8, not terminated. NULL when it cannot be read. */
 ETP_EXPORT const char *etp_vm_atom(const struct etp_vm *vm, struct etp_reader *reader,
-				   uint64_t index, size_t *size_ret);
+                                   uint64_t index, size_t *size_ret);
 
 /** Index of the atom with this UTF-8 name. Linear in the number of atoms.
  *  Error: NOT_FOUND. */
 ETP_EXPORT struct etp_error *etp_vm_find_atom(const struct etp_vm *vm, const char *name,
-					      size_t size, uint64_t *index_ret);
+                                              size_t size, uint64_t *index_ret);
 
 /** Is `term` the atom `name`? `name` is plain ASCII. */
 ETP_EXPORT bool etp_vm_is_atom(const struct etp_vm *vm, struct etp_reader *reader, etp_term term,
-			       const char *name);
+                               const char *name);
 
 /** Address of the Process that the internal pid `pid` denotes, 0 if it is dead. */
 ETP_EXPORT uint64_t etp_vm_process(const struct etp_vm *vm, etp_term pid);
@@ -85,7 +85,7 @@ ETP_EXPORT uint64_t etp_vm_port(const struct etp_vm *vm, etp_term port);
 /** All live processes in order of their slot: addresses of Process and their pids.
  *  The arrays belong to the VM. */
 ETP_EXPORT size_t etp_vm_processes(const struct etp_vm *vm, const uint64_t **addresses_ret,
-				   const etp_term **pids_ret);
+                                   const etp_term **pids_ret);
 
 enum etp_initial_call_source {
 	ETP_INITIAL_CALL_NONE,
@@ -108,7 +108,7 @@ struct etp_process_summary {
 
 /** Who a process is, in the few words that fit into a table. */
 ETP_EXPORT struct etp_error *etp_vm_process_summary(const struct etp_vm *vm,
-						    struct etp_reader *reader, uint64_t address,
-						    struct etp_process_summary *ret);
+                                                    struct etp_reader *reader, uint64_t address,
+                                                    struct etp_process_summary *ret);
 
 #endif

@@ -76,9 +76,25 @@ bool marker_is_live(const struct marker *marker, uint64_t address)
 	return marker->bits[bit / 64] >> bit % 64 & 1;
 }
 
+// Let the Binary at `address` join the map. False when memory ran out.
+static bool collect_binary(struct marker *marker, uint64_t address)
+{
+	uint64_t size;
+	if (!READ_WORD(marker->vm, marker->reader, address, Binary, orig_size, &size)) {
+		give_up(marker, "an off-heap binary cannot be read");
+		return true;
+	}
+	struct binary_entry *entry = binary_map_insert(marker->binaries, address);
+	if (entry)
+		entry->size = size;
+	return entry;
+}
+
 // Live terms see these bits of an off-heap binary.
 static bool see_bits(struct marker *marker, const struct etp_term_view *view)
 {
+	if (view->bits.binary && marker->collect && !collect_binary(marker, view->bits.binary))
+		return false;
 	struct binary_entry *entry =
 		view->bits.binary ? binary_map_find(marker->binaries, view->bits.binary) : NULL;
 	if (!entry)
@@ -278,8 +294,9 @@ static bool drain(struct marker *marker)
 	return true;
 }
 
-bool marker_run(struct marker *marker, const struct process_heap *heap, struct binary_map *binaries,
-                bool in_transit)
+// Forget what was marked, in a bitmap that fits `heap`. False when memory ran out.
+static bool begin(struct marker *marker, const struct process_heap *heap,
+                  struct binary_map *binaries)
 {
 	size_t size = (size_t)(heap->words / 64 + 1);
 	if (size > marker->bits_capacity) {
@@ -296,6 +313,15 @@ bool marker_run(struct marker *marker, const struct process_heap *heap, struct b
 	marker->stack_count = 0;
 	marker->live_words = marker->terms = marker->foreign = marker->unreadable = 0;
 	marker->problem = NULL;
+	return true;
+}
+
+bool marker_run(struct marker *marker, const struct process_heap *heap, struct binary_map *binaries,
+                bool in_transit)
+{
+	if (!begin(marker, heap, binaries))
+		return false;
+	marker->collect = false;
 	for (size_t i = 0; i < heap->root_count; i++) {
 		const struct heap_root *root = &heap->roots[i];
 		if (root->in_transit && !in_transit)
@@ -308,4 +334,13 @@ bool marker_run(struct marker *marker, const struct process_heap *heap, struct b
 			return false;
 	}
 	return true;
+}
+
+bool marker_measure(struct marker *marker, const struct process_heap *heap, etp_term term,
+                    struct binary_map *binaries)
+{
+	if (!begin(marker, heap, binaries))
+		return false;
+	marker->collect = true;
+	return visit(marker, term) && drain(marker);
 }

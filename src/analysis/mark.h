@@ -23,6 +23,8 @@ struct marker {
 	const struct process_heap *heap;
 	// Gets the ranges that live terms see of the binaries in it.
 	struct binary_map *binaries;
+	// Binaries that are met join the map.
+	bool collect;
 	// A bit a word of the heap: a live thing starts there.
 	uint64_t *bits;
 	size_t bits_capacity;
@@ -43,6 +45,11 @@ void marker_deinit(struct marker *marker);
 // in transit only if asked. False when memory ran out.
 bool marker_run(struct marker *marker, const struct process_heap *heap, struct binary_map *binaries,
                 bool in_transit);
+
+// Mark from `term` only: marker->live_words is what it and all in it occupy, and
+// `binaries` gets the off-heap binaries that it refers to. False when memory ran out.
+bool marker_measure(struct marker *marker, const struct process_heap *heap, etp_term term,
+                    struct binary_map *binaries);
 
 // Is the thing at `address` alive?
 bool marker_is_live(const struct marker *marker, uint64_t address);

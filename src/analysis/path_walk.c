@@ -3,11 +3,6 @@
 
 #include <stdlib.h>
 
-enum {
-	STEP_KIND_SHIFT = 28,
-	STEP_INDEX_MASK = (1 << STEP_KIND_SHIFT) - 1,
-};
-
 void path_walk_init(struct path_walk *walk, const struct etp_vm *vm, struct etp_reader *reader)
 {
 	*walk = (struct path_walk){.vm = vm, .reader = reader};
@@ -48,12 +43,12 @@ static bool enter(struct path_walk *walk, etp_term term, uint32_t parent,
 		walk->node_capacity = capacity;
 	}
 	walk->bits[bit / 64] |= mask;
-	if (index > STEP_INDEX_MASK)
-		index = STEP_INDEX_MASK;
+	if (index > PATH_STEP_INDEX_MASK)
+		index = PATH_STEP_INDEX_MASK;
 	walk->nodes[walk->node_count++] = (struct path_node){
 		.address = term & ~(uint64_t)TAG_LITERAL_PTR,
 		.parent = parent,
-		.step = (uint32_t)kind << STEP_KIND_SHIFT | (uint32_t)index,
+		.step = (uint32_t)kind << PATH_STEP_KIND_SHIFT | (uint32_t)index,
 	};
 	return true;
 }
@@ -87,10 +82,10 @@ static bool enter_cell(struct path_walk *walk, const struct etp_term_view *cell,
 {
 	uint64_t index = 0;
 	uint32_t list = node;
-	enum etp_path_step_kind kind = walk->nodes[node].step >> STEP_KIND_SHIFT;
+	enum etp_path_step_kind kind = path_node_step(&walk->nodes[node]);
 	if (kind == ETP_PATH_TAIL && walk->nodes[node].parent != PATH_NODE_NONE) {
 		list = walk->nodes[node].parent;
-		index = walk->nodes[node].step & STEP_INDEX_MASK;
+		index = path_node_index(&walk->nodes[node]);
 	}
 	enum etp_path_step_kind tail_kind = ETP_PATH_TAIL;
 	return enter(walk, cell->cons.tail, list, tail_kind, index + 1) &&
@@ -274,8 +269,8 @@ struct etp_error *path_walk_path(struct path_walk *walk, uint32_t node, struct e
 	for (size_t i = count; i--; top = walk->nodes[top].parent) {
 		const struct path_node *at = &walk->nodes[top];
 		parents[i] = walk->nodes[at->parent].address;
-		steps[i].kind = at->step >> STEP_KIND_SHIFT;
-		steps[i].index = at->step & STEP_INDEX_MASK;
+		steps[i].kind = path_node_step(at);
+		steps[i].index = path_node_index(at);
 		if (steps[i].kind == ETP_PATH_VALUE || steps[i].kind == ETP_PATH_KEY)
 			steps[i].key = pair_key(walk, parents[i], steps[i].index);
 	}
@@ -288,7 +283,7 @@ struct etp_error *path_walk_path(struct path_walk *walk, uint32_t node, struct e
 	if (walk->root_count) {
 		const struct heap_root *from = &walk->heap->roots[root_of(walk, top)->root];
 		ret->root = root_kind(from);
-		ret->root_index = walk->nodes[top].step & STEP_INDEX_MASK;
+		ret->root_index = path_node_index(&walk->nodes[top]);
 		if (from->kind == HEAP_ROOT_MESSAGE)
 			ret->root_index = from->index;
 	}

@@ -27,6 +27,18 @@ struct path_node {
 	uint32_t step;
 };
 
+enum { PATH_STEP_KIND_SHIFT = 28, PATH_STEP_INDEX_MASK = (1 << PATH_STEP_KIND_SHIFT) - 1 };
+
+static inline enum etp_path_step_kind path_node_step(const struct path_node *node)
+{
+	return node->step >> PATH_STEP_KIND_SHIFT;
+}
+
+static inline uint32_t path_node_index(const struct path_node *node)
+{
+	return node->step & PATH_STEP_INDEX_MASK;
+}
+
 struct path_walk {
 	const struct etp_vm *vm;
 	struct etp_reader *reader;

@@ -10,6 +10,7 @@
 #include <Python.h>
 
 #include <etp/ets.h>
+#include <etp/path.h>
 #include <etp/ets_scan.h>
 #include <etp/print.h>
 #include <etp/vm.h>
@@ -76,6 +77,9 @@ bool dict_set(PyObject *dict, const char *key, PyObject *value);
 // Was VM.__init__ called? Every other method needs it; sets an exception if not.
 bool VM_is_open(VMObject *self);
 
+// A path as a dict; `row` are the words that its terms are in, or NULL.
+PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *path);
+
 // EtsRow.paths(target, max_paths): through the `words` words of the row, or those that
 // it was expanded to.
 PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t words,
@@ -90,6 +94,7 @@ PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_rows(VMObject *self, PyObject *args);
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_paths_in_process(VMObject *self, PyObject *args);
+PyObject *VM_accumulators(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_place_of(VMObject *self, PyObject *args);
 PyObject *VM_paths_in_literals(VMObject *self, PyObject *args);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
@@ -110,5 +115,6 @@ PyObject *VM_heap_areas(VMObject *self, PyObject *args);
 PyObject *VM_heap_things(VMObject *self, PyObject *args);
 PyObject *VM_off_heap(VMObject *self, PyObject *args);
 PyObject *VM_writable_binaries(VMObject *self, PyObject *args);
+PyObject *VM_binary_header(VMObject *self, PyObject *args);
 
 #endif

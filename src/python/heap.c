@@ -92,3 +92,19 @@ PyObject *VM_writable_binaries(VMObject *self, PyObject *args)
 	etp_reader_init(&reader, etp_vm_target(self->vm));
 	return PyLong_FromUnsignedLongLong(etp_heap_writable_binaries(self->vm, &reader, process));
 }
+
+PyObject *VM_binary_header(VMObject *self, PyObject *args)
+{
+	unsigned long long address;
+	if (!PyArg_ParseTuple(args, "K:binary_header", &address) || !VM_is_open(self))
+		return NULL;
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	uint64_t size, refc, flags;
+	if (!READ_WORD(self->vm, &reader, address, Binary, orig_size, &size) ||
+	    !READ_WORD(self->vm, &reader, address, Binary, refc, &refc) ||
+	    !READ_WORD(self->vm, &reader, address, Binary, flags, &flags))
+		return raise_error(etp_error_fault(reader.fault_address, "Binary"));
+	return Py_BuildValue("{sKsKsK}", "size", (unsigned long long)size, "refc",
+	                     (unsigned long long)refc, "flags", (unsigned long long)flags);
+}

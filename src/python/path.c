@@ -27,7 +27,7 @@ static PyObject *steps_list(VMObject *vm, RowWordsObject *row, const struct etp_
 	return list;
 }
 
-static PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *path)
+PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *path)
 {
 	PyObject *dict = PyDict_New();
 	if (dict && dict_set(dict, "root", PyUnicode_FromString(etp_path_root_name(path->root))) &&

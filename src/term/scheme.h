@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <etp/layout.h>
 #include <etp/term.h>
 
 enum {
@@ -72,6 +73,10 @@ struct etp_term_scheme {
 	const char *releases;
 	// By subtag.
 	unsigned char things[16];
+	// Members that are optional in the registry, because other releases do not
+	// have them, and that these releases do have.
+	const enum etp_member_id *members;
+	size_t member_count;
 };
 
 // The scheme of an OTP release ("25"), or NULL if this library does not know it.

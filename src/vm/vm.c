@@ -60,6 +60,43 @@ static struct etp_error *read_text(const struct etp_vm *vm, const char *symbol, 
 	                        (unsigned long long)address);
 }
 
+// Things are read in one piece up to some of their members; these must come last. A
+// layout file that somebody edited may say otherwise.
+static bool is_in_order(const struct etp_vm *vm)
+{
+	return OFFSET(vm, ErlFunThing, arity) < OFFSET(vm, ErlFunThing, creator) &&
+	       OFFSET(vm, ErlFunThing, num_free) < OFFSET(vm, ErlFunThing, creator) &&
+	       OFFSET(vm, ErlFunThing, entry) < OFFSET(vm, ErlFunThing, creator) &&
+	       OFFSET(vm, ErlFunThing, creator) < OFFSET(vm, ErlFunThing, env) &&
+	       OFFSET(vm, flatmap, size) == 8 && OFFSET(vm, flatmap, keys) == 16 &&
+	       OFFSET(vm, hashmap_head, size) == 8 && OFFSET(vm, hashmap_head, items) == 16 &&
+	       OFFSET(vm, DbTerm, first_oh) < OFFSET(vm, DbTerm, tpl) &&
+	       OFFSET(vm, DbTerm, size) < OFFSET(vm, DbTerm, tpl);
+}
+
+// Does the layout have what the decoder of this release needs, and in that order?
+static struct etp_error *check_members(const struct etp_vm *vm)
+{
+	for (size_t i = 0; i < vm->scheme->member_count; i++)
+		if (!etp_layout_has(vm->layout, vm->scheme->members[i]))
+			return etp_error_create(
+				ETP_ERROR_LAYOUT,
+				"The layout (%s) does not say where %s is, which every VM of OTP "
+				"%s has. It was made by another version of etp, or is damaged; "
+			        "make "
+				"it again with scripts/extract-layout.",
+				vm->layout->source, etp_member_name(vm->scheme->members[i]),
+				vm->scheme->releases);
+	if (is_in_order(vm))
+		return NULL;
+	return etp_error_create(
+		ETP_ERROR_LAYOUT,
+		"The layout (%s) has members of ErlFunThing, flatmap_t, "
+		"hashmap_head_t or DbTerm in an order that no VM of OTP %s has. It is "
+		"damaged; make it again with scripts/extract-layout.",
+		vm->layout->source, vm->scheme->releases);
+}
+
 static struct etp_error *identify(struct etp_vm *vm)
 {
 	struct etp_error *err = read_text(vm, "etp_otp_release", &vm->otp_release);
@@ -83,7 +120,7 @@ static struct etp_error *identify(struct etp_vm *vm)
 			"This is OTP %s (ERTS %s, %s). This version of etp decodes the terms of "
 			"OTP 25 only; a newer etp may know this release.",
 			vm->otp_release, vm->erts_version, vm->info.flavor);
-	return NULL;
+	return check_members(vm);
 }
 
 // A count that ERTS keeps in a global of 8 or 4 bytes; 0 when it cannot be read.
