@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etp-accumulators: what grows, by the path that leads to it."""
+
+from __future__ import annotations
+
+from .declaration import Argument, Column, Command, table_arguments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from ..views import Table
+    from .context import Context
+
+COLUMNS = (
+    Column("bytes", "heap and distinct binaries of all of them", kind="bytes"),
+    Column("elements", "pairs of maps, elements of lists, bytes of binaries", kind="count"),
+    Column("largest", "elements of the largest one", kind="count", rank=1),
+    Column("kind", "map, list, tuple or binary"),
+    Column("collections", "how many there are at this path", kind="count", rank=1),
+    Column("holders", "processes (or tables) that have one", kind="count", rank=2),
+    Column("where", "registered name, initial call or table", flexible=12),
+    Column("path", "how one gets there; [*] is any element, * any key", flexible=20),
+    Column("sample", "holder of the largest one", rank=2),
+)
+
+
+def run(context: Context, args: Namespace) -> Table:
+    from ..accumulators import find
+    from ..text import plural
+    from ..views import Table
+
+    options = context.settings.format_options(width=0)
+    options.update(max_depth=3, max_length=6, max_string=30)
+    with context.progress("Looking for collections") as progress:
+        found = find(context.vm, args.min_elements, args.min_bytes, options, progress)
+    view = Table(
+        COLUMNS,
+        [
+            {
+                "bytes": item.bytes,
+                "elements": item.count,
+                "largest": item.largest,
+                "kind": item.kind,
+                "collections": item.collections,
+                "holders": len(item.holders),
+                "where": item.where,
+                "path": item.path,
+                "sample": item.sample,
+            }
+            for item in found.items
+        ],
+        noun="paths",
+    )
+    if not found.complete:
+        view.warnings.append("Interrupted: only what was seen until then is listed.")
+    if found.unreadable:
+        view.warnings.append(
+            f"{plural(found.unreadable, 'thing')} could not be read; what they lead to is missing."
+        )
+    if found.truncated:
+        view.warnings.append(
+            f"{plural(found.truncated, 'holder')} had more things than one search looks at."
+        )
+    if found.more:
+        view.notes.append(
+            f"{plural(found.more, 'further collection')} large enough, but not among the largest."
+        )
+    view.notes.append(
+        f"{plural(found.holders, 'process or row', 'processes and rows')} looked at; a collection"
+        " inside of another counts in both."
+    )
+    view.facts["complete"] = found.complete
+    view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
+    return view
+
+
+COMMAND = Command(
+    name="etp-accumulators",
+    summary="List large collections in processes and rows, by the path to them.",
+    description="""
+    Whatever grows with traffic and is never emptied shows up here, whichever library it is in: a
+    map of cursors in each connection of a pool, a list of waiting clients, a row that collects.
+    Paths that differ only in positions or in keys that are no atoms are put together.
+    """,
+    run=run,
+    columns=COLUMNS,
+    arguments=(
+        Argument(
+            "--min-elements",
+            help="smallest map, list or tuple",
+            metavar="N",
+            kind="limit",
+            default=1000,
+        ),
+        Argument(
+            "--min-bytes",
+            help="smallest off-heap binary",
+            metavar="N",
+            kind="limit",
+            default=1 << 20,
+        ),
+        *table_arguments(COLUMNS, "bytes", 20, "paths"),
+    ),
+    examples=(("etp-accumulators --min-elements 100", "smaller ones too"),),
+)
