@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where every process is, and the names of code, against what the VM said a moment before it dumped."""
 
+import json
+import os
+import re
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -14,7 +19,11 @@ import cores
 LAYOUTS = [str(cores.ROOT / "plugin" / "etp" / "layouts")]
 FLAVORS = ["stripped", "dwarf", "emu"]
 CASES = [
-    *((workload, flavor, "abort", ()) for workload in ("stacks", "healthy", "terms") for flavor in FLAVORS),
+    *(
+        (workload, flavor, "abort", ())
+        for workload in ("stacks", "healthy", "terms")
+        for flavor in FLAVORS
+    ),
     ("ets_kinds", "stripped", "abort", ()),
     ("stacks", "stripped", "gcore", ()),
     ("healthy", "stripped", "gcore", ()),
@@ -28,7 +37,9 @@ NT_FILE = 0x46494C45
 
 
 def open_vm(core: cores.Core, path: Optional[Path] = None) -> "_etp.VM":
-    return _etp.VM(core=str(path or core.path), executable=str(core.executable), layout_directories=LAYOUTS)
+    return _etp.VM(
+        core=str(path or core.path), executable=str(core.executable), layout_directories=LAYOUTS
+    )
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join([*case[:3], *case[3]]))
@@ -47,7 +58,9 @@ def processes(dump: cores.Core, vm: "_etp.VM") -> List[Tuple[int, Dict[str, Any]
 
 
 def process(vm: "_etp.VM", name: str) -> int:
-    found = [address for address, _ in vm.processes() if (vm.process(address) or {})["name"] == name]
+    found = [
+        address for address, _ in vm.processes() if (vm.process(address) or {})["name"] == name
+    ]
     assert len(found) == 1, name
     return found[0]
 
@@ -137,9 +150,13 @@ def test_stack_is_whole(case):
     for address, said in processes(dump, vm):
         found = vm.execution(address)
         slots = vm.stack(address)
-        assert [slot["address"] for slot in slots] == list(range(found["stack_top"], found["stack_start"], 8))
+        assert [slot["address"] for slot in slots] == list(
+            range(found["stack_top"], found["stack_start"], 8)
+        )
         assert len(slots) == said["stack_size"], said["pid"]
-        assert [slot["address"] for slot in vm.stack(address, 3)] == [slot["address"] for slot in slots[:3]]
+        assert [slot["address"] for slot in vm.stack(address, 3)] == [
+            slot["address"] for slot in slots[:3]
+        ]
         assert not [slot for slot in slots if slot["kind"] == "unreadable"]
         assert slots[-1]["location"]["fragment"] == "terminate process normally"
 
@@ -215,7 +232,11 @@ def test_functions_of_funs(core, flavor):
     # Funs are numbered from the last to the first, fun smalls/0 is the function itself, and what came in the
     # external format from nowhere has no code.
     assert found == {
-        "terms": [*(f"-funs/0-fun-{n}-" for n in (10, 9, 8, 7, 6, 5, 2)), "-funs/0-Loop/1-0-", "smalls"],
+        "terms": [
+            *(f"-funs/0-fun-{n}-" for n in (10, 9, 8, 7, 6, 5, 2)),
+            "-funs/0-Loop/1-0-",
+            "smalls",
+        ],
         "erl_eval": ["-expr/6-fun-4-"],
         "gone_module": ["unloaded fun"] * 3,
     }
@@ -273,7 +294,9 @@ def without_code(core, tmp_path_factory):
 def test_modules_without_code(without_code):
     dump, vm = without_code
     modules = vm.modules()
-    assert {m["name"] for m in modules if m["version"] == "current"} == set(dump.truth.system["modules"])
+    assert {m["name"] for m in modules if m["version"] == "current"} == set(
+        dump.truth.system["modules"]
+    )
     assert all(m["missing"] and m["problem"] and m["functions"] is None for m in modules)
 
 
@@ -290,7 +313,10 @@ def test_stacktraces_without_code(without_code):
         trace = vm.stacktrace(address)
         assert [frame["module"] for frame in trace] == [frame[0] for frame in said["stacktrace"]]
         assert {frame["kind"] for frame in trace} <= {"module", "near_export"}
-        near += sum(frame[1] == said_frame[1] for frame, said_frame in zip(map(mfa, trace), said["stacktrace"]))
+        near += sum(
+            frame[1] == said_frame[1]
+            for frame, said_frame in zip(map(mfa, trace), said["stacktrace"])
+        )
         assert not any(frame["line"] for frame in trace)
     assert functions and near
 
@@ -298,4 +324,89 @@ def test_stacktraces_without_code(without_code):
 def test_catches_without_code(without_code):
     dump, vm = without_code
     slots = vm.stack(process(vm, "stacks_catches"))
-    assert [slot["location"]["module"] for slot in slots if slot["kind"] == "catch"] == ["stacks", "stacks"]
+    assert [slot["location"]["module"] for slot in slots if slot["kind"] == "catch"] == [
+        "stacks",
+        "stacks",
+    ]
+
+
+def run_command(dump: cores.Core, *words: str, path: Optional[Path] = None) -> str:
+    plugin = [str(cores.ROOT / "plugin"), str(cores.extension_directory())]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(plugin), "COLUMNS": "200"}
+    command = [
+        sys.executable,
+        "-m",
+        "etp",
+        "--executable",
+        str(dump.executable),
+        str(path or dump.path),
+    ]
+    result = subprocess.run([*command, *words], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("flavor", ["stripped", "emu"])
+def test_commands(core, flavor):
+    dump = core("stacks", flavor=flavor)
+    frames = json.loads(run_command(dump, "stacktrace", "stacks_mutual", "--limit", "8", "--json"))[
+        "frames"
+    ]
+    assert [entry(frame) for frame in frames] == dump.truth.process("stacks_mutual")["stacktrace"]
+    text = run_command(dump, "stackdump", "stacks_catches")
+    assert re.search(r"^y\d: catch, handled in stacks:catches_more/1", text, re.M)
+    assert re.search(r"^-- 2 stacks:catches/1.* \(.*stacks.erl:\d+\) --$", text, re.M)
+    assert re.search(r"^x1: asleep$", run_command(dump, "stackdump", "stacks_hibernated"), re.M)
+    writer = dump.truth.workload["writer"]
+    assert "was running" in run_command(dump, "stacktrace", writer)
+    assert "stacks" in run_command(dump, "modules", "--old")
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_heaps(core, flavor):
+    """Every area can be walked from end to end, and the off-heap things stand in them."""
+    dump = core("terms", flavor=flavor)
+    vm = open_vm(dump)
+    seen = 0
+    for address, said in processes(dump, vm):
+        areas, problem = vm.heap_areas(address)
+        assert problem == ""
+        things = set()
+        for area in areas:
+            found, position, unreadable = vm.heap_things(area["start"], area["top"], 1 << 30)
+            assert (position, unreadable) == (area["top"], 0)
+            assert "invalid" not in {kind for _, _, kind, _ in found}, said["pid"]
+            things |= {thing[0] for thing in found}
+        for area in areas:
+            terms, rest, problem = vm.off_heap(area["off_heap"])
+            assert (rest, problem) == (0, "")
+            assert {term.address for term in terms} <= things, said["pid"]
+            seen += len(terms)
+        assert vm.off_heap(vm.writable_binaries(address))[2] == ""
+    assert seen > 50
+
+
+def test_heap_commands(core):
+    dump = core("terms")
+    binaries = json.loads(
+        run_command(dump, "offheapdump", "terms_dictionary", "--limit", "all", "--json")
+    )["things"]
+    said = {
+        (int(a), int(size), int(refc))
+        for a, size, refc in dump.truth.process("terms_dictionary")["binary"]
+    }
+    assert {(b["binary"], b["size"], b["refc"]) for b in binaries if b.get("binary")} == said
+    things = json.loads(run_command(dump, "heapdump", "terms_stack", "--limit", "20", "--json"))
+    assert len(things["things"]) == 20
+    assert sum(thing["words"] for thing in things["things"]) <= things["words"]
+
+
+def test_commands_without_code(without_code):
+    dump, vm = without_code
+    core_path = Path(vm.info()["core_path"])
+    assert "is not in the core" in run_command(dump, "modules", path=core_path)
+    text = run_command(dump, "stacktrace", "code_server", path=core_path)
+    assert "or a local function behind it" in text
+    # Old code has no exports any more.
+    text = run_command(dump, "stacktrace", "stacks_old", path=core_path)
+    assert "stacks: a function whose name is not in the core" in text

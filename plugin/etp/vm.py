@@ -285,6 +285,44 @@ class VM:
             "It had exited when the core was taken, or it is a pid of another node."
         )
 
+    def find_process(self, which: str | int) -> Process:
+        """A live process by pid (``<0.1.0>``), by registered name, or by the address of its
+        Process."""
+        from .text import plural
+
+        if isinstance(which, str):
+            text = which.strip()
+            pid = pid_text(text)
+            if pid is not None:
+                return self.process_by_text(pid)
+            try:
+                address = int(text, 0)
+            except ValueError:
+                return self._process_by_name(text)
+        else:
+            address = which
+        for known, _pid in self.native.processes():
+            if known == address:
+                process = self.process(address)
+                if process is not None:
+                    return process
+        raise Problem(
+            f"No live process is at {address:#x}: {plural(self.info.processes, 'process', 'processes')}"
+            " were looked at. Give a pid such as <0.1.0>, a registered name, or the address of a"
+            " Process."
+        )
+
+    def _process_by_name(self, text: str) -> Process:
+        name = text[1:-1] if text[:1] == text[-1:] == "'" and len(text) > 1 else text
+        for process in self.processes():
+            if process.name is not None and process.name in (name, f"Elixir.{name}"):
+                return process
+        raise Problem(
+            f"No live process is registered as {safe(name)}: {self.info.processes:,} processes"
+            " were looked at. Give a pid such as <0.1.0>, a registered name, or the address of a"
+            " Process."
+        )
+
     @property
     def ets_tables(self) -> EtsTables:
         """All ETS tables: a sequence, with what could not be read in ``.gaps``."""

@@ -3,7 +3,21 @@
 
 from __future__ import annotations
 
-from . import bins, ets_leaks, ets_show, ets_tables, help, info, term, who
+from . import (
+    bins,
+    ets_leaks,
+    ets_show,
+    ets_tables,
+    heapdump,
+    help,
+    info,
+    modules,
+    offheapdump,
+    stackdump,
+    stacktrace,
+    term,
+    who,
+)
 from .declaration import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -12,6 +26,11 @@ COMMANDS: tuple[Command, ...] = (
     ets_show.COMMAND,
     bins.COMMAND,
     who.COMMAND,
+    stacktrace.COMMAND,
+    stackdump.COMMAND,
+    heapdump.COMMAND,
+    offheapdump.COMMAND,
+    modules.COMMAND,
     term.COMMAND,
     info.COMMAND,
     help.COMMAND,
