@@ -119,12 +119,18 @@ static int compare_by_binary(const void *a, const void *b)
 static const struct row_binary *find_proc_bin(const struct row_scan *scan, uint64_t address)
 {
 	struct row_binary key = {.proc_bin = address};
+	// bsearch() may not be given NULL, not even for an empty array.
+	if (!scan->binary_count)
+		return NULL;
 	return bsearch(&key, scan->binaries, scan->binary_count, sizeof(key), compare_by_proc_bin);
 }
 
 static const struct row_binary *find_binary(const struct row_scan *scan, uint64_t address)
 {
 	struct row_binary key = {.binary = address};
+	// bsearch() may not be given NULL, not even for an empty array.
+	if (!scan->binary_count)
+		return NULL;
 	return bsearch(&key, scan->binaries, scan->binary_count, sizeof(key), compare_by_binary);
 }
 
