@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from . import (
+    accumulators,
     bins,
     ets_leaks,
     ets_show,
@@ -26,6 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     ets_show.COMMAND,
     bins.COMMAND,
     who.COMMAND,
+    accumulators.COMMAND,
     stacktrace.COMMAND,
     stackdump.COMMAND,
     heapdump.COMMAND,
