@@ -294,6 +294,8 @@ static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *c
 		}
 		previous = address;
 		address = next;
+		contradiction = !next;
+		why = next ? NULL : "the list ends without coming back to its start";
 	}
 	if (why && !add_gap(tables, scheduler + 1, seen, count, address, why, contradiction))
 		return &etp_error_no_memory;
