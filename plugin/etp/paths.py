@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from .census import Holder
 from .text import safe
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from .vm import VM
 
-HolderKind = Literal["process", "ets", "persistent_term", "module"]
+HolderKind = Literal["process", "ets", "persistent_term", "module", "timer", "port"]
 
 ARROW = " -> "
 ROWS_SHOWN = 3
@@ -109,6 +110,9 @@ def holdings_of_binary(vm: VM, binary: dict[str, Any], max_paths: int = 1) -> It
             yield _holding(kind, address, _process_label(vm, address), refs, found)
         elif kind == "ets":
             yield from _in_table(vm, address, refs, target, max_paths)
+        elif kind in ("timer", "port"):
+            label = Holder(kind, address, refs, term).label(vm)
+            yield Holding(kind, address, label, refs, ())
         else:
             yield _in_literals(vm, kind, address, refs, term, target, max_paths)
 

@@ -117,6 +117,13 @@ SETTINGS = (
         "scripts/extract-layout makes one from a beam.smp with debug information.",
     ),
     Setting(
+        "stats",
+        "switch",
+        False,
+        "Show how long the census took, and how much it went through.",
+        "The census is the pass over all memory that etp-bins, etp-bin-leaks and etp-memory rest on.",
+    ),
+    Setting(
         "debug",
         "switch",
         False,
@@ -158,6 +165,10 @@ class Settings:
     @property
     def redact(self) -> bool:
         return bool(self._values["redact"])
+
+    @property
+    def stats(self) -> bool:
+        return bool(self._values["stats"])
 
     @property
     def debug(self) -> bool:

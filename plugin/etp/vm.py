@@ -20,6 +20,7 @@ from .text import safe
 if TYPE_CHECKING:
     from _etp import Progress, Term
 
+    from .census import Census
     from .ets import EtsScan, EtsTable, EtsTables
 
 Error = _etp.Error
@@ -184,6 +185,7 @@ class VM:
         self.native = native
         self._info: Info | None = None
         self._ets_tables: EtsTables | None = None
+        self._census: Census | None = None
         self._processes: dict[int, Process | None] = {}
 
     @staticmethod
@@ -344,6 +346,22 @@ class VM:
 
         addresses = None if tables is None else [table.address for table in tables]
         return EtsScan(self.native.scan_ets(addresses, progress))
+
+    def census(self, progress: Progress | None = None) -> Census:
+        """One pass over all processes, tables, literals, timers and ports.  A whole one is kept:
+        the core does not change."""
+        if self._census is None:
+            import time
+
+            from .census import Census
+
+            started = time.monotonic()
+            native = self.native.census(progress)
+            census = Census(native, time.monotonic() - started)
+            if not census.complete:
+                return census
+            self._census = census
+        return self._census
 
 
 _PID = re.compile(r"^(?:#PID)?(<\d+\.\d+\.\d+>)$")

@@ -158,7 +158,7 @@ class FakeScan:
     def binary_count(self):
         return len(self._binaries)
 
-    def binaries(self, sort="size", limit=-1):
+    def binaries(self, sort="size", limit=-1, unaccounted=False):
         keys = {
             "size": lambda b: -b["size"],
             "waste": lambda b: b["visible_bytes"] - b["size"],
@@ -166,10 +166,22 @@ class FakeScan:
             "address": lambda b: b["address"],
         }
         found = sorted(self._binaries, key=keys[sort])
+        if unaccounted:
+            found = [b for b in found if b["refc"] != b["refs"]]
         return found if limit < 0 else found[:limit]
 
     def binary(self, address):
         return next((b for b in self._binaries if b["address"] == address), None)
+
+
+class FakeCensus(FakeScan):
+    def __init__(self, tables, binaries=(), complete=True, processes=()):
+        super().__init__(tables, binaries, complete)
+        self.processes = list(processes)
+        self.literals = []
+        self.literals_problem = ""
+        self.roots = []
+        self.roots_unreadable = (0, "")
 
 
 class FakeNative:
@@ -181,6 +193,7 @@ class FakeNative:
         self.gaps = []
         self.rows = {}
         self.scan = None
+        self.taken = None
         self.live = {OWNER.word: {"name": "shop_server", "initial_call": ("shop", "init", 1)}}
         self.memory = {}
 
@@ -216,6 +229,14 @@ class FakeNative:
         if progress:
             progress(1, 2, "rows")
         return self.scan or FakeScan({table["address"]: {} for table in self.tables})
+
+    def census(self, progress=None):
+        if progress:
+            progress(1, 2, "processes")
+        return self.taken or FakeCensus({table["address"]: {} for table in self.tables})
+
+    def execution(self, address):
+        return {"current_function": None}
 
     def read(self, address, size):
         return self.memory[address][:size]

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
+from etp.census import ProcessCensus
 from etp.errors import Problem, UsageError
 from etp.term_parser import Atom, Identifier
-from fakes import FakeRow, FakeRows, FakeScan, FakeTerm, table_facts
+from fakes import DEAD, OWNER, FakeCensus, FakeRow, FakeRows, FakeTerm, table_facts
 
 SECRET = b"4111-1111-1111-1111"
 
@@ -33,14 +34,15 @@ def shop(native):
     binaries = [
         {
             "address": 0x7000, "size": 40960, "refc": 1, "flags": 0, "refs": 1,
-            "visible_bytes": 19, "holders": [(0x10000, 1)], "data_address": 0x7018,
+            "visible_bytes": 19, "holders": [("ets", 0x10000, 1, None)], "holder_count": 1,
+            "data_address": 0x7018,
         },
         {
             "address": 0x8000, "size": 90, "refc": 3, "flags": 0, "refs": 2, "visible_bytes": 90,
-            "holders": [(0x10000, 2)], "data_address": 0x8018,
+            "holders": [("ets", 0x10000, 2, None)], "holder_count": 1, "data_address": 0x8018,
         },
     ]  # fmt: skip
-    native.scan = FakeScan({0x10000: pinned, 0x20000: {}, 0x30000: {}}, binaries)
+    native.taken = FakeCensus({0x10000: pinned, 0x20000: {}, 0x30000: {}}, binaries)
     native.memory = {0x7018: SECRET * 9, 0x8018: bytes(90)}
     return native
 
@@ -152,7 +154,7 @@ def test_leaks_explained(context):
 
 
 def test_leaks_of_a_healthy_vm(context, native):
-    native.scan = FakeScan({0x10000: {"rows": 3}, 0x20000: {}, 0x30000: {}})
+    native.taken = FakeCensus({0x10000: {"rows": 3}, 0x20000: {}, 0x30000: {}})
     native.tables = native.tables[:2]
     shown = context.run("etp-ets-leaks")
     assert shown.startswith("Nothing suspicious.\nLooked at: 2 tables, 3 rows")
@@ -167,7 +169,7 @@ def test_leaks_as_json(context):
 
 
 def test_interrupted_leaks_say_so_first(context, native):
-    native.scan.complete = False
+    native.taken.complete = False
     assert context.run("etp-ets-leaks").startswith("Warning: Interrupted:")
     assert context.run("etp-bins").startswith("Warning: Interrupted:")
     assert json.loads(context.run("etp-ets-leaks", "--json"))["complete"] is False
@@ -189,10 +191,30 @@ def test_binaries(context):
     shown = context.run("etp-bins")
     lines = shown.split("\n")
     assert lines[1].split()[:2] == ["0x7000", "40.0"]
-    assert '<<"4111-1111-1111-1' in lines[1]
-    assert "carts x2" in lines[2] and "<<0,0," in lines[2]
+    assert '<<"4111' in lines[1]
+    assert "table carts" in lines[2] and "<<0,0," in lines[2]
     data = json.loads(context.run("etp-bins", "--sort waste --limit 1 --json"))
     assert [b["address"] for b in data["binaries"]] == ["0x7000"] and data["total"] == 2
+    data = json.loads(context.run("etp-bins", "--unaccounted --json"))
+    assert [b["address"] for b in data["binaries"]] == ["0x8000"]
+    assert data["unaccounted"] == {"binaries": 1, "bytes": 90, "refs": 1}
+
+
+def test_bin_leaks(context, native):
+    numbers = {name: 0 for name in ProcessCensus.__dataclass_fields__}
+    leaky = {
+        **numbers, "address": OWNER.word, "pid": OWNER, "binary_refs": 5, "released_refs": 4,
+        "released_bytes": 4096, "added_refs": 1, "added_bytes": 100, "problem": "",
+    }  # fmt: skip
+    damaged = {**numbers, "address": 1, "pid": DEAD, "unreadable": 2, "problem": "no heap"}
+    native.taken.processes = [damaged, leaky]
+    lines = context.run("etp-bin-leaks").split("\n")
+    assert lines[0] == "Warning: 1 process could not be read whole: <0.99.0> (no heap)."
+    assert lines[2].split()[:5] == ["<0.45.0>", "shop_server", "-3", "-3.9", "KiB"]
+    data = json.loads(context.run("etp-bin-leaks", "--all --sort delta --json"))
+    assert [p["delta"] for p in data["processes"]] == [-3, 0]
+    assert [p["doubt"] for p in data["processes"]] == ["", "damaged"]
+    assert len(json.loads(context.run("etp-bin-leaks", "--all --limit 1 --json"))["processes"]) == 1
 
 
 def test_info(context):

@@ -113,12 +113,17 @@ def test_many_rows_into_few_binaries_are_counted_once(world):
 def test_pins_that_others_hold_too_come_last(world):
     world.add("held", pins(binaries=5000, own=False))
     world.add("own", pins(binaries=100))
-    held = {world.tables[0].address: Held(outside=5000)}
+    held = {
+        world.tables[0].address: Held(
+            others={"<0.9.0> reader": 4000, "<0.8.0>": 900}, unaccounted=100
+        )
+    }
     diagnosis = world.diagnose(held=held)
     assert [s.kind for s in diagnosis.suspects] == ["pins", "shared_pins"]
     shared = diagnosis.suspects[1]
     assert shared.freeable_bytes == 0
-    assert "5,000 references outside of ETS" in shared.sentence
+    assert "<0.9.0> reader, <0.8.0> (4,900 references) and something" in shared.sentence
+    assert "(100 references of a NIF or driver) hold them too" in shared.sentence
     assert diagnosis.freeable_bytes == diagnosis.suspects[0].freeable_bytes
 
 

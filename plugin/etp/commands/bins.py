@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""etp-bins: the off-heap binaries known so far."""
+"""etp-bins: all off-heap binaries, and who holds them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from ..ets import Binary
+    from ..census import Binary, Census
     from ..views import Table
     from ..vm import VM
     from .context import Context
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("address", "address of the Binary, as in process_info(Pid, binary)", kind="address"),
     Column("size", "bytes of the binary", kind="bytes"),
-    Column("visible", "of these, bytes that some row can see", kind="bytes", key="visible_bytes"),
+    Column("visible", "of these, bytes that some holder can see", "bytes", key="visible_bytes"),
     Column("waste", "the difference", kind="bytes", key="unseen_bytes", rank=1),
     Column("refc", "reference count", kind="count"),
-    Column("refs", "references found in tables; the others are elsewhere", kind="count"),
-    Column("holders", "tables that refer to it", flexible=8),
+    Column("refs", "references found; if fewer, a NIF or driver has the others", kind="count"),
+    Column("holders", "who refers to it: processes, tables, timers ...", flexible=8),
     Column("preview", "its first bytes", rank=2, flexible=10),
 )
 
@@ -30,54 +30,85 @@ PREVIEW = 24
 
 
 def run(context: Context, args: Namespace) -> Table:
-    from ..text import plural
-    from ..units import format_bytes
     from ..views import Table
 
     vm = context.vm
-    with context.progress("Looking for binaries in tables") as progress:
-        scan = vm.scan_ets(progress=progress)
-    count = scan.binary_count()
-    native = {"size": "size", "waste": "waste", "refs": "refs", "address": "address"}.get(args.sort)
-    if native:
+    census = context.census("Looking for binaries")
+    if args.sort in SORTS and not args.reverse and args.limit:
         # Sorted there, so that only what is shown becomes Python objects.
-        everything = args.reverse or not args.limit
-        found = scan.binaries(native, -1 if everything else args.limit)  # type: ignore[arg-type]
+        found = census.binaries(args.sort, args.limit, args.unaccounted)
     else:
-        found = scan.binaries("size", -1)
+        found = census.binaries("size", -1, args.unaccounted)
     view = Table(
         COLUMNS,
         [_row(vm, binary, context.settings.redact) for binary in found],
         noun="binaries",
-        warnings=list(vm.ets_tables.gaps),
+        warnings=[*vm.ets_tables.gaps, *census.gaps],
     )
-    if not scan.complete:
-        view.warnings.append("Interrupted: only the rows seen until then are counted.")
-    unreadable = sum(table.unreadable for table in scan.tables.values())
-    if unreadable:
-        view.warnings.append(
-            f"{plural(unreadable, 'row or chain of rows', 'rows or chains of rows')} could not be"
-            " read; the binaries that they hold are not counted."
-        )
-    own = sum(table.own_bytes for table in scan.tables.values())
-    view.notes.append(
-        f"{plural(count, 'binary', 'binaries')} referred to by rows of tables;"
-        f" {format_bytes(own)} are held by one table alone. Binaries that only processes, messages"
-        " or ports hold are not looked for yet."
-    )
-    view.facts["complete"] = scan.complete
+    view.facts["complete"] = census.complete
+    missing = census.binaries("size", -1, True)
+    view.notes += _notes(census, missing, view)
+    if context.settings.stats:
+        view.notes.append(census.statistics)
     view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
+    count = len(missing) if args.unaccounted else census.binary_count()
     if count > len(view.rows):
         view.total = count
     return view
 
 
+def _notes(census: Census, missing: list[Binary], view: Table) -> list[str]:
+    from ..text import plural
+    from ..units import format_bytes
+
+    notes = [f"{plural(census.binary_count(), 'distinct binary', 'distinct binaries')} found."]
+    lacking = [binary for binary in missing if binary.unaccounted_refs > 0]
+    if lacking:
+        size = sum(binary.size for binary in lacking)
+        refs = sum(binary.unaccounted_refs for binary in lacking)
+        notes.append(
+            f"{plural(refs, 'reference')} to {plural(len(lacking), 'binary', 'binaries')} of"
+            f" {format_bytes(size)} unaccounted for: a NIF, a driver or a message on its way to"
+            f" another node has them ({_by_kind(lacking)})."
+        )
+    else:
+        notes.append("Every reference is accounted for.")
+    excess = len(missing) - len(lacking)
+    if excess:
+        notes.append(
+            f"{plural(excess, 'binary', 'binaries')} with more references than its count says:"
+            " the core was taken while it changed."
+        )
+    view.facts["unaccounted"] = {
+        "binaries": len(lacking),
+        "bytes": sum(binary.size for binary in lacking),
+        "refs": sum(binary.unaccounted_refs for binary in lacking),
+    }
+    return notes
+
+
+def _by_kind(binaries: list[Binary]) -> str:
+    """Totals by the kinds of holders that were found."""
+    from ..units import format_bytes
+
+    totals: dict[str, tuple[int, int]] = {}
+    for binary in binaries:
+        kinds = " and ".join(sorted({holder.kind.replace("_", " ") for holder in binary.holders}))
+        count, size = totals.get(kinds, (0, 0))
+        totals[kinds] = (count + 1, size + binary.size)
+    ranked = sorted(totals.items(), key=lambda item: -item[1][1])
+    return "; ".join(
+        f"{count:,} held by {kinds}: {format_bytes(size)}" for kinds, (count, size) in ranked
+    )
+
+
 def _row(vm: VM, binary: Binary, redact: bool) -> dict[str, object]:
     holders = []
-    for address, refs in binary.holders:
-        table = vm.ets_tables.at(address)
-        name = table.label if table else f"{address:#x}"
-        holders.append(f"{name} x{refs:,}" if refs > 1 else name)
+    for holder in binary.holders:
+        name = holder.label(vm, redact)
+        holders.append(f"{name} x{holder.refs:,}" if holder.refs > 1 else name)
+    if binary.holder_count > len(binary.holders):
+        holders.append(f"{binary.holder_count - len(binary.holders):,} more")
     return {
         "address": f"{binary.address:#x}",
         "size": binary.size,
@@ -86,6 +117,10 @@ def _row(vm: VM, binary: Binary, redact: bool) -> dict[str, object]:
         "refc": binary.refc,
         "refs": binary.refs,
         "holders": ", ".join(holders),
+        "holder_count": binary.holder_count,
+        "held_by": [
+            {"kind": h.kind, "address": f"{h.address:#x}", "refs": h.refs} for h in binary.holders
+        ],
         "preview": None if redact else _preview(vm, binary),
     }
 
@@ -94,8 +129,6 @@ def _preview(vm: VM, binary: Binary) -> str | None:
     from ..text import preview
     from ..vm import Error
 
-    if not binary.data_address:
-        return None
     try:
         return preview(vm.read(binary.data_address, min(binary.size, PREVIEW)), binary.size)
     except Error:
@@ -104,24 +137,36 @@ def _preview(vm: VM, binary: Binary) -> str | None:
 
 COMMAND = Command(
     name="etp-bins",
-    summary="List off-heap binaries that rows of ETS tables refer to.",
+    summary="List off-heap binaries and who holds them.",
     description="""
-    Each refc binary once, however many rows refer to it. When refc is larger than refs, something
-    besides tables holds it: a process, a message, a port.
+    Each refc binary once, however many references there are. Holders are processes (heap, messages),
+    rows of ETS tables, persistent terms, literals of modules, messages of timers and output queues
+    of ports. When refc is larger than refs, something else has the missing references: a NIF, a
+    driver, or a message on its way to another node. etp-who shows the path to a binary.
     """,
     run=run,
     columns=COLUMNS,
-    arguments=tuple(
-        a
-        if a.names[0] != "--sort"
-        else Argument(
-            "--sort",
-            help="sort by this column",
-            metavar="COLUMN",
-            choices=(*SORTS, "visible", "refc"),
-            default="size",
-        )
-        for a in table_arguments(COLUMNS, "size", 20, "binaries")
+    arguments=(
+        Argument(
+            "--unaccounted",
+            help="only those whose reference count is not the number of references found",
+            kind="flag",
+        ),
+        *(
+            a
+            if a.names[0] != "--sort"
+            else Argument(
+                "--sort",
+                help="sort by this column",
+                metavar="COLUMN",
+                choices=(*SORTS, "visible", "refc"),
+                default="size",
+            )
+            for a in table_arguments(COLUMNS, "size", 20, "binaries")
+        ),
     ),
-    examples=(("etp-bins --sort waste", "those of which most bytes are unseen first"),),
+    examples=(
+        ("etp-bins --sort waste", "those of which most bytes are unseen first"),
+        ("etp-bins --unaccounted", "those that a NIF or driver keeps"),
+    ),
 )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from _etp import Progress
 
+    from ..census import Census
     from ..render import Screen
     from ..vm import VM
 
@@ -55,6 +56,11 @@ class Context:
         from ..render import Screen
 
         return Screen.terminal()
+
+    def census(self, what: str) -> Census:
+        """The census, taken on first use; the bar says ``what`` it is for."""
+        with self.progress(what) as progress:
+            return self.vm.census(progress)
 
     def progress(self, what: str) -> AbstractContextManager[Progress]:
         """To be handed to long work; shows a bar on a terminal, and lets Ctrl-C stop the work."""

@@ -10,9 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from ..census import Census
     from ..diagnosis.ets_leaks import Diagnosis, Held
     from ..diagnosis.suspect import Suspect
-    from ..ets import EtsScan, EtsTable
+    from ..ets import EtsTable, TableScan
     from ..views import Block, Report
     from ..vm import VM
     from .context import Context
@@ -29,51 +30,72 @@ def run(context: Context, args: Namespace) -> Report:
     tables: list[EtsTable] = list(vm.ets_tables)
     if args.TABLE:
         tables = [vm.ets_table(args.TABLE)]
-    with context.progress("Looking at rows") as progress:
-        scan = vm.scan_ets(tables if args.TABLE else None, progress)
-    held = _held(vm, tables, scan)
-    diagnosis = diagnose(tables, scan.tables, dumped_at=vm.info.core_mtime, held=held)
+    census = context.census("Looking at rows and processes")
+    scans = {table.address: census.tables[table.address] for table in tables}
+    held = _held(vm, scans, census)
+    diagnosis = diagnose(tables, scans, dumped_at=vm.info.core_mtime, held=held)
     if not args.TABLE:
         diagnosis.gaps = vm.ets_tables.gaps + diagnosis.gaps
     # Distinct over all tables, where the sum over tables counts shared binaries again.
-    diagnosis.looked_at.binaries = scan.binary_count()
+    diagnosis.looked_at.binaries = _distinct(scans, census)
     warnings = list(diagnosis.gaps)
-    if not scan.complete:
+    if not census.complete:
         warnings.insert(
             0, "Interrupted: this is about the rows seen until then, not about the whole VM."
         )
     samples = [_sample(context, vm, suspect) for suspect in diagnosis.suspects]
     blocks = _blocks(context, diagnosis, samples, args)
-    return Report(blocks, _data(diagnosis, samples, scan.complete), warnings=warnings)
+    return Report(blocks, _data(diagnosis, samples, census.complete), warnings=warnings)
 
 
-def _held(vm: VM, tables: list[EtsTable], scan: EtsScan) -> dict[int, Held]:
+def _distinct(scans: dict[int, TableScan], census: Census) -> int:
+    """Binaries that these tables hold, each once."""
+    if sum(1 for scan in scans.values() if scan.binaries) <= 1:
+        return sum(scan.binaries for scan in scans.values())
+    return sum(
+        any(holder.kind == "ets" and holder.address in scans for holder in binary.holders)
+        for binary in census.binaries()
+    )
+
+
+def _held(vm: VM, scans: dict[int, TableScan], census: Census) -> dict[int, Held]:
     """For tables whose binaries others hold too: who.  Rests on the most wasteful binaries."""
     from ..diagnosis.ets_leaks import Held
 
     shared = {
         address
-        for address, numbers in scan.tables.items()
+        for address, numbers in scans.items()
         if numbers.unseen_bytes > numbers.own_unseen_bytes + (1 << 20)
     }
     found: dict[int, Held] = {address: Held() for address in shared}
     if not shared:
         return found
-    for binary in scan.binaries("waste", SAMPLED_BINARIES):
-        holders = [address for address, _refs in binary.holders]
-        outside = binary.refc - binary.refs
-        for position, address in enumerate(holders):
-            entry = found.get(address)
-            if entry is None or (outside <= 0 and len(holders) == 1):
+    labels: dict[int, str] = {}
+    for binary in census.binaries("waste", SAMPLED_BINARIES):
+        unaccounted = max(0, binary.unaccounted_refs)
+        first = True
+        for holder in binary.holders:
+            entry = found.get(holder.address) if holder.kind == "ets" else None
+            if entry is None or (not unaccounted and binary.holder_count == 1):
                 continue
-            entry.outside += max(0, outside)
-            for other in holders:
-                table = vm.ets_tables.at(other)
-                if other != address and table is not None:
-                    entry.tables.add(table.label)
-            if outside <= 0:
+            entry.unaccounted += unaccounted
+            in_tables = not unaccounted
+            for other in binary.holders:
+                if other.address == holder.address:
+                    continue
+                if other.address not in labels:
+                    table = vm.ets_tables.at(other.address) if other.kind == "ets" else None
+                    labels[other.address] = table.label if table else other.label(vm)
+                label = labels[other.address]
+                if other.kind == "ets":
+                    entry.tables.add(label)
+                else:
+                    in_tables = False
+                    entry.others[label] = entry.others.get(label, 0) + other.refs
+            if in_tables:
                 entry.together_bytes += binary.unseen_bytes
-                entry.together_once_bytes += binary.unseen_bytes if position == 0 else 0
+                entry.together_once_bytes += binary.unseen_bytes if first else 0
+            first = False
     return found
 
 

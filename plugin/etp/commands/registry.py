@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from . import (
     accumulators,
+    bin_leaks,
     bins,
     ets_leaks,
     ets_show,
@@ -26,6 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     ets_tables.COMMAND,
     ets_show.COMMAND,
     bins.COMMAND,
+    bin_leaks.COMMAND,
     who.COMMAND,
     accumulators.COMMAND,
     stacktrace.COMMAND,

@@ -29,9 +29,8 @@ def run(context: Context, args: Namespace) -> Report:
             f"{args.ADDRESS!r} is no address; etp-bins lists those of binaries, and a raw term"
             " (0x...) will do."
         ) from None
-    with context.progress("Looking for holders") as progress:
-        census = context.vm.native.census(progress=progress)
-    binary = census.binary(address)
+    census = context.census("Looking for holders")
+    binary = census.native.binary(address)
     if binary is not None:
         found = list(holdings_of_binary(context.vm, binary, args.paths or MANY))
         return _report(context, _binary_title(binary), found, binary, census.complete)
@@ -119,6 +118,10 @@ def _blocks(holding: Holding, options: dict[str, Any]) -> list[Block]:
 def _no_path(holding: Holding) -> str:
     if holding.kind == "module":
         return "a literal in its code"
+    if holding.kind == "timer":
+        return "in the message that it will send"
+    if holding.kind == "port":
+        return "waits to be written"
     if holding.truncated:
         return "no path among the things looked at; the heap has more"
     if holding.kind == "process":

@@ -69,8 +69,10 @@ class Diagnosis:
 class Held:
     """Who else refers to the binaries of one table."""
 
-    #: References that no table accounts for: processes, messages, ports.
-    outside: int = 0
+    #: References that nothing accounts for: those of NIFs and drivers.
+    unaccounted: int = 0
+    #: References of processes, persistent terms, timers ..., by the label of the holder.
+    others: dict[str, int] = field(default_factory=dict)
     #: Labels of other tables.
     tables: set[str] = field(default_factory=set)
     #: Unseen bytes of binaries that several tables, but nobody outside of ETS, hold.
@@ -236,8 +238,8 @@ def _pins(table: EtsTable, scan: TableScan, held: Held | None, limits: Threshold
             numbers=numbers,
             derivation=derivation,
             advice=[
-                "Find who else holds them first (etp-bins --sort waste; process_info(Pid, binary)"
-                " names processes on a live node), then copy in all places."
+                "Find where the others hold them (etp-bins --sort waste lists the binaries,"
+                " etp-who ADDRESS shows the paths to one), then copy in all places."
             ],
             sample=(table.address, scan.sample_pin),
             sample_note=sample_note,
@@ -246,22 +248,26 @@ def _pins(table: EtsTable, scan: TableScan, held: Held | None, limits: Threshold
 
 
 def _others(held: Held) -> str:
-    if not (held.tables or held.outside):
-        return "others hold them too"
-    names = sorted(held.tables)
+    """Who else holds what a table pins: tables, then those with most references."""
+    tables = sorted(held.tables)
+    others = sorted(held.others, key=lambda label: (-held.others[label], label))
     parts = []
-    if names:
-        more = f" and {len(names) - 3} more tables" if len(names) > 3 else ""
-        parts.append("table " * (len(names) == 1) + ", ".join(names[:3]) + more)
-    if held.outside:
+    if tables:
+        more = f" and {len(tables) - 3} more tables" if len(tables) > 3 else ""
+        parts.append("table " * (len(tables) == 1) + ", ".join(tables[:3]) + more)
+    if others:
+        more = f" and {len(others) - 3:,} more holders" if len(others) > 3 else ""
+        refs = sum(held.others.values())
+        parts.append(f"{', '.join(others[:3])}{more} ({plural(refs, 'reference')})")
+    if held.unaccounted:
         parts.append(
-            f"{plural(held.outside, 'reference')} outside of ETS (processes, messages, ports)"
+            f"something that etp cannot see ({plural(held.unaccounted, 'reference')} of a NIF or"
+            " driver)"
         )
-    return (
-        " and ".join(parts)
-        + (" hold" if len(names) > 1 or held.outside else " holds")
-        + " them too"
-    )
+    if not parts:
+        return "others hold them too"
+    many = len(tables) + len(others) + bool(held.unaccounted) > 1
+    return " and ".join(parts) + (" hold" if many else " holds") + " them too"
 
 
 def _share_bytes(scan: TableScan, rows: int) -> int:

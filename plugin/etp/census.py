@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The census: who holds which binary, and what of each heap is alive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from .ets import TableScan
+from .text import safe
+from .units import WORD
+
+if TYPE_CHECKING:
+    import _etp
+    from _etp import Term
+
+    from .vm import VM
+
+HolderKind = Literal["ets", "process", "persistent_term", "module", "timer", "port"]
+Sort = Literal["size", "waste", "refs", "address"]
+
+KINDS: tuple[HolderKind, ...] = ("process", "ets", "persistent_term", "module", "timer", "port")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Somebody who refers to a binary."""
+
+    kind: HolderKind
+    #: Of the Process, DbTable, ErtsLiteralArea, ErtsBifTimer or Port.
+    address: int
+    refs: int
+    #: Key of a persistent term, name of a module, receiver of a timer's message, the port.
+    term: Term | None
+
+    def label(self, vm: VM, redact: bool = False) -> str:
+        """``<0.1.0> name``, the name of a table, ``timer for <0.1.0>`` ..."""
+        if self.kind == "process":
+            process = vm.process(self.address)
+            return f"{process.pid} {process.label}".rstrip() if process else f"{self.address:#x}"
+        if self.kind == "ets":
+            table = vm.ets_tables.at(self.address)
+            return f"table {table.label}" if table else f"table {self.address:#x}"
+        text = "?" if self.term is None else safe(self.term.format(max_length=8, max_string=40))
+        if self.kind == "persistent_term":
+            return "persistent term" if redact else f"persistent term {text}"
+        if self.kind == "module":
+            return f"literals of {text}"
+        if self.kind == "timer":
+            return f"timer for {text}"
+        return f"queue of {text}"
+
+
+@dataclass(frozen=True)
+class Binary:
+    """An off-heap binary; sizes in bytes."""
+
+    #: Of the Binary, as in process_info(P, binary).
+    address: int
+    size: int
+    refc: int
+    flags: int
+    #: References found; if refc is larger, something that etp cannot see has the others.
+    refs: int
+    #: What the holders can see of it, each byte counted once.
+    visible_bytes: int
+    #: Most references first, at most 16 of holder_count.
+    holders: list[Holder]
+    holder_count: int
+    #: Address of the first byte.
+    data_address: int
+
+    @staticmethod
+    def of(facts: dict[str, Any]) -> Binary:
+        values: dict[str, Any] = dict(facts)
+        values["holders"] = [Holder(*holder) for holder in facts["holders"]]
+        return Binary(**values)
+
+    @property
+    def unseen_bytes(self) -> int:
+        return max(0, self.size - self.visible_bytes)
+
+    @property
+    def unaccounted_refs(self) -> int:
+        return self.refc - self.refs
+
+
+@dataclass(frozen=True)
+class ProcessCensus:
+    """What was found in one process; words where the name says so."""
+
+    #: Of the Process.
+    address: int
+    pid: Term
+    young_words: int
+    old_words: int
+    #: Heap fragments of its own and of messages that it received.
+    fragment_words: int
+    #: Messages in its queues, and on their way there.
+    message_words: int
+    transit_words: int
+    #: Of all these, what live terms occupy.
+    live_words: int
+    messages: int
+    messages_in_transit: int
+    #: What process_info(P, binary) lists.
+    binary_refs: int
+    binary_bytes: int
+    #: What a major garbage collection would take from that list and add to it.
+    released_refs: int
+    released_bytes: int
+    added_refs: int
+    added_bytes: int
+    #: Binaries that are being appended to, which process_info/2 does not list.
+    writable_refs: int
+    writable_bytes: int
+    #: Distinct binaries, their bytes, and what live terms see of them.
+    binaries: int
+    distinct_bytes: int
+    visible_bytes: int
+    terms: int
+    #: On a scheduler: what only its registers hold looks dead.
+    running: bool
+    #: In a garbage collection: its heap is between two states.
+    in_gc: bool
+    unreadable: int
+    problem: str
+    #: The census was interrupted before it.
+    incomplete: bool
+
+    @property
+    def used_words(self) -> int:
+        return (
+            self.young_words
+            + self.old_words
+            + self.fragment_words
+            + self.message_words
+            + self.transit_words
+        )
+
+    @property
+    def garbage_words(self) -> int:
+        return max(0, self.used_words - self.live_words)
+
+    @property
+    def delta_refs(self) -> int:
+        """What recon:bin_leak/1 tells: negative when references would be released."""
+        return self.added_refs - self.released_refs
+
+    @property
+    def delta_bytes(self) -> int:
+        return self.added_bytes - self.released_bytes
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why the numbers may be off, in a word each."""
+        found = ["running"] if self.running else []
+        if self.in_gc:
+            found.append("in GC")
+        if self.unreadable:
+            found.append("damaged")
+        if self.incomplete:
+            found.append("not looked at")
+        return found
+
+
+@dataclass(frozen=True)
+class LiteralArea:
+    """The literals of a persistent term or a module."""
+
+    kind: Literal["persistent_term", "module"]
+    address: int
+    term: Term
+    words: int
+    binary_refs: int
+    binary_bytes: int
+    unreadable: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class Root:
+    """A timer or a port that holds binaries."""
+
+    kind: Literal["timer", "port"]
+    address: int
+    term: Term | None
+    binary_refs: int
+    binary_bytes: int
+
+
+class Census:
+    """What one pass over the memory of the VM found."""
+
+    def __init__(self, native: _etp.Census, seconds: float = 0.0) -> None:
+        self.native = native
+        #: How long it took.
+        self.seconds = seconds
+        #: False when it was interrupted.
+        self.complete: bool = native.complete
+        self.processes: list[ProcessCensus] = [ProcessCensus(**p) for p in native.processes]
+        self.literals: list[LiteralArea] = [LiteralArea(**area) for area in native.literals]
+        self.roots: list[Root] = [Root(**root) for root in native.roots]
+        names = TableScan.__dataclass_fields__
+        self.tables: dict[int, TableScan] = {
+            address: TableScan(**{name: n for name, n in numbers.items() if name in names})
+            for address, numbers in native.tables.items()
+        }
+
+    def binary_count(self) -> int:
+        """Distinct off-heap binaries found."""
+        return self.native.binary_count()
+
+    def binaries(
+        self, sort: Sort = "size", limit: int = -1, unaccounted: bool = False
+    ) -> list[Binary]:
+        """Largest first; with ``unaccounted`` those whose refc is not the references found."""
+        return [Binary.of(facts) for facts in self.native.binaries(sort, limit, unaccounted)]
+
+    def binary(self, address: int) -> Binary | None:
+        facts = self.native.binary(address)
+        return None if facts is None else Binary.of(facts)
+
+    @property
+    def gaps(self) -> list[str]:
+        """What could not be read, a sentence each."""
+        from .text import plural
+
+        found = []
+        if not self.complete:
+            found.append("Interrupted: only what was seen until then is counted.")
+        damaged = [process for process in self.processes if process.unreadable]
+        if damaged:
+            shown = ", ".join(f"{p.pid} ({safe(p.problem)})" for p in damaged[:3])
+            more = f" and {len(damaged) - 3:,} more" if len(damaged) > 3 else ""
+            found.append(
+                f"{plural(len(damaged), 'process', 'processes')} could not be read whole:"
+                f" {shown}{more}."
+            )
+        rows = sum(table.unreadable for table in self.tables.values())
+        if rows:
+            found.append(
+                f"{plural(rows, 'row or chain of rows', 'rows or chains of rows')} could not be"
+                " read; the binaries that they hold are not counted."
+            )
+        areas = [area for area in self.literals if area.unreadable]
+        if areas:
+            found.append(
+                f"{plural(len(areas), 'area')} of literals could not be read whole:"
+                f" {safe(areas[0].problem)}."
+            )
+        if self.native.literals_problem:
+            found.append(f"Literals: {safe(self.native.literals_problem)}")
+        unreadable, problem = self.native.roots_unreadable
+        if unreadable:
+            found.append(
+                f"{plural(unreadable, 'timer or port', 'timers or ports')} could not be read:"
+                f" {problem}."
+            )
+        return found
+
+    @property
+    def statistics(self) -> str:
+        """Its own throughput."""
+        from .units import format_bytes
+
+        size = sum(process.used_words for process in self.processes) * WORD
+        size += sum(table.words for table in self.tables.values()) * WORD
+        terms = sum(process.terms for process in self.processes)
+        rows = sum(table.rows for table in self.tables.values())
+        seconds = max(self.seconds, 1e-6)
+        return (
+            f"Census: {self.seconds:.2f} s for {len(self.processes):,} processes with"
+            f" {terms:,} terms, {rows:,} rows, {self.binary_count():,} binaries;"
+            f" {format_bytes(size)} of heap and rows at {format_bytes(int(size / seconds))}/s,"
+            f" {int(terms / seconds):,} terms/s."
+        )

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etp-bin-leaks: what recon:bin_leak/1 would print."""
+
+from __future__ import annotations
+
+from .declaration import Argument, Column, Command, table_arguments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from ..census import ProcessCensus
+    from ..views import Table
+    from ..vm import VM
+    from .context import Context
+
+COLUMNS = (
+    Column("pid", "the process"),
+    Column("name", "its registered name, or its initial call", flexible=8),
+    Column("delta", "references after a collection minus before, as recon has it", kind="count"),
+    Column("bytes", "the same in bytes of binaries", kind="bytes", key="delta_bytes"),
+    Column("released", "references that only garbage has", kind="count", key="released_refs"),
+    Column("released-bytes", "their bytes", kind="bytes", key="released_bytes", rank=1),
+    Column("added", "references that come in from messages", kind="count", key="added_refs"),
+    Column("added-bytes", "their bytes", kind="bytes", key="added_bytes", rank=2),
+    Column("refs", "references that process_info(Pid, binary) lists", "count", key="binary_refs"),
+    Column("refs-bytes", "their bytes", kind="bytes", key="binary_bytes", rank=3),
+    Column("current", "current function", key="current_function", rank=4, flexible=12),
+    Column("doubt", "running, in GC or damaged: the numbers may be off", key="doubt"),
+)
+
+
+def run(context: Context, args: Namespace) -> Table:
+    from ..text import plural
+    from ..units import format_bytes
+    from ..views import Table
+
+    census = context.census("Looking at processes")
+    rank = _RANKS.get(args.sort)
+    processes = [p for p in census.processes if args.all or p.released_refs or p.added_refs]
+    if rank is not None:
+        processes.sort(key=rank)
+    total = len(processes)
+    if args.reverse:
+        processes.reverse()
+    if rank is not None and args.limit:
+        del processes[args.limit :]
+    view = Table(
+        COLUMNS,
+        [_row(context.vm, process) for process in processes],
+        noun="processes",
+        warnings=census.gaps,
+    )
+    released = sum(p.released_refs for p in census.processes)
+    size = sum(p.released_bytes for p in census.processes)
+    view.notes.append(
+        f"Collecting all {len(census.processes):,} processes would release"
+        f" {plural(released, 'reference')} to {format_bytes(size)} of binaries; a binary is freed"
+        " when its last reference goes. Nothing was collected: this is what is garbage in the core."
+    )
+    running = sum(p.running for p in census.processes)
+    if running:
+        view.notes.append(
+            f"{plural(running, 'process was', 'processes were')} running: what only registers hold"
+            " counts as garbage there."
+        )
+    if context.settings.stats:
+        view.notes.append(census.statistics)
+    view.facts["complete"] = census.complete
+    if rank is None:
+        view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
+    else:
+        view.arrange(None, False, 0, args.columns, args.units)
+    if total > len(view.rows):
+        view.total = total
+    return view
+
+
+# Worst first is the most negative here, other than in tables of counts.
+_RANKS = {
+    "delta": lambda p: (p.delta_refs, p.delta_bytes),
+    "bytes": lambda p: (p.delta_bytes, p.delta_refs),
+    "released": lambda p: -p.released_refs,
+    "released-bytes": lambda p: -p.released_bytes,
+    "added": lambda p: -p.added_refs,
+    "added-bytes": lambda p: -p.added_bytes,
+    "refs": lambda p: -p.binary_refs,
+    "refs-bytes": lambda p: -p.binary_bytes,
+}
+
+
+def _row(vm: VM, process: ProcessCensus) -> dict[str, object]:
+    known = vm.process(process.address)
+    return {
+        "pid": str(process.pid),
+        "name": known.label if known else None,
+        "delta": process.delta_refs,
+        "delta_bytes": process.delta_bytes,
+        "released_refs": process.released_refs,
+        "released_bytes": process.released_bytes,
+        "added_refs": process.added_refs,
+        "added_bytes": process.added_bytes,
+        "binary_refs": process.binary_refs,
+        "binary_bytes": process.binary_bytes,
+        "current_function": _current_function(vm, process.address),
+        "doubt": ", ".join(process.doubts),
+        "running": process.running,
+        "in_gc": process.in_gc,
+        "unreadable": process.unreadable,
+        "problem": process.problem or None,
+    }
+
+
+def _current_function(vm: VM, address: int) -> str | None:
+    from ..text import safe
+    from ..vm import Error
+
+    try:
+        location = vm.native.execution(address)["current_function"]
+    except Error:
+        return None
+    if location is None:
+        return None
+    if location["function"] is None:
+        return safe(location["module"] or location["fragment"] or "") or None
+    return safe(f"{location['module']}:{location['function']}/{location['arity']}")
+
+
+COMMAND = Command(
+    name="etp-bin-leaks",
+    summary="Tell which binaries a collection would release, as recon:bin_leak/1.",
+    description="""
+    recon:bin_leak/1 counts the references of each process to off-heap binaries, collects its
+    garbage, and counts again. Here nothing is collected: what live terms do not lead to is what a
+    collection would release. delta is negative when references would be released, and positive
+    when more would come in with messages, which a collection moves to the heap.
+    """,
+    run=run,
+    columns=COLUMNS,
+    arguments=(
+        Argument("--all", help="also processes for which nothing would change", kind="flag"),
+        *table_arguments(COLUMNS, "delta", 20, "processes"),
+    ),
+    examples=(
+        ("etp-bin-leaks", "processes that would release most references first"),
+        ("etp-bin-leaks --sort bytes", "most bytes first"),
+    ),
+)
