@@ -459,6 +459,9 @@ void print_erlang(struct etp_printer *p, etp_term term, struct pretty_nodes *nod
 	// Of a print that was cut short: the parts end where the text does.
 	while (w.depth) {
 		struct frame *frame = &w.frames[w.depth - 1];
+		// A pair has two parts.
+		if (frame->at_value)
+			end_node(&w, begin_node(&w, PRETTY_TEXT));
 		if (frame->kind >= FRAME_MAP && frame->shown)
 			end_node(&w, frame->pair_node);
 		pop(&w);

@@ -164,7 +164,9 @@ static void place(struct layout *l, uint32_t index, int64_t column, int64_t inde
                   int64_t last_depth, int64_t width)
 {
 	const struct pretty_node *node = &l->nodes[index];
-	if (fits(l, node, column, last_depth, width)) {
+	// A print that was cut short leaves brackets without parts.
+	bool is_empty = node->kind != PRETTY_BIN && node->next == index + 1;
+	if (is_empty || fits(l, node, column, last_depth, width)) {
 		copy(l, node);
 		return;
 	}

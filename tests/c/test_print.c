@@ -304,6 +304,23 @@ static void test_cycles(void **state)
 	}
 }
 
+// Wherever a print is cut, the second pass finds its way through what there is.
+static void test_every_cut(void **state)
+{
+	struct mock *m = *state;
+	etp_term term = wide_term(m);
+	for (int syntax = ETP_SYNTAX_ERLANG_WRITE; syntax <= ETP_SYNTAX_ELIXIR; syntax++) {
+		for (uint64_t size = 1; size < 300; size++) {
+			struct etp_print_options options = options_of(syntax);
+			options.width = 20;
+			options.max_bytes = size;
+			char *text = print(m, term, &options);
+			assert_true(strlen(text) <= size + 3);
+			free(text);
+		}
+	}
+}
+
 static void test_redact(void **state)
 {
 	struct mock *m = *state;
@@ -405,7 +422,7 @@ int main(int argc, char **argv)
 		TEST(test_lists_and_text),  TEST(test_lines),          TEST(test_limits),
 		TEST(test_what_is_no_term), TEST(test_huge_bignum),    TEST(test_deep),
 		TEST(test_cycles),          TEST(test_redact),         TEST(test_terminal_safety),
-		TEST(test_appends),
+		TEST(test_appends),         TEST(test_every_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
