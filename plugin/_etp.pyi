@@ -140,9 +140,7 @@ class StackSlot(TypedDict):
     address: int
     #: For "unreadable" the number of words from here on that are not in the core.
     word: int
-    kind: Literal[
-        "term", "catch", "return", "frame_pointer", "mfa", "reserved", "unreadable"
-    ]
+    kind: Literal["term", "catch", "return", "frame_pointer", "mfa", "reserved", "unreadable"]
     #: 0 for the function that runs; a return address belongs to the one that it returns into.
     frame: int
     #: Number of the Y register of a term or catch.
@@ -307,8 +305,13 @@ class VM:
         threads: int = 0,
     ) -> "EtsScan":
         """One pass over the rows of all tables (or of these addresses)."""
-    def accumulators(self, min_count: int = 0, min_bytes: int = 0, limit: int = 0,
-                     progress: Progress | None = None) -> dict[str, Any]:
+    def accumulators(
+        self,
+        min_count: int = 0,
+        min_bytes: int = 0,
+        limit: int = 0,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
         """Large collections inside of processes and rows; include/etp/accumulators.h.
         {"items": [{"place": "process" or "ets", "holder", "row" (addresses), "kind":
         "map", "list", "tuple" or "binary", "count", "words", "binary_bytes", "path": as in
