@@ -113,7 +113,9 @@ class Core:
 
 
 def workloads() -> List[str]:
-    return subprocess.run([str(MAKE_CORE), "--list"], check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        [str(MAKE_CORE), "--list"], check=True, capture_output=True, text=True
+    ).stdout.split()
 
 
 @cache
@@ -121,9 +123,13 @@ def installed_beam() -> Path:
     """The beam.smp that `erl` runs, which Debian strips."""
     code = 'io:format("~ts/erts-~ts/bin/beam.smp", [code:root_dir(), erlang:system_info(version)]), halt().'
     try:
-        result = subprocess.run(["erl", "-noinput", "-eval", code], capture_output=True, text=True, check=True)
+        result = subprocess.run(
+            ["erl", "-noinput", "-eval", code], capture_output=True, text=True, check=True
+        )
     except FileNotFoundError:
-        raise AssertionError("erl was looked for in PATH and not found; on Debian: apt install erlang-base") from None
+        raise AssertionError(
+            "erl was looked for in PATH and not found; on Debian: apt install erlang-base"
+        ) from None
     return Path(result.stdout)
 
 
@@ -165,7 +171,14 @@ def make(
 
 
 def ingredients(workload: str, flavor: str) -> Iterator[Union[bytes, str]]:
-    for source in sorted([MAKE_CORE, *COREFILES.glob("truth*.erl"), *COREFILES.glob(f"{workload}.*"), *COREFILES.glob(f"{workload}_nif.c")]):
+    for source in sorted(
+        [
+            MAKE_CORE,
+            *COREFILES.glob("truth*.erl"),
+            *COREFILES.glob(f"{workload}.*"),
+            *COREFILES.glob(f"{workload}_nif.c"),
+        ]
+    ):
         yield source.read_bytes()
     stat = beam(flavor).resolve().stat()
     yield f"{stat.st_size} {stat.st_mtime_ns}"
@@ -181,7 +194,10 @@ def digest(*parts: Union[bytes, str]) -> str:
 
 def run(command: List[str], directory: Path) -> None:
     result = subprocess.run(
-        [*command, "--output", str(directory)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, "--output", str(directory)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if result.returncode != 0:
         raise AssertionError(f"{' '.join(command)} failed:\n{result.stdout}")

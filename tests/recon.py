@@ -25,15 +25,21 @@ def ebin() -> Path:
 
 def unpack(directory: Path) -> None:
     command = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", "rabbitmq-server"]
-    result = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    result = subprocess.run(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     packages = sorted(directory.glob("rabbitmq-server_*.deb"))
     assert packages, (
         f"these tests need recon, and `{' '.join(command)}`, whose package has it, failed:\n{result.stdout}\n"
         "set ETP_RECON to a directory with recon.beam"
     )
-    tree = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(packages[-1])], stdout=subprocess.PIPE)
+    tree = subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", str(packages[-1])], stdout=subprocess.PIPE
+    )
     subprocess.run(
-        ["tar", "-x", "-C", str(directory), "--wildcards", "*/recon-*/ebin"], stdin=tree.stdout, check=True
+        ["tar", "-x", "-C", str(directory), "--wildcards", "*/recon-*/ebin"],
+        stdin=tree.stdout,
+        check=True,
     )
     tree.communicate()
     found = sorted(directory.glob("usr/lib/**/recon-*/ebin"))

@@ -44,9 +44,14 @@ def check_lists(dump: cores.Core, vm: "_etp.VM") -> int:
         if said["volatile"]:
             continue
         expected = entries(said["binary"])
-        assert entries(vm.process_binaries(found["address"])) == expected, (pid, said["registered_name"])
+        assert entries(vm.process_binaries(found["address"])) == expected, (
+            pid,
+            said["registered_name"],
+        )
         assert found["binary_refs"] == sum(expected.values())
-        assert found["binary_bytes"] == sum(size * count for (_, size, _), count in expected.items())
+        assert found["binary_bytes"] == sum(
+            size * count for (_, size, _), count in expected.items()
+        )
         compared += sum(expected.values())
     return compared
 
@@ -182,7 +187,9 @@ def test_bin_leaks_as_recon_says(leaks):
     writer = dump.truth.workload["writer"]
     said = {line["pid"]: line for line in dump.truth.by_kind["bin_leak"] if line["pid"] != writer}
     assert said.keys() == processes.keys() - {writer}
-    found = {pid: p["added_refs"] - p["released_refs"] for pid, p in processes.items() if pid != writer}
+    found = {
+        pid: p["added_refs"] - p["released_refs"] for pid, p in processes.items() if pid != writer
+    }
     assert found == {pid: line["delta"] for pid, line in said.items()}
     deltas = found.values()
     assert min(deltas) <= -60 and max(deltas) >= 5
@@ -201,7 +208,9 @@ def test_bytes_of_bin_leaks(leaks):
         # Reference counts fall meanwhile; addresses and sizes stay.
         before = Counter((a, s) for a, s, _ in vm.process_binaries(found["address"]))
         after = Counter((int(a), int(s)) for a, s, _ in line["after"])
-        assert size_of(before) + found["added_bytes"] - found["released_bytes"] == size_of(after), line["name"]
+        assert size_of(before) + found["added_bytes"] - found["released_bytes"] == size_of(
+            after
+        ), line["name"]
         # A binary that is released once and added once is on both lists.
         assert sum((before - after).values()) <= found["released_refs"], line["name"]
         assert sum((after - before).values()) <= found["added_refs"], line["name"]

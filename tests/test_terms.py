@@ -36,7 +36,9 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join([case[0], case[1], *case[2]]))
+@pytest.fixture(
+    scope="module", params=CASES, ids=lambda case: "-".join([case[0], case[1], *case[2]])
+)
 def case(request, core):
     workload, flavor, options = request.param
     dump = core(workload, flavor=flavor, **options)
@@ -66,12 +68,19 @@ def rows_in_pairs(dump: cores.Core, vm: "_etp.VM") -> Iterator[Tuple[Dict[str, A
 
 def is_derived(term: "_etp.Term") -> bool:
     """The module decides how Elixir shows it, see corefiles/elixir_terms.ex."""
-    return term.kind == "tuple" and len(term) == 3 and term[1].kind == "atom" and term[1].value() == "derived"
+    return (
+        term.kind == "tuple"
+        and len(term) == 3
+        and term[1].kind == "atom"
+        and term[1].value() == "derived"
+    )
 
 
 def shown_safely(text: str) -> str:
     """Characters that change the direction of text are shown raw by the VM, and here as the VM shows others."""
-    return re.sub("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]", lambda m: f"\\x{{{ord(m[0]):04X}}}", text)
+    return re.sub(
+        "[\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]", lambda m: f"\\x{{{ord(m[0]):04X}}}", text
+    )
 
 
 def test_every_row_in_every_syntax(case):
@@ -99,7 +108,9 @@ def test_fields_that_only_code_hides_are_shown(core):
     dump = core("elixir_terms")
     vm = _etp.VM(core=str(dump.path), executable=str(dump.executable), layout_directories=LAYOUTS)
     shown = [
-        term.format(**SYNTAXES["inspect"]) for said, term in rows_in_pairs(dump, vm) if is_derived(term)
+        term.format(**SYNTAXES["inspect"])
+        for said, term in rows_in_pairs(dump, vm)
+        if is_derived(term)
     ]
     assert len(shown) == 1
     assert '%ElixirTerms.Secret{login: "bob", password: ' in shown[0]
@@ -108,7 +119,9 @@ def test_fields_that_only_code_hides_are_shown(core):
 def redacted(text: str) -> str:
     """What may be left of a text once contents are hidden: no digit but those of sizes and identifiers."""
     text = re.sub(r"<<\d+ (bytes?|bits)>>|[\"']\d+ chars?[\"']", "", text)
-    return re.sub(r"<[0-9.]+>|#Fun<[^>]*>|#Function<[^>]*>|fun [^,}\]]*/\d+|&[^,}\]]*/\d+", "", text)
+    return re.sub(
+        r"<[0-9.]+>|#Fun<[^>]*>|#Function<[^>]*>|fun [^,}\]]*/\d+|&[^,}\]]*/\d+", "", text
+    )
 
 
 def test_redacted_rows_show_no_contents(core):

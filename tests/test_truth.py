@@ -125,7 +125,9 @@ def test_processes_are_still(core, workload):
     assert truth.processes[truth.workload["writer"]]["volatile"]
 
 
-@pytest.mark.parametrize("flavor, emu_flavor", [("stripped", "jit"), ("dwarf", "jit"), ("emu", "emu")])
+@pytest.mark.parametrize(
+    "flavor, emu_flavor", [("stripped", "jit"), ("dwarf", "jit"), ("emu", "emu")]
+)
 def test_flavors(core, flavor, emu_flavor):
     made = core("healthy", flavor=flavor)
     assert made.truth.system["emu_flavor"] == made.about["emu_flavor"] == emu_flavor
