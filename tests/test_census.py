@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who holds which binary, and what a garbage collection would free, against what the VM said itself."""
 
+import json
+import os
+import subprocess
 from collections import Counter
-from typing import Any, Dict
+from pathlib import Path
+from typing import Any, Dict, List
 
 import pytest
 
 import _etp
 import cores
+import mutate
 import recon
 
 LAYOUTS = [str(cores.ROOT / "plugin" / "etp" / "layouts")]
@@ -223,3 +228,133 @@ def size_of(counted: Counter) -> int:
 def test_lists_before_the_leaks(leaks):
     assert check_lists(*leaks) > 200
     assert leaks[1].census().binaries(unaccounted=True) == []
+
+
+class Damage:
+    """A copy of a core in which words are changed before it is opened."""
+
+    def __init__(self, dump: cores.Core, directory: Path):
+        self.dump = dump
+        self.path = directory / "core"
+        # A copy of the holes too: these cores are mostly holes.
+        subprocess.run(["cp", "--sparse=always", str(dump.path), str(self.path)], check=True)
+        self.image = mutate.Image(self.path)
+        self.vm = open_vm(dump)
+        self.structs = json.loads(
+            Path(self.vm.info()["layout_source"].split(" ", 2)[2]).read_text(encoding="utf-8")
+        )["structs"]
+
+    def process(self, name: str) -> int:
+        pid = self.dump.truth.process(name)["pid"]
+        return next(address for address, found in self.vm.processes() if str(found) == pid)
+
+    def member(self, struct: str, name: str) -> int:
+        return self.structs[struct]["members"][name][0]
+
+    def word(self, address: int) -> int:
+        return self.image.word(address)
+
+    def write(self, address: int, word: int) -> None:
+        offset = self.image.offset(address)
+        assert offset is not None
+        os.pwrite(self.image.file.fileno(), word.to_bytes(8, "little"), offset)
+
+    def heap(self, process: int) -> range:
+        """Addresses of the words of its young heap."""
+        start, end = (self.word(process + self.member("Process", m)) for m in ("heap", "htop"))
+        return range(start, end, 8)
+
+    def proc_bins(self, process: int) -> List[int]:
+        """The binaries of its off-heap chain."""
+        found, thing = [], self.word(process + self.member("Process", "off_heap"))
+        while thing:
+            if self.word(thing) == PROC_BIN_HEADER:
+                found.append(thing)
+            thing = self.word(thing + self.member("ErlOffHeapHeader", "next"))
+        return found
+
+    def check(self, damaged: str, problem: str) -> None:
+        """That process is damaged, by this problem, and all others are as they were."""
+        before = by_pid(self.vm.census())
+        after = by_pid(_etp.VM(
+            core=str(self.path), executable=str(self.dump.executable), layout_directories=LAYOUTS
+        ).census())
+        assert after.keys() == before.keys()
+        pid = self.dump.truth.process(damaged)["pid"]
+        assert after[pid]["unreadable"] > 0
+        assert after[pid]["problem"] == problem
+        pids = ("pid",)
+        for other in before.keys() - {pid}:
+            for key in before[other].keys() - set(pids):
+                assert after[other][key] == before[other][key], (other, key)
+
+
+PROC_BIN_HEADER = 5 << 6 | 8 << 2
+
+
+@pytest.fixture
+def damage(core, tmp_path):
+    return Damage(core("bin_leaks", method="gcore", recon=str(recon.ebin())), tmp_path)
+
+
+def test_a_header_with_an_absurd_arity(damage):
+    process = damage.process("leaks_live")
+    # A tuple of 2^50 elements where a live binary was, which no longer ends its chain.
+    damage.write(damage.proc_bins(process)[-1], 1 << 56)
+    damage.check("leaks_live", "a thing on the heap makes no sense")
+
+
+def test_a_pointer_to_nowhere(damage):
+    process = damage.process("leaks_live")
+    stop = damage.word(process + damage.member("Process", "stop"))
+    hend = damage.word(process + damage.member("Process", "hend"))
+    terms = [a for a in range(stop, hend, 8) if damage.word(a) & 3 == 1]
+    # In the middle of a thing on its own heap stands no header: the size of this binary is odd.
+    binary = next(a for a in damage.proc_bins(process) if damage.word(a + 8) & 1)
+    for address in terms:
+        damage.write(address, (binary + 8) | 2)
+    damage.check("leaks_live", "a pointer into the heap leads to no thing")
+
+
+def test_an_off_heap_chain_that_loops(damage):
+    process = damage.process("leaks_garbage")
+    chain = damage.proc_bins(process)
+    assert len(chain) == 50
+    damage.write(chain[40] + damage.member("ErlOffHeapHeader", "next"), chain[10])
+    damage.check("leaks_garbage", "an off-heap chain runs in a circle")
+
+
+def test_an_off_heap_chain_that_ends_in_the_heap_of_another(damage):
+    process = damage.process("leaks_garbage")
+    other = damage.heap(damage.process("leaks_map"))
+    tuples = [a for a in other if damage.word(a) == 2 << 6]
+    chain = damage.proc_bins(process)
+    damage.write(chain[10] + damage.member("ErlOffHeapHeader", "next"), (tuples or other)[0])
+    damage.check("leaks_garbage", "an off-heap chain leads to something that is none")
+
+
+def test_messages_that_run_in_a_circle(damage):
+    process = damage.process("leaks_queue_off_heap")
+    first = damage.word(process + damage.member("Process", "sig_qs_first"))
+    second = damage.word(first + damage.member("ErtsMessage", "next"))
+    damage.write(second + damage.member("ErtsMessage", "next"), first)
+    damage.check("leaks_queue_off_heap", "its messages run in a circle")
+
+
+def test_a_heap_that_ends_before_it_starts(damage):
+    process = damage.process("leaks_parts")
+    damage.write(process + damage.member("Process", "htop"), damage.heap(process).start - 8)
+    before = damage.vm.census()
+    damage.check("leaks_parts", "an area of its heap ends before it starts")
+    assert before.complete
+
+
+def test_thousands_of_processes(core):
+    """ETP_MANY_PROCESSES=100000 for the size that speed is measured with: 10 million terms."""
+    count = int(os.environ.get("ETP_MANY_PROCESSES", "3000"))
+    dump = core("many_processes", processes=count)
+    vm = open_vm(dump)
+    assert check_lists(dump, vm) >= count
+    census = vm.census()
+    assert census.binaries(unaccounted=True) == []
+    assert sum(process["terms"] for process in census.processes) >= count * 100
