@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etp-msgq: the messages of one process."""
+
+from __future__ import annotations
+
+from .declaration import JSON, Argument, Command, limit
+from .stacktrace import PROCESS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    from ..processes import Message, ProcessInfo
+    from ..views import Listing
+    from .context import Context
+
+
+def run(context: Context, args: Namespace) -> Listing:
+    from .. import processes
+    from ..views import Listing
+
+    vm = context.vm
+    process = vm.find_process(args.PROCESS)
+    info = processes.info(vm, process)
+    found = processes.messages(vm, process)
+    width = context.screen().width or 80
+    hidden = info.is_sensitive and not args.sensitive
+
+    def entries() -> Iterator[tuple[str, dict[str, object]]]:
+        for message in _chosen(found, args.newest, args.limit):
+            yield _text(context, message, width, hidden), _data(context, message, hidden)
+
+    def close(count: int, interrupted: bool) -> list[str]:
+        notes = [f"Interrupted after {count:,}."] if interrupted else []
+        total = info.message_queue_len + info.signals
+        if count < total and not interrupted:
+            which = "newest" if args.newest else "oldest"
+            notes.append(f"The {count:,} {which} of {total:,} shown; --limit all shows all.")
+        if hidden:
+            notes.append("The process is sensitive; --sensitive shows what its messages say.")
+        if found.gaps:
+            notes.append(f"The queue breaks off: {found.problem}.")
+        return notes
+
+    return Listing(
+        entries(),
+        close,
+        header=_header(info, process.label),
+        facts={
+            "pid": str(info.pid),
+            "message_queue_len": info.message_queue_len,
+            "queues": info.queues,
+            "signals": info.signals,
+        },
+        noun="messages",
+    )
+
+
+def _chosen(found: Iterator[Message], newest: bool, most: int) -> Iterator[Message]:
+    from collections import deque
+    from itertools import islice
+
+    if newest and most:
+        return iter(deque(found, maxlen=most))
+    return islice(found, most) if most else found
+
+
+def _header(info: ProcessInfo, label: str) -> str:
+    from ..text import plural
+
+    text = f"{info.pid} {label}: {plural(info.message_queue_len, 'message')}"
+    if info.in_transit:
+        text += f", {info.in_transit:,} of them in transit"
+    if info.signals:
+        text += f", {plural(info.signals, 'other signal')} in transit"
+    return text
+
+
+def _origin(message: Message) -> str:
+    text = "" if message.queue == "inner" else f"[{message.queue}] "
+    return text + (f"from {message.sender}: " if message.sender is not None else "")
+
+
+def _text(context: Context, message: Message, width: int, hidden: bool) -> str:
+    head = _origin(message)
+    if message.kind == "signal":
+        return f"{head}signal {message.signal}"
+    if message.kind == "alias":
+        head += "to an alias: "
+    if hidden:
+        return head + "(sensitive)"
+    if message.term is None:
+        size = f"{message.external_bytes:,} bytes " if message.external_bytes else ""
+        return f"{head}({size}in external format, not decoded)"
+    options = context.settings.format_options(width=width, column=len(head))
+    return head + message.term.format(**options)
+
+
+def _data(context: Context, message: Message, hidden: bool) -> dict[str, object]:
+    text = None
+    if message.term is not None and not hidden:
+        text = message.term.format(**context.settings.format_options())
+    return {
+        "queue": message.queue,
+        "kind": message.kind,
+        "signal": message.signal,
+        "from": None if message.sender is None else str(message.sender),
+        "term": text,
+        "storage": message.storage,
+        "words": message.words,
+        "external_bytes": message.external_bytes or None,
+        "address": f"{message.address:#x}",
+    }
+
+
+COMMAND = Command(
+    name="etp-msgq",
+    summary="Show the messages of a process, and other signals on their way to it.",
+    description="""
+    Oldest first. What had not arrived in the message queue proper is marked with its queue: middle
+    and outer as in the VM, or buffer for the parallel buffers of OTP 25. A message in the outer
+    queue behind a signal that is not a message is not seen by receive before that is handled.
+    """,
+    run=run,
+    arguments=(
+        PROCESS,
+        limit(20, "messages"),
+        Argument("--newest", help="show the newest instead of the oldest", kind="flag"),
+        Argument("--sensitive", help="also of a process that is sensitive", kind="flag"),
+        JSON,
+    ),
+    examples=(
+        ("etp-msgq logger --limit 5", "the five oldest messages"),
+        ("etp-msgq logger --newest", "the newest"),
+    ),
+)
