@@ -2,7 +2,9 @@
 """Every row of real cores in each syntax, against what the VM itself printed."""
 
 import re
+import shutil
 from collections import defaultdict
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
@@ -137,3 +139,22 @@ def test_redacted_rows_show_no_contents(core):
                 hidden += 1
                 assert not re.search(r"\d", redacted(text)), text
     assert hidden > 500
+
+
+def test_the_version_of_elixir_is_that_of_its_application(core):
+    import etp
+    from etp.commands.context import Context
+
+    elixir = core("elixir_terms")
+    (application,) = (
+        Path(shutil.which("elixir")).resolve().parent.parent.glob("lib/elixir/ebin/elixir.app")
+    )
+    version = re.search(r'\{vsn,\s*"([^"]+)"', application.read_text())[1]
+    context = Context()
+    context.open_vm = lambda: etp.open(str(elixir.path), str(elixir.executable))
+    assert context.vm.elixir_version == version
+    context.settings.set("syntax", "elixir")
+    assert f"1.{context.settings.format_options()['elixir_minor']}." in version
+
+    demo = core("demo")
+    assert etp.open(str(demo.path), str(demo.executable)).elixir_version == ""

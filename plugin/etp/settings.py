@@ -68,7 +68,8 @@ SETTINGS = (
         "choice",
         "erlang",
         "Syntax in which terms are printed.",
-        'erlang prints as io:format("~p") does, elixir as inspect/1.',
+        'erlang prints as io:format("~p") does, elixir as inspect/1 of the version of Elixir that\n'
+        "is loaded in the VM (1.14 if none is).",
         choices=("erlang", "elixir"),
     ),
     Setting(
@@ -97,10 +98,12 @@ SETTINGS = (
         "switch",
         False,
         "Print shapes and sizes instead of contents.",
-        "For output that leaves the house: no number, string, binary or atom out of a term is shown,\n"
-        "but for the first elements of tuples and the keys of maps that are atoms: code made them.\n"
-        "Names of tables, registered processes and functions stay, because without them an answer\n"
-        "says nothing; the host of the node, the command line and paths of files are left out.",
+        "For output that leaves the house. Hidden: every number, string, binary and atom out of a\n"
+        "term; the host of the node, the command line, paths of files.\n"
+        "Kept, because they come from code and an answer says nothing without them: atoms that are\n"
+        "the first element of a tuple or a key of a map, and names of structs; names of tables,\n"
+        "registered processes, modules and functions; pids, ports, references; shapes and sizes.\n"
+        "If your application makes such names out of what users type, look before you send.",
     ),
     Setting(
         "sysroot",
@@ -142,6 +145,8 @@ class Settings:
         self._values: dict[str, str | int | bool] = {s.name: s.default for s in SETTINGS}
         #: Called with the name of a setting after it changed.
         self.on_change: Callable[[str], None] | None = None
+        #: Minor version of the VM's Elixir 1.x, 0 when unknown; asked only when it matters.
+        self.elixir_minor: Callable[[], int] = lambda: 0
 
     def declaration(self, name: str) -> Setting:
         for setting in SETTINGS:
@@ -197,4 +202,6 @@ class Settings:
             own = int(self._values[name])
             lower = limits.get(key, 0)
             options[key] = min(own, lower) if own and lower else own or lower
+        if options["syntax"] == "elixir":
+            options["elixir_minor"] = self.elixir_minor()
         return options

@@ -186,6 +186,7 @@ class VM:
         self._info: Info | None = None
         self._ets_tables: EtsTables | None = None
         self._census: Census | None = None
+        self._elixir_version: str | None = None
         self._processes: dict[int, Process | None] = {}
 
     @staticmethod
@@ -324,6 +325,15 @@ class VM:
             " were looked at. Give a pid such as <0.1.0>, a registered name, or the address of a"
             " Process."
         )
+
+    @property
+    def elixir_version(self) -> str:
+        """Version of the application elixir, ``1.14.0``; "" when it is not loaded."""
+        if self._elixir_version is None:
+            from .elixir import version
+
+            self._elixir_version = version(self)
+        return self._elixir_version
 
     @property
     def ets_tables(self) -> EtsTables:

@@ -21,6 +21,7 @@ class Context:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self.settings.elixir_minor = self._elixir_minor
         #: Progress is shown only when a person waits for text.
         self.quiet = True
         self._vm: VM | None = None
@@ -35,6 +36,11 @@ class Context:
 
     def open_vm(self) -> VM:
         raise NotImplementedError
+
+    def _elixir_minor(self) -> int:
+        from ..elixir import minor
+
+        return minor(self.vm.elixir_version)
 
     def drop_vm(self) -> None:
         """Forget the VM; the next use opens it again."""
