@@ -316,6 +316,14 @@ class VM:
         {"items": [{"place": "process" or "ets", "holder", "row" (addresses), "kind":
         "map", "list", "tuple" or "binary", "count", "words", "binary_bytes", "path": as in
         paths_in_process}], "more", "holders", "truncated", "unreadable", "complete"}."""
+    def histogram(
+        self, process: int = 0, table: int = 0, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Live things by shape, of all or of one process or table (addresses);
+        include/etp/histogram.h.  {"shapes": [{"kind", "arity", "tag" (Term | None),
+        "count", "words", "binary_bytes"}], "holders", "truncated", "unreadable",
+        "complete"}, most words first."""
+
     def place_of(self, address: int) -> tuple[Literal["process", "ets"], int, int] | None:
         """Where a heap word belongs: (kind, address of the Process or DbTable, address of
         the DbTerm or 0); None if no process and no table has it."""

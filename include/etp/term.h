@@ -198,6 +198,8 @@ struct etp_map_iter {
 	struct etp_reader *reader;
 	/** Pairs that were still to come when the map was well-formed. */
 	uint64_t remaining;
+	/** Heap words of the nodes that were entered so far, without the head's. */
+	uint64_t node_words;
 	/** Set when a node could not be read or the trie contradicts its head. */
 	bool damaged;
 	bool is_flat, backwards;

@@ -20,17 +20,20 @@
 #include "vm/vm.h"
 
 typedef struct {
-	PyObject_HEAD struct etp_vm *vm;
+	PyObject_HEAD
+	struct etp_vm *vm;
 } VMObject;
 
 // Words of one expanded row of a compressed table, shared by the terms in it.
 typedef struct {
-	PyObject_HEAD struct etp_row_words words;
+	PyObject_HEAD
+	struct etp_row_words words;
 	struct etp_segment overlay;
 } RowWordsObject;
 
 typedef struct {
-	PyObject_HEAD VMObject *vm;
+	PyObject_HEAD
+	VMObject *vm;
 	// NULL for a term in the target's own memory.
 	RowWordsObject *row;
 	etp_term word;
@@ -53,6 +56,10 @@ PyObject *raise_error(struct etp_error *err);
 
 // The tail of every tp_dealloc.
 void binding_free(PyObject *self);
+
+// tp_new of every type but VM: Python cannot make what only a VM hands out. The limited
+// API has Py_TPFLAGS_DISALLOW_INSTANTIATION from 3.10 on only.
+PyObject *binding_no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 
 // A type from its spec, added to the module under its name. NULL on an exception.
 PyTypeObject *binding_add_type(PyObject *module, PyType_Spec *spec);
@@ -95,6 +102,7 @@ PyObject *VM_ets_rows(VMObject *self, PyObject *args);
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_paths_in_process(VMObject *self, PyObject *args);
 PyObject *VM_accumulators(VMObject *self, PyObject *args, PyObject *kwargs);
+PyObject *VM_histogram(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_place_of(VMObject *self, PyObject *args);
 PyObject *VM_paths_in_literals(VMObject *self, PyObject *args);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);

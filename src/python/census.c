@@ -329,6 +329,7 @@ static PyMethodDef Census_methods[] = {
 };
 
 static PyType_Slot Census_slots[] = {
+	{Py_tp_new, binding_no_new},
 	{Py_tp_doc, "What one pass over the memory of the VM found."},
 	{Py_tp_dealloc, Census_dealloc},
 	{Py_tp_getset, Census_getset},

@@ -370,6 +370,7 @@ static PyGetSetDef EtsRow_getset[] = {
 };
 
 static PyType_Slot EtsRow_slots[] = {
+	{Py_tp_new, binding_no_new},
 	{Py_tp_doc, "One object stored in a table."},
 	{Py_tp_dealloc, EtsRow_dealloc},
 	{Py_tp_getset, EtsRow_getset},
@@ -391,6 +392,7 @@ static PyGetSetDef EtsRowIterator_getset[] = {
 };
 
 static PyType_Slot EtsRowIterator_slots[] = {
+	{Py_tp_new, binding_no_new},
 	{Py_tp_dealloc, EtsRowIterator_dealloc},
 	{Py_tp_iter, return_self},
 	{Py_tp_iternext, EtsRowIterator_next},

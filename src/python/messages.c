@@ -113,6 +113,7 @@ static PyGetSetDef MessageIterator_getset[] = {
 };
 
 static PyType_Slot MessageIterator_slots[] = {
+	{Py_tp_new, binding_no_new},
 	{Py_tp_dealloc, MessageIterator_dealloc},
 	{Py_tp_iter, return_self},
 	{Py_tp_iternext, MessageIterator_next},

@@ -74,6 +74,12 @@ void binding_free(PyObject *self)
 	Py_DECREF(type);
 }
 
+PyObject *binding_no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	PyErr_SetString(PyExc_TypeError, "only methods of a VM and of what it returns make these");
+	return NULL;
+}
+
 PyTypeObject *binding_add_type(PyObject *module, PyType_Spec *spec)
 {
 	PyObject *type = PyType_FromSpec(spec);

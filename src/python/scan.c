@@ -326,6 +326,7 @@ static PyMethodDef EtsScan_methods[] = {
 };
 
 static PyType_Slot EtsScan_slots[] = {
+	{Py_tp_new, binding_no_new},
 	{Py_tp_doc, "What one pass over the rows of ETS tables found."},
 	{Py_tp_dealloc, EtsScan_dealloc},
 	{Py_tp_getset, EtsScan_getset},

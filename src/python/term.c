@@ -686,6 +686,7 @@ static PyMethodDef Term_methods[] = {
 };
 
 static PyType_Slot Term_slots[] = {
+	{Py_tp_new, binding_no_new},
 	{Py_tp_doc, "A term of the VM."}, {Py_tp_dealloc, Term_dealloc},
 	{Py_tp_repr, Term_repr},          {Py_tp_str, Term_str},
 	{Py_tp_hash, Term_hash},          {Py_tp_richcompare, Term_richcompare},
@@ -703,6 +704,7 @@ static PyType_Spec Term_spec = {
 };
 
 static PyType_Slot TermIterator_slots[] = {
+	{Py_tp_new, binding_no_new},
 	{Py_tp_dealloc, TermIterator_dealloc},
 	{Py_tp_iter, return_self},
 	{Py_tp_iternext, TermIterator_next},
@@ -717,6 +719,7 @@ static PyType_Spec TermIterator_spec = {
 };
 
 static PyType_Slot RowWords_slots[] = {
+	{Py_tp_new, binding_no_new},
 	{Py_tp_dealloc, RowWords_dealloc},
 	{0, NULL},
 };

@@ -287,6 +287,7 @@ static PyMethodDef VM_methods[] = {
 	{"ets_rows", (PyCFunction)VM_ets_rows, METH_VARARGS, NULL},
 	{"accumulators", (PyCFunction)(void (*)(void))VM_accumulators, METH_VARARGS | METH_KEYWORDS,
          NULL},
+	{"histogram", (PyCFunction)(void (*)(void))VM_histogram, METH_VARARGS | METH_KEYWORDS, NULL},
 	{"place_of", (PyCFunction)VM_place_of, METH_VARARGS, NULL},
 	{"paths_in_process", (PyCFunction)VM_paths_in_process, METH_VARARGS, NULL},
 	{"paths_in_literals", (PyCFunction)VM_paths_in_literals, METH_VARARGS, NULL},

@@ -30,6 +30,8 @@ static bool enter_node(struct etp_map_iter *iter, uint64_t address)
 	const void *words = etp_reader_at(iter->reader, slots, count * UINT64_C(8));
 	if (!words || !count)
 		return false;
+	if (iter->depth)
+		iter->node_words += 1 + count;
 	iter->path[iter->depth].slots = words;
 	iter->path[iter->depth].count = count;
 	iter->path[iter->depth].next = 0;
@@ -38,8 +40,8 @@ static bool enter_node(struct etp_map_iter *iter, uint64_t address)
 }
 
 void etp_map_iter_init(struct etp_map_iter *iter, const struct etp_vm *vm,
-		       struct etp_reader *reader, const struct etp_term_view *map,
-		       enum etp_map_order order)
+                       struct etp_reader *reader, const struct etp_term_view *map,
+                       enum etp_map_order order)
 {
 	memset(iter, 0, offsetof(struct etp_map_iter, path));
 	iter->vm = vm;

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_HISTOGRAM_H
+#define ETP_HISTOGRAM_H
+
+/**
+ * @file
+ * Histogram: the live terms of processes and rows by their shape, with counts and
+ * bytes: which records, structs and maps fill the memory.
+ *
+ * Thread safety: as etp_census.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <etp/error.h>
+#include <etp/export.h>
+#include <etp/term.h>
+
+struct etp_vm;
+
+enum etp_shape_kind {
+	/** By arity and, if the first element is one, its atom. */
+	ETP_SHAPE_TUPLE,
+	/** By the atom under `__struct__`. */
+	ETP_SHAPE_STRUCT,
+	/** A flatmap by its keys, when these are all atoms; otherwise all in one. */
+	ETP_SHAPE_MAP,
+	/** Maps of more than 32 keys, all in one, with their nodes and pairs. Tuples of keys,
+	 *  which small maps share, are not counted. */
+	ETP_SHAPE_LARGE_MAP,
+	/** Cons cells, all in one: `count` are cells. */
+	ETP_SHAPE_LIST,
+	ETP_SHAPE_HEAP_BINARY,
+	ETP_SHAPE_REFC_BINARY,
+	ETP_SHAPE_SUB_BINARY,
+	/** By module. */
+	ETP_SHAPE_FUN,
+	ETP_SHAPE_FLOAT,
+	ETP_SHAPE_BIG,
+	ETP_SHAPE_REF,
+	/** External pids and ports, match contexts, and what else there is. */
+	ETP_SHAPE_OTHER,
+};
+
+/** "tuple", "struct", "map", "large_map", "list", "heap_binary", ... */
+ETP_EXPORT const char *etp_shape_name(enum etp_shape_kind kind);
+
+struct etp_shape {
+	enum etp_shape_kind kind;
+	/** Tuple: its arity. Map: number of keys. Otherwise 0. */
+	uint64_t arity;
+	/** Tuple: the atom; struct: its name; fun: its module; map: the tuple of keys,
+	 *  or 0 where keys are not all atoms. Otherwise 0. */
+	etp_term tag;
+	/** Things, the heap words that they themselves occupy, and, for REFC_BINARY, the
+	 *  sizes of the binaries they refer to (one that is referred to twice counts
+	 *  twice). */
+	uint64_t count, words, binary_bytes;
+};
+
+struct etp_histogram {
+	size_t count;
+	/** Most words first. */
+	struct etp_shape *shapes;
+	uint64_t holders, truncated, unreadable;
+	bool complete;
+};
+
+struct etp_histogram_options {
+	/** Look at this Process only, or at this DbTable only; 0 is all of them. Rows of
+	 *  compressed tables are left out. */
+	uint64_t process, table;
+	/** As in etp_census_options. */
+	bool (*progress)(void *context, uint64_t done, uint64_t total, const char *what);
+	void *context;
+};
+
+/** Release with etp_histogram_deinit(). An interrupted one is a result: see `complete`.
+ *  Errors: NO_MEMORY; NOT_FOUND for a table that does not exist. */
+ETP_EXPORT struct etp_error *etp_histogram_make(const struct etp_vm *vm,
+                                                const struct etp_histogram_options *options,
+                                                struct etp_histogram *ret);
+ETP_EXPORT void etp_histogram_deinit(struct etp_histogram *histogram);
+
+#endif
