@@ -304,20 +304,41 @@ static void test_cycles(void **state)
 	}
 }
 
+// Without white space, and without `dots` characters and brackets at the end.
+static char *without_space(char *text, size_t dots)
+{
+	size_t size = 0;
+	text[strlen(text) - dots] = '\0';
+	for (const char *c = text; *c; c++)
+		if (*c != ' ' && *c != '\n')
+			text[size++] = *c;
+	while (dots && size && strchr("]})>", text[size - 1]))
+		size--;
+	text[size] = '\0';
+	return text;
+}
+
 // Wherever a print is cut, the second pass finds its way through what there is.
 static void test_every_cut(void **state)
 {
 	struct mock *m = *state;
-	etp_term term = wide_term(m);
+	etp_term key = mock_tuple(m, wide_term(m), mock_atom(m, "a key that fills a line"));
+	etp_term term = mock_map(m, key, wide_term(m));
 	for (int syntax = ETP_SYNTAX_ERLANG_WRITE; syntax <= ETP_SYNTAX_ELIXIR; syntax++) {
-		for (uint64_t size = 1; size < 300; size++) {
-			struct etp_print_options options = options_of(syntax);
-			options.width = 20;
+		struct etp_print_options options = options_of(syntax);
+		options.width = 20;
+		char *whole = without_space(print(m, term, &options), 0);
+		for (uint64_t size = 1; size < 500; size++) {
 			options.max_bytes = size;
 			char *text = print(m, term, &options);
 			assert_true(strlen(text) <= size + 3);
+			if (strlen(text) > 3 && !strcmp(text + strlen(text) - 3, "...")) {
+				without_space(text, 3);
+				assert_memory_equal(text, whole, strlen(text));
+			}
 			free(text);
 		}
+		free(whole);
 	}
 }
 
