@@ -101,8 +101,11 @@ class Holding:
     unreadable: int = 0
 
 
-def holdings_of_binary(vm: VM, binary: dict[str, Any], max_paths: int = 1) -> Iterator[Holding]:
-    """All holders of a binary as the census gives it (Census.binary())."""
+def holdings_of_binary(
+    vm: VM, binary: dict[str, Any], options: dict[str, Any], max_paths: int = 1
+) -> Iterator[Holding]:
+    """All holders of a binary as the census gives it (_etp.Census.binary()); ``options`` are those
+    of Term.format(), for keys of persistent terms."""
     target = binary["address"]
     for kind, address, refs, term in binary["holders"]:
         if kind == "process":
@@ -114,7 +117,7 @@ def holdings_of_binary(vm: VM, binary: dict[str, Any], max_paths: int = 1) -> It
             label = Holder(kind, address, refs, term).label(vm)
             yield Holding(kind, address, label, refs, ())
         else:
-            yield _in_literals(vm, kind, address, refs, term, target, max_paths)
+            yield _in_literals(vm, kind, address, refs, term.format(**options), target, max_paths)
 
 
 def holdings_of_term(vm: VM, address: int, max_paths: int = 1) -> Iterator[Holding]:
@@ -175,13 +178,13 @@ def _in_table(vm: VM, address: int, refs: int, target: int, max_paths: int) -> I
 
 
 def _in_literals(
-    vm: VM, kind: HolderKind, address: int, refs: int, term: Term, target: int, max_paths: int
+    vm: VM, kind: HolderKind, address: int, refs: int, name: str, target: int, max_paths: int
 ) -> Holding:
     if kind == "module":
-        label = f"literals of {safe(str(term))}"
+        label = f"literals of {safe(name)}"
         return Holding(kind, address, label, refs, ())
     found = vm.native.paths_in_literals(address, target, max_paths)
     # The area starts with {Key, Value}; what matters is the way from the value.
     for path in found["paths"]:
         del path["steps"][:1]
-    return _holding(kind, address, f"persistent term {safe(str(term))}", refs, found)
+    return _holding(kind, address, f"persistent term {safe(name)}", refs, found)

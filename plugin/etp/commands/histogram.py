@@ -73,11 +73,11 @@ def text(shape: dict[str, Any]) -> str:
     """The shape as Erlang would write a pattern for it."""
     from ..text import safe
 
-    tag = shape["tag"]
+    tag: Any = shape["tag"]
     if shape["kind"] == "tuple":
         if tag is None:
             return "{" + ",".join("_" * min(shape["arity"], 8)) + "}" + _dots(shape["arity"], 8)
-        rest = ",_" * min(shape["arity"] - 1, 8)
+        rest: str = ",_" * min(shape["arity"] - 1, 8)
         return "{" + safe(str(tag)) + rest + "}" + _dots(shape["arity"] - 1, 8)
     if shape["kind"] == "struct":
         return f"%{safe(tag.value()).removeprefix('Elixir.')}{{}}"

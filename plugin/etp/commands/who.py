@@ -29,11 +29,13 @@ def run(context: Context, args: Namespace) -> Report:
             f"{args.ADDRESS!r} is no address; etp-bins lists those of binaries, and a raw term"
             " (0x...) will do."
         ) from None
+    options = context.settings.format_options(width=0)
+    options.update(max_depth=4, max_length=8, max_string=40)
     census = context.census("Looking for holders")
     binary = census.native.binary(address)
     if binary is not None:
-        found = list(holdings_of_binary(context.vm, binary, args.paths or MANY))
-        return _report(context, _binary_title(binary), found, binary, census.complete)
+        found = list(holdings_of_binary(context.vm, binary, options, args.paths or MANY))
+        return _report(_binary_title(binary), found, options, binary, census.complete)
     found = list(holdings_of_term(context.vm, address & ~7, args.paths or MANY))
     if not found:
         raise Problem(
@@ -41,7 +43,8 @@ def run(context: Context, args: Namespace) -> Report:
             " table or a persistent term refers to, and lies in no heap, message or row. It may"
             " be freed, or be a literal of a module."
         )
-    return _report(context, f"The term at {address & ~7:#x}", found, None, census.complete)
+    title = f"The term at {address & ~7:#x}"
+    return _report(title, found, options, None, census.complete)
 
 
 def _binary_title(binary: dict[str, Any]) -> str:
@@ -59,16 +62,14 @@ def _binary_title(binary: dict[str, Any]) -> str:
 
 
 def _report(
-    context: Context,
     title: str,
     found: list[Holding],
+    options: dict[str, Any],
     binary: dict[str, Any] | None,
     complete: bool,
 ) -> Report:
     from ..views import Paragraph, Report
 
-    options = context.settings.format_options(width=0)
-    options.update(max_depth=4, max_length=8, max_string=40)
     # Shortest path first, garbage last.
     found.sort(key=lambda h: len(h.paths[0].steps) if h.paths else 1 << 30)
     blocks: list[Block | None] = [Paragraph(title, "strong"), None]
