@@ -95,6 +95,21 @@ def test_words_and_expressions(demo):
     assert "kind  small" in out
 
 
+def test_addresses_of_processes_tables_and_binaries(demo):
+    tables, _ = gdb("etp-ets-tables --json --limit all", core=demo)
+    table = next(t for t in json.loads(tables)["tables"] if t["name"] == "session_cache")
+    binaries, _ = gdb("etp-bins --json --limit 1", core=demo)
+    (binary,) = json.loads(binaries)["binaries"]
+    pid = demo.truth.process("session_cache_server")["pid"]
+    addresses = table["address"], binary["address"]
+    out, _ = gdb(f"etp {pid}", *(f"etp {address}" for address in addresses), core=demo)
+    assert out.startswith(f"{pid}  session_cache_server  ")
+    assert f"The ETS table at {table['address']}: session_cache, set" in out
+    assert f"The off-heap binary at {binary['address']}: " in out
+    _, error = gdb("etp 0x1000", core=demo)
+    assert "0x1000 is no term" in error, "the address as it was typed"
+
+
 @pytest.mark.parametrize(
     "command, said",
     [

@@ -238,11 +238,21 @@ def test_redaction_shows_no_contents_anywhere(context):
             assert secret not in shown, line
 
 
-def test_a_pid_is_a_term(context):
-    assert context.run("etp", "<0.45.0>") == "<0.45.0>\n"
-    assert context.run("etp", "#PID<0.45.0>") == "<0.45.0>\n"
+def test_a_pid_says_whose_it_is(context):
+    assert context.run("etp", "<0.45.0>") == "<0.45.0>  shop_server  shop:init/1\n"
+    assert context.run("etp", "#PID<0.45.0>") == "<0.45.0>  shop_server  shop:init/1\n"
     with pytest.raises(Problem, match="No live process has the pid <0.1.2>"):
         context.run("etp", "<0.1.2>")
+
+
+def test_addresses_that_other_commands_list_are_known(native, context):
+    assert "etp-ets-show carts shows its rows" in " ".join(context.run("etp", "0x10000").split())
+    assert "etp-ets-show #Ref<0.1.2.2>" in " ".join(context.run("etp", "0x20000").split())
+    native.memory[0x7000] = bytes(8)
+    shown = context.run("etp", "0x7000")
+    assert shown.startswith("The off-heap binary at 0x7000: 40.0 KiB") and "4111-" in shown
+    context.settings.set("redact", "on")
+    assert "4111" not in context.run("etp", "0x7000")
 
 
 def test_what_is_no_expression_without_a_debugger(context):

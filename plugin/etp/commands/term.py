@@ -12,49 +12,145 @@ if TYPE_CHECKING:
 
     from _etp import Term
 
+    from ..ets import EtsTable
     from ..views import Report, TermText
+    from ..vm import VM, Process
     from .context import Context
 
 
 def run(context: Context, args: Namespace) -> TermText | Report:
-    from ..views import TermText
+    from ..vm import pid_text, ref_text
 
-    if not args.EXPRESSION:
+    text = (args.EXPRESSION or "").strip()
+    if not text:
         raise UsageError("Which term? etp EXPRESSION; see etp --help.")
-    term = resolve(context, args.EXPRESSION)
-    if term.kind == "invalid":
+    pid = pid_text(text)
+    if pid is not None:
+        process = context.vm.process_by_text(pid)
+        return raw(context, process.pid) if args.raw else _process(context, process)
+    if ref_text(text) is not None:
+        return _show(context, context.vm.ets_table(text).ref, args.raw)
+    word = _evaluate(context, text)
+    known = None if args.raw else _known(context, word)
+    if known is not None:
+        return known
+    term = context.vm.term_at(word)
+    if term.kind in ("invalid", "header", "non_value") or _begins_with_nothing(term, word):
         raise Problem(
-            f"{term.word:#x} is no term: what it points to is not in the core (etp-info says what"
+            f"{word:#x} is no term: what it points to is not in the core (etp-info says what"
             " is missing), or is not what a term begins with."
         )
-    if args.raw:
+    return _show(context, term, args.raw)
+
+
+def _begins_with_nothing(term: Term, word: int) -> bool:
+    """A plain address of a zero word, which no cons cell begins with, is that of something else."""
+    return term.address == word and term.kind == "cons" and term.raw_words()[:1] == [0]
+
+
+def _show(context: Context, term: Term, as_words: bool) -> TermText | Report:
+    from ..views import TermText
+
+    if as_words:
         return raw(context, term)
     width = context.screen().width or 80
     text = term.format(**context.settings.format_options(width=width))
     return TermText(text, {"word": f"{term.word:#x}", "kind": term.kind, "text": text})
 
 
-def resolve(context: Context, text: str) -> Term:
-    """The term that an expression, a raw word, an address, a pid or a reference denotes."""
-    from ..vm import pid_text, ref_text
-
-    text = text.strip()
+def _evaluate(context: Context, text: str) -> int:
+    """The word that a number or an expression of the debugger denotes."""
     try:
-        return context.vm.term_at(_word(int(text, 0)))
+        return _word(int(text, 0))
     except ValueError:
         pass
-    pid = pid_text(text)
-    if pid is not None:
-        return context.vm.process_by_text(pid).pid
-    if ref_text(text) is not None:
-        return context.vm.ets_table(text).ref
     value = context.evaluate(text)
     if value is None:
         raise Problem(
             f"{text!r} is no raw word (0x...), no pid (<0.1.0>) and no reference of a table"
             " (#Ref<...>); other expressions need a debugger to evaluate them."
         )
-    return context.vm.term_at(_word(value))
+    return _word(value)
+
+
+def _known(context: Context, address: int) -> Report | TermText | None:
+    """What stands at the address of something that other commands list and that is no term."""
+    vm = context.vm
+    table = None if address & 7 else vm.ets_tables.at(address)
+    if table is not None:
+        return _table(table, address)
+    if address & 7 or address == 0:
+        return None
+    for known, _pid in vm.native.processes():
+        if known == address:
+            process = vm.process(address)
+            return None if process is None else _process(context, process)
+    return _binary(context, address) if _may_be_binary(vm, address) else None
+
+
+def _may_be_binary(vm: VM, address: int) -> bool:
+    """Is the census worth its time?  A Binary begins with its flags, of which there are four; as
+    the first word of a term they would be no term, or a tuple without elements and its like."""
+    from ..vm import Error
+
+    try:
+        return int.from_bytes(vm.read(address, 8), "little") < 16
+    except Error:
+        return False
+
+
+def _binary(context: Context, address: int) -> Report | None:
+    from ..text import plural, preview
+    from ..units import format_bytes
+    from ..views import Lines, Paragraph, Report
+    from ..vm import Error
+
+    binary = context.census("Looking for binaries").binary(address)
+    if binary is None:
+        return None
+    text = None
+    if not context.settings.redact:
+        limit = int(context.settings.get("max-string")) or binary.size
+        try:
+            data = context.vm.read(binary.data_address, min(binary.size, limit))
+            text = preview(data, binary.size, limit)
+        except Error:
+            text = "(not in the core)"
+    title = (
+        f"The off-heap binary at {address:#x}: {format_bytes(binary.size)}, of which"
+        f" {format_bytes(binary.visible_bytes)} can be seen;"
+        f" {plural(binary.holder_count, 'holder')}, which etp-who {address:#x} shows."
+    )
+    data_ = {
+        "address": f"{address:#x}", "kind": "binary", "size": binary.size, "refc": binary.refc,
+        "visible_bytes": binary.visible_bytes, "text": text,
+    }  # fmt: skip
+    return Report([Paragraph(title), *([Lines([text])] if text else [])], data_)
+
+
+def _table(table: EtsTable, address: int) -> Report:
+    from ..text import plural
+    from ..views import Paragraph, Report
+
+    which = table.label if table.named else str(table.ref)
+    title = (
+        f"The ETS table at {address:#x}: {table.label}, {table.type},"
+        f" {plural(table.size, 'row')}, owner {table.owner} {table.owner_label}".rstrip()
+    )
+    data = {"address": f"{address:#x}", "kind": "table", "name": table.name, "ref": str(table.ref)}
+    return Report([Paragraph(f"{title}; etp-ets-show {which} shows its rows.")], data)
+
+
+def _process(context: Context, process: Process) -> TermText:
+    from ..views import TermText
+
+    pid = process.pid.format(**context.settings.format_options())
+    parts = [pid, process.name or "", process.initial_call_text]
+    data = {
+        "word": f"{process.pid.word:#x}", "kind": "pid", "text": pid, "name": process.name,
+        "initial_call": process.initial_call_text or None, "address": f"{process.address:#x}",
+    }  # fmt: skip
+    return TermText("  ".join(part for part in parts if part), data)
 
 
 def _word(value: int) -> int:
@@ -105,7 +201,8 @@ COMMAND = Command(
     description="""
     EXPRESSION is a raw tagged word, the address of a boxed term or of a cons cell, a pid such as
     <0.123.0>, the reference of a table, or any expression of the debugger whose value is one of
-    these. Terms print as io:format("~p") or, after `set etp syntax elixir`, as inspect/1 would
+    these. Of a pid, and of the address of a Process, the registered name and the initial call are
+    shown; of that of a table or an off-heap Binary, what it is. Terms print as io:format("~p") or, after `set etp syntax elixir`, as inspect/1 would
     print them. `set etp max-depth`, `max-length` and `max-string` bound what is printed.
     """,
     run=run,
@@ -120,6 +217,7 @@ COMMAND = Command(
         JSON,
     ),
     examples=(
+        ("etp <0.123.0>", "who that is"),
         ("etp 0x7f3c1a2b4c52", "a word found in memory or in a register"),
         ("etp $rsi", "the second argument of a BIF's C function, if it is an Eterm"),
         ("etp --raw 0x7f3c1a2b4c52", "its words, header first"),
