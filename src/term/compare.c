@@ -8,6 +8,9 @@
 enum {
 	// Pairs that are always compared: rows of compressed tables stand outside the core.
 	COMPARE_MIN = 1 << 20,
+	// Parts of a term, and bytes of a binary, that its hash depends on.
+	HASH_PARTS = 128,
+	HASH_BYTES = 32,
 };
 
 struct pair {
@@ -19,11 +22,18 @@ struct comparison {
 	struct etp_reader *reader_a, *reader_b;
 	struct pair *stack;
 	size_t count, capacity;
-	bool out_of_memory;
+	// Pairs that may still be pushed: this bounds time and memory alike.
+	uint64_t budget;
+	bool out_of_memory, out_of_budget;
 };
 
 static bool push(struct comparison *c, etp_term a, etp_term b)
 {
+	if (!c->budget) {
+		c->out_of_budget = true;
+		return false;
+	}
+	c->budget--;
 	if (c->count == c->capacity) {
 		size_t capacity = c->capacity ? c->capacity * 2 : 64;
 		struct pair *stack = realloc(c->stack, capacity * sizeof(*stack));
@@ -134,18 +144,11 @@ struct etp_error *etp_term_equal(const struct etp_vm *vm, struct etp_reader *rea
 	// Words of two different overlays can be equal without meaning the same.
 	bool same_space = reader_a->overlay.bytes == reader_b->overlay.bytes;
 	struct comparison c = {.vm = vm, .reader_a = reader_a, .reader_b = reader_b};
-	bool equal = push(&c, a, b);
 	// Terms that run in a circle, or share so much that they are endless when they are
 	// walked, cannot be told apart: no term of the core has more parts than words.
-	uint64_t budget = etp_target_info(vm->target)->bytes_saved / 8 + COMPARE_MIN;
+	c.budget = etp_target_info(vm->target)->bytes_saved / 8 + COMPARE_MIN;
+	bool equal = push(&c, a, b);
 	while (equal && c.count) {
-		if (!budget--) {
-			free(c.stack);
-			return etp_error_create(ETP_ERROR_BAD_DATA,
-			                        "The terms at 0x%llx and 0x%llx run in circles.",
-			                        (unsigned long long)term_pointer(a),
-			                        (unsigned long long)term_pointer(b));
-		}
 		struct pair pair = c.stack[--c.count];
 		if (pair.a == pair.b && (same_space || term_is_immediate(pair.a)))
 			continue;
@@ -157,6 +160,107 @@ struct etp_error *etp_term_equal(const struct etp_vm *vm, struct etp_reader *rea
 	free(c.stack);
 	if (c.out_of_memory)
 		return &etp_error_no_memory;
+	if (c.out_of_budget)
+		return etp_error_create(
+			ETP_ERROR_BAD_DATA, "The terms at 0x%llx and 0x%llx run in circles.",
+			(unsigned long long)term_pointer(a), (unsigned long long)term_pointer(b));
 	*ret = equal;
 	return NULL;
+}
+
+struct hashing {
+	uint64_t hash;
+	// Parts that are still to be looked at.
+	etp_term stack[HASH_PARTS];
+	unsigned depth;
+};
+
+static void mix(struct hashing *h, uint64_t word)
+{
+	h->hash = (h->hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	h->hash ^= h->hash >> 29;
+}
+
+static void add_parts(struct hashing *h, const void *words, uint64_t count)
+{
+	for (uint64_t i = 0; i < count && h->depth < HASH_PARTS; i++)
+		h->stack[h->depth++] = etp_word_at(words, i);
+}
+
+static void mix_bits(struct hashing *h, const struct etp_term_view *view)
+{
+	mix(h, view->bits.bit_size);
+	for (uint64_t i = 0; view->bits.bytes && i < view->bits.bit_size / 8 && i < HASH_BYTES; i++)
+		mix(h, etp_bits_byte(view, i));
+}
+
+// Only what equal_things() compares may be looked at here.
+static void mix_thing(struct hashing *h, const struct etp_term_view *view)
+{
+	switch (view->kind) {
+	case ETP_TERM_BIG:
+		mix(h, view->big.count);
+		if (view->big.count)
+			mix(h, etp_word_at(view->big.digits, 0));
+		break;
+	case ETP_TERM_FLOAT: {
+		uint64_t bits;
+		memcpy(&bits, &view->float_value, sizeof(bits));
+		mix(h, bits);
+		break;
+	}
+	case ETP_TERM_CONS:
+		add_parts(h, &view->cons.tail, 1);
+		add_parts(h, &view->cons.head, 1);
+		break;
+	case ETP_TERM_TUPLE:
+		mix(h, view->tuple.arity);
+		add_parts(h, view->tuple.elements, view->tuple.arity);
+		break;
+	case ETP_TERM_FLATMAP:
+		mix(h, view->flatmap.size);
+		add_parts(h, view->flatmap.values, view->flatmap.size);
+		break;
+	case ETP_TERM_HASHMAP:
+		mix(h, view->hashmap.size);
+		break;
+	case ETP_TERM_BITSTRING:
+		mix_bits(h, view);
+		break;
+	case ETP_TERM_PID:
+	case ETP_TERM_PORT:
+		mix(h, view->id.number);
+		mix(h, view->id.serial);
+		break;
+	case ETP_TERM_REF:
+		for (unsigned i = 0; i < view->id.count; i++)
+			mix(h, view->id.numbers[i]);
+		break;
+	case ETP_TERM_FUN:
+		mix(h, view->fun.module);
+		mix(h, (uint32_t)view->fun.old_index);
+		break;
+	case ETP_TERM_EXPORT:
+		mix(h, view->export.module);
+		mix(h, view->export.function);
+		break;
+	default:
+		break;
+	}
+}
+
+uint64_t etp_term_hash(const struct etp_vm *vm, struct etp_reader *reader, etp_term term)
+{
+	struct hashing h = {.stack = {term}, .depth = 1};
+	for (unsigned n = 0; h.depth && n < HASH_PARTS; n++) {
+		etp_term part = h.stack[--h.depth];
+		struct etp_term_view view;
+		if (term_is_immediate(part)) {
+			mix(&h, part);
+			continue;
+		}
+		mix(&h, etp_term_decode(vm, reader, part, &view));
+		mix_thing(&h, &view);
+	}
+	return h.hash;
 }
