@@ -8,7 +8,8 @@
 static PyTypeObject *Census_type;
 
 typedef struct {
-	PyObject_HEAD VMObject *vm;
+	PyObject_HEAD
+	VMObject *vm;
 	struct etp_census *census;
 } CensusObject;
 

@@ -160,7 +160,8 @@ PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored)
 }
 
 typedef struct {
-	PyObject_HEAD VMObject *vm;
+	PyObject_HEAD
+	VMObject *vm;
 	RowWordsObject *words;
 	struct etp_ets_row row;
 	etp_term tuple;
@@ -168,7 +169,8 @@ typedef struct {
 } EtsRowObject;
 
 typedef struct {
-	PyObject_HEAD VMObject *vm;
+	PyObject_HEAD
+	VMObject *vm;
 	struct etp_reader reader;
 	struct etp_ets_table table;
 	struct etp_ets_iter iter;
@@ -370,12 +372,9 @@ static PyGetSetDef EtsRow_getset[] = {
 };
 
 static PyType_Slot EtsRow_slots[] = {
-	{Py_tp_new, binding_no_new},
-	{Py_tp_doc, "One object stored in a table."},
-	{Py_tp_dealloc, EtsRow_dealloc},
-	{Py_tp_getset, EtsRow_getset},
-	{Py_tp_methods, EtsRow_methods},
-	{0, NULL},
+	{Py_tp_new, binding_no_new},     {Py_tp_doc, "One object stored in a table."},
+	{Py_tp_dealloc, EtsRow_dealloc}, {Py_tp_getset, EtsRow_getset},
+	{Py_tp_methods, EtsRow_methods}, {0, NULL},
 };
 
 static PyType_Spec EtsRow_spec = {

@@ -124,8 +124,8 @@ PyMODINIT_FUNC PyInit__etp(void)
 	if (!module)
 		return NULL;
 	if (binding_init_errors(module) || binding_init_terms(module) || binding_init_vm(module) ||
-	    binding_init_ets(module) || binding_init_scan(module) || binding_init_messages(module) ||
-	    binding_init_census(module) ||
+	    binding_init_ets(module) || binding_init_scan(module) ||
+	    binding_init_messages(module) || binding_init_census(module) ||
 	    PyModule_AddStringConstant(module, "__version__", ETP_VERSION)) {
 		Py_DECREF(module);
 		return NULL;

@@ -4,7 +4,8 @@
 static PyTypeObject *EtsScan_type;
 
 typedef struct {
-	PyObject_HEAD struct etp_ets_scan *scan;
+	PyObject_HEAD
+	struct etp_ets_scan *scan;
 } EtsScanObject;
 
 bool call_progress(PyObject *callback, uint64_t done, uint64_t total, const char *what)

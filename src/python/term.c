@@ -363,6 +363,9 @@ static int key_matches(TermObject *self, struct etp_reader *reader, etp_term key
 {
 	if (PyObject_TypeCheck(wanted, Term_type)) {
 		TermObject *other = (TermObject *)wanted;
+		// Words of two cores say nothing about each other.
+		if (other->vm != self->vm)
+			return 0;
 		struct etp_reader other_reader;
 		Term_reader(other, &other_reader);
 		bool equal;
@@ -484,28 +487,24 @@ static PyObject *Term_richcompare(TermObject *self, PyObject *other, int op)
 {
 	if ((op != Py_EQ && op != Py_NE) || !PyObject_TypeCheck(other, Term_type))
 		Py_RETURN_NOTIMPLEMENTED;
-	TermObject *term = (TermObject *)other;
-	if (self->vm != term->vm)
-		return PyBool_FromLong(op == Py_NE);
 	struct etp_reader reader;
 	Term_reader(self, &reader);
 	int equal = key_matches(self, &reader, self->word, other);
 	return equal < 0 ? NULL : PyBool_FromLong(equal == (op == Py_EQ));
 }
 
-// Terms that are equal may differ in their words, unless they are immediate.
 static Py_hash_t Term_hash(TermObject *self)
 {
-	if (term_is_immediate(self->word))
-		return (Py_hash_t)(self->word >> 4);
 	struct etp_reader reader;
-	struct etp_term_view view;
-	return (Py_hash_t)decode(self, &reader, &view);
+	Term_reader(self, &reader);
+	// Not negative: -1 would mean an exception.
+	return (Py_hash_t)(etp_term_hash(self->vm->vm, &reader, self->word) >> 1);
 }
 
 // Iterates over the elements of a tuple or list, or over a map.
 typedef struct {
-	PyObject_HEAD TermObject *term;
+	PyObject_HEAD
+	TermObject *term;
 	struct etp_reader reader;
 	enum { ITERATE_TUPLE, ITERATE_LIST, ITERATE_KEYS, ITERATE_VALUES, ITERATE_ITEMS } mode;
 	const void *elements;
@@ -687,13 +686,20 @@ static PyMethodDef Term_methods[] = {
 
 static PyType_Slot Term_slots[] = {
 	{Py_tp_new, binding_no_new},
-	{Py_tp_doc, "A term of the VM."}, {Py_tp_dealloc, Term_dealloc},
-	{Py_tp_repr, Term_repr},          {Py_tp_str, Term_str},
-	{Py_tp_hash, Term_hash},          {Py_tp_richcompare, Term_richcompare},
-	{Py_tp_iter, Term_iter},          {Py_tp_methods, Term_methods},
-	{Py_tp_getset, Term_getset},      {Py_nb_bool, Term_bool},
-	{Py_mp_length, Term_length},      {Py_mp_subscript, Term_subscript},
-	{Py_sq_contains, Term_contains},  {0, NULL},
+	{Py_tp_doc, "A term of the VM."},
+	{Py_tp_dealloc, Term_dealloc},
+	{Py_tp_repr, Term_repr},
+	{Py_tp_str, Term_str},
+	{Py_tp_hash, Term_hash},
+	{Py_tp_richcompare, Term_richcompare},
+	{Py_tp_iter, Term_iter},
+	{Py_tp_methods, Term_methods},
+	{Py_tp_getset, Term_getset},
+	{Py_nb_bool, Term_bool},
+	{Py_mp_length, Term_length},
+	{Py_mp_subscript, Term_subscript},
+	{Py_sq_contains, Term_contains},
+	{0, NULL},
 };
 
 static PyType_Spec Term_spec = {

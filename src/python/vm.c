@@ -17,16 +17,15 @@ static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ called twice");
 		return -1;
 	}
-	Py_ssize_t count = directories ? PySequence_Size(directories) : 0;
-	if (count < 0)
-		return -1;
 	// The strings belong to the items, which the list keeps alive.
 	PyObject *items = directories ? PySequence_List(directories) : PyList_New(0);
+	if (!items)
+		return -1;
+	Py_ssize_t count = PyList_Size(items);
 	const char **paths = PyMem_Calloc((size_t)count + 1, sizeof(*paths));
-	bool ok = items && paths;
-	for (Py_ssize_t i = 0; ok && i < count; i++) {
+	bool ok = paths || PyErr_NoMemory();
+	for (Py_ssize_t i = 0; ok && i < count; i++)
 		ok = PyArg_Parse(PyList_GetItem(items, i), "s", &paths[i]);
-	}
 	struct etp_error *err = NULL;
 	if (ok) {
 		struct etp_core_options core_options = {
@@ -42,7 +41,7 @@ static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
 		}
 	}
 	PyMem_Free(paths);
-	Py_XDECREF(items);
+	Py_DECREF(items);
 	if (err)
 		raise_error(err);
 	return ok && !err ? 0 : -1;
