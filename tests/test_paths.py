@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who holds a binary and by which path, and which collections grow: against workloads that put
+each thing where they say."""
+
+import pytest
+
+import cores
+import etp
+from etp import accumulators, paths
+
+FLAVORS = ["stripped", "dwarf", "emu"]
+TEXT = {"syntax": "p", "width": 0}
+
+
+def open_vm(core: cores.Core) -> etp.VM:
+    return etp.open(core=str(core.path), executable=str(core.executable))
+
+
+@pytest.fixture(scope="module", params=FLAVORS)
+def held(request, core):
+    """{kind: holdings} of the binaries of the workload `holders`, by what they contain."""
+    vm = open_vm(core("holders", flavor=request.param))
+    census = vm.native.census()
+    found = {}
+    for binary in census.binaries():
+        head = vm.read(binary["data_address"], min(binary["size"], 60))
+        kinds = {holder[0] for holder in binary["holders"]}
+        if head.startswith(b"holder:") or kinds == {"port"}:
+            # What the pipe took is gone: the driver keeps the rest, without its beginning.
+            kind = "port_queue" if kinds == {"port"} else head.split(b":")[1].decode()
+            found[kind] = list(paths.holdings_of_binary(vm, binary, TEXT))
+    return found
+
+
+@pytest.mark.parametrize(
+    "kind, holder, path",
+    [
+        ("dictionary", "holds_in_dictionary", "dictionary -> kept"),
+        ("mailbox_on_heap", "holds_on_heap", "message 1 -> {2}"),
+        ("mailbox_off_heap", "holds_off_heap", "message 1 -> {2}"),
+        ("in_transit_on_heap", "holds_in_transit", "message in transit 1 -> {2}"),
+        ("in_transit_off_heap", "holds_in_transit_off", "message in transit 1 -> {2}"),
+        ("fun_environment", "holds_in_fun", "dictionary -> kept -> fun(0)"),
+        (
+            "nested_map",
+            "holds_in_map",
+            "dictionary -> kept -> cache -> [1] -> 17 -> body -> {1}",
+        ),
+        ("ets_row", "holders_rows", "{2} -> [0]"),
+        ("persistent_term", "persistent term {holders,key}", "body"),
+        ("nif", "holds_with_nif", "dictionary -> kept"),
+    ],
+)
+def test_path(held, kind, holder, path):
+    (holding,) = held[kind]
+    assert holder in holding.label
+    assert [p.text(TEXT) for p in holding.paths] == [path]
+
+
+@pytest.mark.parametrize(
+    "kind, holder",
+    [
+        ("send_after", "timer for"),
+        ("start_timer", "timer for"),
+        ("port_queue", "#Port<"),
+        ("module_literal", "literals of holders"),
+    ],
+)
+def test_holder_without_a_path(held, kind, holder):
+    (holding,) = held[kind]
+    assert holder in holding.label
+    assert holding.paths == ()
+
+
+def test_received_message_is_on_the_stack_or_in_a_register(held):
+    (holding,) = held["received"]
+    (path,) = holding.paths
+    assert path.root in ("stack", "register")
+
+
+def test_term_is_found_where_it_lies(core):
+    """The path to a term leads to the very word that was asked for."""
+    vm = open_vm(core("holders"))
+    table = vm.ets_table("holders_rows")
+    (row,) = table.rows()
+    inner = row.term[1]
+    (holding,) = paths.holdings_of_term(vm, inner.address)
+    assert holding.kind == "ets" and holding.row is not None
+    assert holding.paths[0].text(TEXT) == "{2}"
+    assert holding.paths[0].target == inner
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_accumulators(core, flavor):
+    dump = core("accumulators", flavor=flavor)
+    expect = dump.truth.workload["expect"]
+    vm = open_vm(dump)
+    found = accumulators.find(vm, 1000, 1 << 20, TEXT, None)
+    assert found.complete and not found.unreadable and not found.truncated
+    by_path = {(item.where, item.path): item for item in found.items}
+
+    for n in range(1, expect["connections"] + 1):
+        cursors = by_path[(f"acc_connection_{n}", "dictionary -> state -> mod_state -> cursors")]
+        assert (cursors.kind, cursors.collections) == ("map", 1)
+        assert cursors.count == cursors.largest == expect["cursors"]
+    waiting = by_path[("acc_broker", "dictionary -> waiting")]
+    assert (waiting.kind, waiting.count) == ("list", expect["waiting"])
+    # A cell and a tuple of two for each.
+    assert waiting.words == expect["waiting"] * 5
+    events = by_path[("rows of acc_events", "{2}")]
+    assert (events.kind, events.count, events.collections) == ("list", expect["events"], 1)
+    log = by_path[("acc_log", "dictionary -> log -> {2}")]
+    assert (log.kind, log.count) == ("binary", expect["log_bytes"])
+    assert log.binary_bytes == expect["log_bytes"]
+
+
+def test_histogram_of_one_table(core):
+    dump = core("accumulators")
+    vm = open_vm(dump)
+    expect = dump.truth.workload["expect"]
+    found = vm.native.histogram(table=vm.ets_table("acc_events").address)
+    shapes = {(shape["kind"], shape["arity"]): shape for shape in found["shapes"]}
+    assert shapes.keys() == {("tuple", 2), ("list", 0)}
+    # Two rows, and the cells of both lists.
+    assert sum(s["count"] for s in found["shapes"] if s["kind"] == "tuple") == 2
+    assert shapes[("list", 0)]["count"] == expect["events"] + 10
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_histogram_counts_each_live_word(core, flavor):
+    """Words by shape add up to what the census marks, but for tuples of keys, which maps share."""
+    vm = open_vm(core("accumulators", flavor=flavor))
+    census = vm.native.census()
+    for process in census.processes:
+        shapes = vm.native.histogram(process=process["address"])["shapes"]
+        words = sum(shape["words"] for shape in shapes)
+        maps = sum(s["count"] * (s["arity"] + 1) for s in shapes if s["kind"] in ("map", "struct"))
+        assert words <= process["live_words"] <= words + maps
