@@ -156,6 +156,11 @@ grow(N, Acc) -> grow(N - 1, <<Acc/binary, N:64>>).
 %% {Pid, Delta, Identity} of each process; Delta is negative when binaries were released. `after` is the list of
 %% binaries that is left.
 lines() ->
+    Memory = erlang:memory(),
+    [#{kind => memory, memory => maps:from_list(Memory)} |
+     bin_leak_lines()].
+
+bin_leak_lines() ->
     [#{kind => bin_leak, pid => Pid, delta => Delta, name => name(Identity),
        current_function => proplists:get_value(current_function, Identity),
        'after' => after_gc(Pid)}

@@ -338,6 +338,11 @@ class VM:
     def census(self, progress: Progress | None = None) -> "Census":
         """One pass over the memory of all processes and tables, and all else that holds
         binaries."""
+    def memory(self) -> dict[str, Any]:
+        """What the allocators say of themselves, in bytes: allocators ({name: {blocks (in use),
+        carriers (from the system), instances}}, names as in eheap_alloc without the ending), code,
+        process_table, port_table, ets_misc (of ETS, outside of its allocator), unreadable,
+        problem ("" or the last reason)."""
     def process_binaries(self, address: int) -> list[tuple[int, int, int]]:
         """What process_info(P, binary) lists of the Process at ``address``: (address of
         the Binary, size, refc), one a reference, in no particular order."""

@@ -358,3 +358,27 @@ def test_thousands_of_processes(core):
     census = vm.census()
     assert census.binaries(unaccounted=True) == []
     assert sum(process["terms"] for process in census.processes) >= count * 100
+
+
+def test_memory(leaks):
+    """erlang:memory/0 right after the core was taken; the process that asked has grown a little."""
+    from etp.memory import memory
+    from etp.vm import VM
+
+    dump, native = leaks
+    vm = VM(native)
+    found = memory(vm, vm.census())
+    assert found.gaps == []
+    said = dump.truth.by_kind["memory"][0]["memory"]
+    assert found.row("ets").bytes == said["ets"]
+    # Nothing is allocated for binaries or code in between.
+    assert abs(found.row("binary").bytes - said["binary"]) < 4096
+    assert abs(found.row("total").bytes - said["total"]) < 100000
+    assert abs(found.row("processes").bytes - said["processes"]) < 100000
+    assert 0.7 * said["code"] < found.row("code").bytes <= said["code"]
+    for row in found.rows:
+        whole = [part for part in row.parts if not part.name.startswith("of the above")]
+        assert not whole or sum(part.bytes for part in whole) == row.bytes, row.name
+    literals = {part.name: part for part in found.row("literals").parts}
+    assert int(literals["persistent terms"].note) == dump.truth.system["persistent_term"]["count"]
+    assert found.row("binary").parts[0].name == "held by process"

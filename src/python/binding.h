@@ -106,6 +106,7 @@ PyObject *VM_histogram(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_place_of(VMObject *self, PyObject *args);
 PyObject *VM_paths_in_literals(VMObject *self, PyObject *args);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
+PyObject *VM_memory(VMObject *self, PyObject *ignored);
 PyObject *VM_process_binaries(VMObject *self, PyObject *args);
 PyObject *VM_process_info(VMObject *self, PyObject *args);
 PyObject *VM_process_list(VMObject *self, PyObject *ignored);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/census.h>
+#include <etp/allocators.h>
 
 #include <stdlib.h>
 
@@ -275,6 +276,35 @@ PyObject *VM_process_binaries(VMObject *self, PyObject *args)
 	}
 	free(binaries);
 	return list;
+}
+
+PyObject *VM_memory(VMObject *self, PyObject *ignored)
+{
+	if (!VM_is_open(self))
+		return NULL;
+	struct etp_allocators memory;
+	etp_vm_allocators(self->vm, &memory);
+	PyObject *allocators = PyDict_New();
+	for (size_t i = 0; allocators && i < memory.count; i++) {
+		const struct etp_allocator *a = &memory.allocators[i];
+		PyObject *item =
+			Py_BuildValue("{s:K,s:K,s:K}", "blocks", (unsigned long long)a->blocks,
+		                      "carriers", (unsigned long long)a->carriers, "instances",
+		                      (unsigned long long)a->instances);
+		if (a->instances && a->name[0] ? !dict_set(allocators, a->name, item) : !item)
+			Py_CLEAR(allocators);
+		else if (!a->instances || !a->name[0])
+			Py_DECREF(item);
+	}
+	if (!allocators)
+		return NULL;
+	return Py_BuildValue("{s:N,s:K,s:K,s:K,s:K,s:K,s:s}", "allocators", allocators, "code",
+	                     (unsigned long long)memory.code, "process_table",
+	                     (unsigned long long)memory.process_table, "port_table",
+	                     (unsigned long long)memory.port_table, "ets_misc",
+	                     (unsigned long long)memory.ets_misc, "unreadable",
+	                     (unsigned long long)memory.unreadable, "problem",
+	                     memory.problem ? memory.problem : "");
 }
 
 static PyObject *census_binary_dict(const void *source, size_t index)

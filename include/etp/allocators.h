@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ETP_ALLOCATORS_H
+#define ETP_ALLOCATORS_H
+
+/**
+ * @file
+ * What the allocators of the VM say of themselves: the numbers that erlang:memory/0
+ * is made of (erts_memory(), erl_alloc.c). Sizes are in bytes.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <etp/export.h>
+
+struct etp_vm;
+
+enum {
+	ETP_ALLOCATORS_MAX = 16,
+	ETP_ALLOCATOR_NAME_MAX = 16,
+};
+
+/** One type of allocator, all its instances together. */
+struct etp_allocator {
+	/** "eheap", "binary", "ets" ...: as in erlang:system_info({allocator, eheap_alloc}). */
+	char name[ETP_ALLOCATOR_NAME_MAX];
+	/** Blocks in use, and the carriers that its instances got from the system. */
+	uint64_t blocks, carriers;
+	uint64_t instances;
+};
+
+struct etp_allocators {
+	struct etp_allocator allocators[ETP_ALLOCATORS_MAX];
+	size_t count;
+	/** Of loaded code; the JIT allocates it apart from all allocators. */
+	uint64_t code;
+	/** Tables of processes and of ports. */
+	uint64_t process_table, port_table;
+	/** Of ETS, outside of its allocator. */
+	uint64_t ets_misc;
+	/** Things that could not be read, and the last reason, a static string, or NULL. */
+	uint64_t unreadable;
+	const char *problem;
+};
+
+/** Cannot fail: what is not known is 0 and counted. */
+ETP_EXPORT void etp_vm_allocators(const struct etp_vm *vm, struct etp_allocators *ret);
+
+#endif

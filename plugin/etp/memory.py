@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the memory is: what the allocators say, and what of it the census can attribute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .units import WORD
+
+if TYPE_CHECKING:
+    from .census import Census
+    from .vm import VM
+
+NOT_COUNTED = ("temp", "test")
+"""Allocators that erlang:memory/0 leaves out."""
+
+BINARY_HEADER = 24
+"""Bytes of a Binary before its contents (erl_binary.h)."""
+
+
+@dataclass
+class Row:
+    """An amount of memory; what it consists of stands below it."""
+
+    name: str
+    bytes: int
+    note: str = ""
+    parts: list[Row] = field(default_factory=list)
+
+    def add(self, name: str, size: int, note: str = "") -> Row:
+        part = Row(name, size, note)
+        self.parts.append(part)
+        return part
+
+    def add_rest(self, name: str, note: str = "") -> None:
+        """What the parts leave over."""
+        self.add(name, self.bytes - sum(part.bytes for part in self.parts), note)
+
+
+@dataclass
+class Memory:
+    """Rows of erlang:memory/0, each with its parts."""
+
+    rows: list[Row]
+    gaps: list[str]
+
+    def row(self, name: str) -> Row:
+        return next(row for row in self.rows if row.name == name)
+
+
+def memory(vm: VM, census: Census) -> Memory:
+    facts = vm.native.memory()
+    blocks = {name: numbers["blocks"] for name, numbers in facts["allocators"].items()}
+    carriers = sum(numbers["carriers"] for numbers in facts["allocators"].values())
+    in_use = sum(size for name, size in blocks.items() if name not in NOT_COUNTED)
+    # The JIT has pages of its own for code; else it is in an allocator as all is.
+    code_apart = facts["code"] if vm.info.flavor == "jit" else 0
+    total = Row("total", in_use + code_apart)
+    processes = _processes(blocks, facts["process_table"], census)
+    system = Row("system", total.bytes - processes.bytes, "total - processes")
+    binary = _binaries(blocks, census)
+    ets = _ets(vm, blocks, facts["ets_misc"])
+    code = Row("code", facts["code"], "without the tables of exports, funs and modules")
+    literals = _literals(blocks, census)
+    total.add("processes", processes.bytes)
+    total.add("binary", binary.bytes)
+    total.add("ets", ets.bytes)
+    total.add("code", facts["code"])
+    total.add("literals", literals.bytes)
+    total.add("port table", facts["port_table"])
+    total.add_rest("what nothing here explains", "atoms, tables of code, drivers, the VM itself")
+    carriers_row = Row("carriers", carriers, "what the allocators got from the system")
+    carriers_row.add("in use", in_use + sum(blocks.get(name, 0) for name in NOT_COUNTED))
+    carriers_row.add_rest("free", "fragmentation and reserve")
+    gaps = []
+    if facts["unreadable"]:
+        gaps.append(f"Not all allocators could be read: {facts['problem']}.")
+    return Memory([total, processes, system, binary, code, ets, literals, carriers_row], gaps)
+
+
+def _processes(blocks: dict[str, int], table: int, census: Census) -> Row:
+    """Heaps, messages and fragments are in eheap_alloc; Process and the like in fix_alloc."""
+    fixed = blocks.get("fix", 0)
+    row = Row("processes", blocks.get("eheap", 0) + table + fixed)
+    row.add("process table", table)
+    row.add("processes, links, monitors, timers", fixed, "all of fix_alloc")
+    live = sum(process.live_words for process in census.processes) * WORD
+    garbage = sum(process.garbage_words for process in census.processes) * WORD
+    row.add("heaps: live", live, "terms that a collection would keep, messages included")
+    row.add("heaps: garbage", garbage, "what a collection would free")
+    row.add_rest("heaps: free", "room to grow, stacks, headers of messages")
+    return row
+
+
+def _binaries(blocks: dict[str, int], census: Census) -> Row:
+    row = Row("binary", blocks.get("binary", 0))
+    held: dict[str, list[int]] = {}
+    sizes = visible = elsewhere = missing = 0
+    for binary in census.binaries():
+        kinds = {holder.kind.replace("_", " ") for holder in binary.holders}
+        kind = kinds.pop() if len(kinds) == 1 else "several kinds of holders"
+        numbers = held.setdefault(kind, [0, 0])
+        numbers[0] += 1
+        numbers[1] += binary.size
+        sizes += binary.size
+        visible += binary.visible_bytes
+        if binary.unaccounted_refs > 0:
+            missing += 1
+            elsewhere += binary.size
+    for kind, (count, size) in sorted(held.items(), key=lambda item: -item[1][1]):
+        row.add(f"held by {kind}", size, f"{count:,} distinct binaries")
+    row.add("headers of binaries", census.binary_count() * BINARY_HEADER)
+    row.add_rest(
+        "held by nobody that is known", "NIFs, drivers, ports' input, rounding of allocators"
+    )
+    row.parts.append(Row("of the above, visible", visible, "what some holder can see"))
+    row.parts.append(Row("of the above, wasted", sizes - visible, "kept alive, and seen by nobody"))
+    row.parts.append(
+        Row("of the above, unaccounted", elsewhere, f"{missing:,} with references not found")
+    )
+    return row
+
+
+def _ets(vm: VM, blocks: dict[str, int], misc: int) -> Row:
+    row = Row("ets", blocks.get("ets", 0) + misc)
+    tables = [table for table in vm.ets_tables if not table.is_deleting]
+    row.add(
+        "tables", sum(t.memory_bytes for t in tables), f"ets:info(T, memory) of {len(tables):,}"
+    )
+    freed = [table for table in vm.ets_tables if table.is_deleting]
+    if freed:
+        size = sum(table.memory_bytes for table in freed)
+        row.add("tables that are being freed", size, f"{len(freed):,}")
+    row.add_rest("not in a table", "of the VM itself; negative: sizes of rows are rounded up")
+    return row
+
+
+def _literals(blocks: dict[str, int], census: Census) -> Row:
+    row = Row("literals", blocks.get("literal", 0), "part of system")
+    for kind, name in (("persistent_term", "persistent terms"), ("module", "modules")):
+        areas = [area for area in census.literals if area.kind == kind]
+        row.add(name, sum(area.words for area in areas) * WORD, f"{len(areas):,}")
+    row.add_rest("other", "headers, literals of old code")
+    return row
