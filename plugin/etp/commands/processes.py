@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from .declaration import Argument, Column, Command, table_arguments
 from .stacktrace import complete_processes
 
@@ -44,23 +46,44 @@ COSTLY = ("function", "place")
 """Columns that are worked out for what is shown only, unless they are to be sorted by."""
 
 
+SORTED_AS_ROWS = {
+    "msgq": "message_queue_len",
+    "transit": "in_transit",
+    "memory": "memory",
+    "heap": "total_heap_size",
+    "stack": "stack_size",
+    "reductions": "reductions",
+    "links": "links",
+}
+"""Columns by which rows are sorted before anything is made of those that are not shown."""
+
+
 def run(context: Context, args: Namespace) -> Table:
     from .. import processes
     from ..views import Table
 
-    everything = processes.rows(context.vm)
-    chosen = [row for row in everything if _wanted(row, args)]
-    data = [_row(row) for row in chosen]
-    if args.sort in COSTLY:
-        for row in data:
-            _locate(context, row)
-    view = Table(COLUMNS, data, noun="processes")
+    chosen = [row for row in processes.rows(context.vm) if _wanted(row, args)]
+    view = Table(COLUMNS, [], noun="processes", warnings=_warnings(chosen))
     view.notes.append(_summary(chosen))
     view.facts["memory"] = sum(row.memory for row in chosen)
-    view.warnings += _warnings(chosen)
-    view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
-    for row in view.rows:
-        _locate(context, row)
+    key = SORTED_AS_ROWS.get(args.sort)
+    if key:
+        shown = sorted(chosen, key=attrgetter(key), reverse=True)
+        if args.reverse:
+            shown.reverse()
+        if args.limit and args.limit < len(shown):
+            view.total = len(shown)
+            del shown[args.limit :]
+        view.rows = [_row(row) for row in shown]
+        view.arrange(columns=args.columns, units=args.units)
+    else:
+        view.rows = [_row(row) for row in chosen]
+        if args.sort in COSTLY:
+            for data in view.rows:
+                _locate(context, data)
+        view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
+    for data in view.rows:
+        _locate(context, data)
     return view
 
 
@@ -146,13 +169,13 @@ def _warnings(rows: list[Row]) -> list[str]:
     from ..text import plural
 
     found = []
-    unread = [row for row in rows if row.unknown and row.status != "exiting"]
+    unread = [row for row in rows if row.unknown_bits and row.status != "exiting"]
     if unread:
         found.append(
             f"{plural(len(unread), 'process', 'processes')} could not be read in full, first"
             f" {unread[0].pid}; etp-process-info tells what is missing."
         )
-    moving = [row for row in rows if row.uncertain]
+    moving = [row for row in rows if row.uncertain_bits]
     if moving:
         found.append(
             f"{plural(len(moving), 'process', 'processes')} ran, collected garbage or exited when"
