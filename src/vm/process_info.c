@@ -36,6 +36,9 @@ enum {
 	// Process specific data (ERTS_PSD_*).
 	PSD_ERROR_HANDLER = 0,
 	PSD_SAVED_CALLS_BUF = 1,
+	// What process_flag(save_calls, N) takes, and more than MAX_REG (beam_opcodes.h).
+	SAVED_CALLS_MAX = 10000,
+	REGISTERS_MAX = 1100,
 	// F_SENSITIVE stands behind the bits of the time stamp's type (erl_trace.h).
 	TRACE_SENSITIVE = 1 << 3,
 	WORD = 8,
@@ -204,6 +207,38 @@ static void abandoned_heap(const struct etp_vm *vm, struct etp_reader *reader, c
 	info->gc.heap_size = used;
 }
 
+// Pointers that do not stand in their order, or are further apart than the heap is
+// large, are damage: no size can be made of them.
+static bool is_ordered(uint64_t start, uint64_t top, uint64_t end)
+{
+	return start <= top && top <= end && (end - start) % WORD == 0;
+}
+
+static void check_heaps(const struct etp_vm *vm, const void *process, struct etp_process_info *info)
+{
+	uint64_t heap = WORD_OF(vm, process, Process, heap);
+	uint64_t htop = WORD_OF(vm, process, Process, htop);
+	uint64_t stop = WORD_OF(vm, process, Process, stop);
+	uint64_t hend = WORD_OF(vm, process, Process, hend);
+	uint64_t old_heap = WORD_OF(vm, process, Process, old_heap);
+	uint64_t old_hend = WORD_OF(vm, process, Process, old_hend);
+	uint64_t words = etp_target_info(vm->target)->bytes_total / WORD;
+	bool is_abandoned = WORD_OF(vm, process, Process, abandoned_heap);
+	bool is_sound = is_ordered(heap, htop, stop) && is_ordered(heap, stop, hend) &&
+	                (is_abandoned || info->heap_size == (hend - heap) / WORD) &&
+	                (!old_heap || !old_hend ||
+	                 is_ordered(old_heap, WORD_OF(vm, process, Process, old_htop), old_hend)) &&
+	                info->total_heap_size <= words;
+	if (is_sound)
+		return;
+	static const char problem[] = "the pointers to its heap do not go together";
+	unknown(info, ETP_PROCESS_HEAP_SIZE, problem);
+	unknown(info, ETP_PROCESS_TOTAL_HEAP_SIZE, problem);
+	unknown(info, ETP_PROCESS_STACK_SIZE, problem);
+	unknown(info, ETP_PROCESS_GARBAGE_COLLECTION_INFO, problem);
+	unknown(info, ETP_PROCESS_MEMORY, problem);
+}
+
 // Everything in the struct that needs no more than a subtraction; `memory` gets
 // the heaps.
 static void read_heaps(const struct etp_vm *vm, struct etp_reader *reader, const void *process,
@@ -240,6 +275,9 @@ static void read_heaps(const struct etp_vm *vm, struct etp_reader *reader, const
 	};
 	if (abandoned)
 		abandoned_heap(vm, reader, process, abandoned, info);
+	// A collector moves them one after the other.
+	if (!info->is_collecting_garbage)
+		check_heaps(vm, process, info);
 
 	uint64_t max = WORD_OF(vm, process, Process, max_heap_size);
 	info->max_heap_size = max >> MAX_HEAP_SIZE_SHIFT;
@@ -333,7 +371,8 @@ static void read_specific_data(const struct etp_vm *vm, struct etp_reader *reade
 	if (!HAS(vm, saved_calls, len))
 		return;
 	if (!etp_read_u64(reader, data + PSD_SAVED_CALLS_BUF * WORD, &calls) ||
-	    (calls && !READ_U32(vm, reader, calls, saved_calls, len, &length)))
+	    (calls && (!READ_U32(vm, reader, calls, saved_calls, len, &length) ||
+	               length - 1 >= SAVED_CALLS_MAX)))
 		unknown(info, ETP_PROCESS_MEMORY, "the saved calls cannot be read");
 	else if (calls)
 		info->memory += SIZEOF(vm, saved_calls) + (length - UINT64_C(1)) * WORD;
@@ -344,9 +383,14 @@ static void read_dictionary(const struct etp_vm *vm, struct etp_reader *reader, 
 {
 	info->dictionary = WORD_OF(vm, process, Process, dictionary);
 	uint32_t slots;
+	uint64_t last;
 	if (!info->dictionary)
 		return;
-	if (!READ_U32(vm, reader, info->dictionary, ProcDict, arraySize, &slots) ||
+	if (!READ_U32(vm, reader, info->dictionary, ProcDict, arraySize, &slots) || !slots ||
+	    !etp_read_u64(reader,
+	                  info->dictionary + OFFSET(vm, ProcDict, data) +
+	                          (slots - UINT64_C(1)) * WORD,
+	                  &last) ||
 	    !READ_WORD(vm, reader, info->dictionary, ProcDict, numElements,
 	               &info->dictionary_size)) {
 		unknown(info, ETP_PROCESS_DICTIONARY, "the process dictionary cannot be read");
@@ -354,6 +398,14 @@ static void read_dictionary(const struct etp_vm *vm, struct etp_reader *reader, 
 		return;
 	}
 	info->memory += SIZEOF(vm, ProcDict) + (slots - UINT64_C(1)) * WORD;
+}
+
+static void read_registers(uint64_t arity, struct etp_process_info *info)
+{
+	if (arity > REGISTERS_MAX)
+		unknown(info, ETP_PROCESS_MEMORY, "it has more argument registers than there are");
+	else
+		info->memory += arity * WORD;
 }
 
 struct etp_error *etp_process_info(const struct etp_vm *vm, struct etp_reader *reader,
@@ -386,7 +438,7 @@ struct etp_error *etp_process_info(const struct etp_vm *vm, struct etp_reader *r
 	read_links(vm, reader, &info);
 	// Argument registers beyond those in the struct.
 	if (WORD_OF(vm, process, Process, arg_reg) != address + OFFSET(vm, Process, def_arg_reg))
-		info.memory += WORD_OF(vm, process, Process, arity) * WORD;
+		read_registers(WORD_OF(vm, process, Process, arity), &info);
 	read_specific_data(vm, reader, process, &info);
 	read_dictionary(vm, reader, process, &info);
 	*ret = info;

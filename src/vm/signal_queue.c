@@ -144,12 +144,14 @@ static bool fragment_words(const struct etp_vm *vm, struct etp_reader *reader, u
                            uint64_t *ret)
 {
 	struct etp_chain chain = {0};
-	uint64_t words = 0;
+	uint64_t words = 0, most = etp_target_info(vm->target)->bytes_total / sizeof(uint64_t);
 	while (fragment) {
 		uint64_t used, next;
 		if (!etp_chain_step(&chain, fragment) ||
 		    !READ_WORD(vm, reader, fragment, ErlHeapFragment, used_size, &used) ||
 		    !READ_WORD(vm, reader, fragment, ErlHeapFragment, next, &next))
+			return false;
+		if (used > most - words)
 			return false;
 		words += used;
 		fragment = next;
