@@ -32,6 +32,8 @@ start(_Args) ->
     {OffHeap, _} = truth:hold(holds_off_heap, fun() -> flag(off_heap) end, #{hibernate => false}),
     send_from_helper(OnHeap, fun() -> big(mailbox_on_heap) end),
     send_from_helper(OffHeap, fun() -> big(mailbox_off_heap) end),
+    %% A message to an alias is a signal of its own kind until it is handled.
+    {Aliased, Alias} = truth:hold(holds_for_alias, fun() -> flag(off_heap), alias() end, #{hibernate => false}),
     {Late, _} = truth:hold(holds_in_transit, fun() -> flag(on_heap) end, #{hibernate => false}),
     {LateOff, _} = truth:hold(holds_in_transit_off, fun() -> flag(off_heap) end, #{hibernate => false}),
     truth:hold(holds_in_fun, fun() ->
@@ -58,13 +60,15 @@ start(_Args) ->
     end),
     truth:hold(holds_with_nif, fun() -> Bin = big(nif), ok = keep({Bin}), put(kept, Bin), ok end),
     #{expect => #{kinds => [dictionary, received, mailbox_on_heap, mailbox_off_heap, in_transit_on_heap,
-                            in_transit_off_heap, fun_environment, nested_map, ets_row, persistent_term,
+                            in_transit_off_heap, alias_message, fun_environment, nested_map, ets_row, persistent_term,
                             module_literal, send_after, start_timer, port_queue, nif]},
-      volatile => [Late, LateOff],
+      volatile => [Late, LateOff, Aliased],
       before_dump => fun() ->
           %% Messages to a process that does not run stay where senders put them.
           true = erlang:suspend_process(Late),
           true = erlang:suspend_process(LateOff),
+          true = erlang:suspend_process(Aliased),
+          send_from_helper(Alias, fun() -> big(alias_message) end),
           send_from_helper(Late, fun() -> big(in_transit_on_heap) end),
           send_from_helper(LateOff, fun() -> big(in_transit_off_heap) end),
           literal()

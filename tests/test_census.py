@@ -109,6 +109,7 @@ PROCESSES = {
     "mailbox_off_heap": "holds_off_heap",
     "in_transit_on_heap": "holds_in_transit",
     "in_transit_off_heap": "holds_in_transit_off",
+    "alias_message": "holds_for_alias",
     "fun_environment": "holds_in_fun",
     "nested_map": "holds_in_map",
     "nif": "holds_with_nif",
@@ -338,7 +339,7 @@ def test_messages_that_run_in_a_circle(damage):
     first = damage.word(process + damage.member("Process", "sig_qs_first"))
     second = damage.word(first + damage.member("ErtsMessage", "next"))
     damage.write(second + damage.member("ErtsMessage", "next"), first)
-    damage.check("leaks_queue_off_heap", "its messages run in a circle")
+    damage.check("leaks_queue_off_heap", "a signal queue loops")
 
 
 def test_a_heap_that_ends_before_it_starts(damage):

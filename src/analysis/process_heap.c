@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <etp/signal_queue.h>
+
 enum {
 	// State flags (ERTS_PSFLG_*, erl_process.h, OTP 21 to 27): bit N is 6 + N.
 	PSFLG_RUNNING = 1 << 15,
@@ -145,77 +147,85 @@ static bool load_fragments(struct process_heap *heap, const struct etp_vm *vm,
 	return true;
 }
 
-// The fragments with a message's data, and the message's terms as roots. A message
-// that came from another node and is not decoded yet has neither
-// (ERTS_SIG_IS_EXTERNAL_MSG); signals that are not messages have a header in the
-// first word (ERTS_SIG_IS_NON_MSG).
-static bool load_message(struct process_heap *heap, const struct etp_vm *vm,
-                         struct etp_reader *reader, uint64_t message, enum heap_area_kind kind,
-                         uint64_t *count)
-{
-	uint64_t attached, term;
-	uint64_t terms = message + OFFSET(vm, ErtsMessage, m);
-	if (!READ_WORD(vm, reader, message, ErtsMessage, attached, &attached) ||
-	    !etp_read_u64(reader, terms, &term)) {
-		give_up(heap, "a message cannot be read");
-		return true;
-	}
-	bool is_signal = term && term_primary(term) == TAG_PRIMARY_HEADER;
-	if (is_signal || (!term && kind != HEAP_AREA_MESSAGE_FRAGMENT))
-		return true;
-	struct heap_root root = {
-		.kind = HEAP_ROOT_MESSAGE,
-		.address = terms,
-		.count = MESSAGE_TERMS,
-		.index = (*count)++,
-		.in_transit = kind == HEAP_AREA_TRANSIT,
-	};
-	bool is_combined = attached == MSG_COMBINED_HFRAG;
-	uint64_t fragment = is_combined ? message + OFFSET(vm, ErtsMessage, hfrag) : attached;
-	// move_msg_to_heap(), erl_proc_sig_queue.c; before it runs, messages in transit
-	// are fetched.
-	bool moves = kind != HEAP_AREA_MESSAGE_FRAGMENT && heap->on_heap_messages && !is_combined;
-	if (kind != HEAP_AREA_MESSAGE_FRAGMENT && !add_root(heap, root))
-		return false;
-	return load_fragments(heap, vm, reader, fragment, kind, moves);
-}
-
-static bool load_messages(struct process_heap *heap, const struct etp_vm *vm,
-                          struct etp_reader *reader, uint64_t message, enum heap_area_kind kind,
-                          uint64_t *count)
+// Messages that were received and whose terms are still in use: their fragments. The
+// terms have been overwritten.
+static bool load_received(struct process_heap *heap, const struct etp_vm *vm,
+                          struct etp_reader *reader, uint64_t message)
 {
 	struct cycle_guard guard = {0};
 	while (message) {
+		uint64_t attached, next;
 		if (runs_in_circle(&guard, message)) {
-			give_up(heap, "its messages run in a circle");
+			give_up(heap, "the messages that it received run in a circle");
 			return true;
 		}
-		if (!load_message(heap, vm, reader, message, kind, count))
+		if (!READ_WORD(vm, reader, message, ErtsMessage, attached, &attached) ||
+		    !READ_WORD(vm, reader, message, ErtsMessage, next, &next)) {
+			give_up(heap, "a message that it received cannot be read");
+			return true;
+		}
+		uint64_t fragment = attached == MSG_COMBINED_HFRAG
+		                            ? message + OFFSET(vm, ErtsMessage, hfrag)
+		                            : attached;
+		if (!load_fragments(heap, vm, reader, fragment, HEAP_AREA_MESSAGE_FRAGMENT, false))
 			return false;
-		if (!READ_WORD(vm, reader, message, ErtsMessage, next, &message)) {
-			give_up(heap, "a message cannot be read");
-			return true;
-		}
+		message = next;
 	}
 	return true;
+}
+
+// The terms of a message as roots, and the fragments that they are in. A message that
+// came from another node and is not decoded yet has neither, nor are other signals
+// than messages looked at.
+static bool load_signal(struct process_heap *heap, const struct etp_vm *vm,
+                        struct etp_reader *reader, const struct etp_signal *signal)
+{
+	bool in_transit = signal->queue >= ETP_SIGNAL_QUEUE_OUTER;
+	bool is_message = signal->kind == ETP_SIGNAL_MESSAGE;
+	if (!is_message && signal->kind != ETP_SIGNAL_ALIAS_MESSAGE)
+		return true;
+	uint64_t *count = in_transit ? &heap->messages_in_transit : &heap->messages;
+	struct heap_root root = {
+		.kind = HEAP_ROOT_MESSAGE,
+		.address = signal->address + OFFSET(vm, ErtsMessage, m),
+		.count = MESSAGE_TERMS,
+		.index = is_message ? (*count)++ : *count,
+		.in_transit = in_transit,
+	};
+	if (!is_message) {
+		// The first word is a tag, and the term in a tuple in place of the sender.
+		root.address += sizeof(uint64_t);
+		root.count--;
+	}
+	// move_msg_to_heap(), erl_proc_sig_queue.c; before it runs, messages in transit
+	// are fetched.
+	bool moves =
+		heap->on_heap_messages && is_message && signal->storage == ETP_MESSAGE_FRAGMENT;
+	return add_root(heap, root) &&
+	       (signal->storage == ETP_MESSAGE_EXTERNAL ||
+	        load_fragments(heap, vm, reader, signal->fragment,
+	                       in_transit ? HEAP_AREA_TRANSIT : HEAP_AREA_QUEUE, moves));
 }
 
 static bool load_queues(struct process_heap *heap, const struct etp_vm *vm,
                         struct etp_reader *reader, uint64_t process)
 {
-	uint64_t received, inner, middle, outer, ignored = 0;
-	if (!READ_WORD(vm, reader, process, Process, msg_frag, &received) ||
-	    !READ_WORD(vm, reader, process, Process, sig_qs_first, &inner) ||
-	    !READ_WORD(vm, reader, process, Process, sig_qs_cont, &middle) ||
-	    !READ_WORD(vm, reader, process, Process, sig_inq_first, &outer)) {
+	uint64_t received;
+	if (!READ_WORD(vm, reader, process, Process, msg_frag, &received)) {
 		give_up(heap, "its message queues cannot be read");
 		return true;
 	}
-	return load_messages(heap, vm, reader, received, HEAP_AREA_MESSAGE_FRAGMENT, &ignored) &&
-	       load_messages(heap, vm, reader, inner, HEAP_AREA_QUEUE, &heap->messages) &&
-	       load_messages(heap, vm, reader, middle, HEAP_AREA_QUEUE, &heap->messages) &&
-	       load_messages(heap, vm, reader, outer, HEAP_AREA_TRANSIT,
-	                     &heap->messages_in_transit);
+	if (!load_received(heap, vm, reader, received))
+		return false;
+	struct etp_signal_iter iter;
+	struct etp_signal signal;
+	etp_signal_iter_init(&iter, vm, reader, process);
+	while (etp_signal_iter_next(&iter, &signal))
+		if (!load_signal(heap, vm, reader, &signal))
+			return false;
+	if (iter.gaps)
+		give_up(heap, iter.problem);
+	return true;
 }
 
 static bool load_dictionary(struct process_heap *heap, const struct etp_vm *vm,
