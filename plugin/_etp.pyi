@@ -289,9 +289,10 @@ class VM:
         "ordered_set", "bag", "duplicate_bag"); is_catree; protection; named; owner
         (Term); owner_alive; heir (Term | None); size (rows); memory_words; keypos;
         compressed; read_concurrency (bool); write_concurrency (True, False,
-        "auto" or ("debug_hash_fixed_number_of_locks", n)); decentralized_counters; fixed (bool); fix_count; fixed_since_ns
-        (monotonic offset removed: ns since epoch, 0 unknown); fixing (list of (pid
-        Term, count)); is_deleting; is_resizing; status (int); problem (str or "")."""
+        "auto" or ("debug_hash_fixed_number_of_locks", n)); decentralized_counters;
+        counters_uncertain; fixed (bool); fix_count; fixed_since_ns (Erlang system time, 0
+        unknown); fixed_for_ns (by the VM's clock, as uptime_ns; -1 unknown); fixing (list of
+        (pid Term, count)); is_deleting; is_resizing; status (int); problem (str or "")."""
     def ets_tables_gaps(self) -> list[str]:
         """What of the lists of tables could not be read, one sentence each."""
     def ets_rows(self, table_address: int) -> Iterator[EtsRow]:

@@ -7,6 +7,7 @@ from typing import Any, Dict
 import pytest
 
 import _etp
+import etp
 import cores
 
 LAYOUTS = [str(cores.ROOT / "plugin" / "etp" / "layouts")]
@@ -223,3 +224,15 @@ def test_tables_being_freed(core, flavor):
     for table in freed:
         numbers = scan.tables[table["address"]]
         assert numbers["rows"] > 0 or numbers["problem"], table["name"]
+
+
+def test_the_age_of_a_fixation_is_by_the_clock_of_the_vm(core):
+    """A copy of a core has another time than the core, so that must not matter."""
+    swarm = core("ets_swarm")
+    vm = etp.open(str(swarm.path), str(swarm.executable))
+    fixed = vm.ets_table("abandoned_walk")
+    system = swarm.truth.system
+    started_ms = system["system_time_ms"] - system["uptime_ms"]
+    expected = started_ms / 1e3 + vm.info.uptime_ns / 1e9 - fixed.fixed_since_ns / 1e9
+    assert abs(fixed.fixed_for_ns / 1e9 - expected) < 2
+    assert all(table.fixed_for_ns == -1 for table in vm.ets_tables if not table.fixing)

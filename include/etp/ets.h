@@ -87,6 +87,9 @@ struct etp_ets_table {
 	 *  (0 if it is not fixed with safe_fixtable). */
 	uint64_t fix_count;
 	int64_t fixed_since_ns;
+	/** For how long it had been fixed when a scheduler last looked at the clock
+	 *  (etp_vm_info.uptime_ns), in nanoseconds; -1 if unknown or not fixed so. */
+	int64_t fixed_for_ns;
 	/** Root of the processes that fixed it (see etp_ets_fixations()). */
 	uint64_t fixing_procs;
 	/** Something about the table that makes its numbers doubtful, or NULL. */

@@ -46,8 +46,10 @@ class EtsTable:
     decentralized_counters: bool
     fixed: bool
     fix_count: int
-    #: Nanoseconds since the epoch, 0 when unknown or not fixed.
+    #: Erlang system time in nanoseconds, 0 when unknown or not fixed.
     fixed_since_ns: int
+    #: Age of the fixation by the VM's own clock (as Info.uptime_ns), -1 when unknown or not fixed.
+    fixed_for_ns: int
     #: Who fixed it, and how often.
     fixing: list[tuple[Term, int]]
     is_deleting: bool

@@ -74,7 +74,7 @@ class Info:
     ets_tables: int
     node: str
     creation: int
-    #: Nanoseconds, -1 when unknown.
+    #: Nanoseconds by the VM's own clock, to the last time it looked; -1 when unknown.
     uptime_ns: int
     core_path: str
     executable_path: str
@@ -83,7 +83,7 @@ class Info:
     pid: int
     signal: int
     command: str
-    #: Seconds since the epoch, 0 when unknown: about when the core was taken.
+    #: Time of the core file, seconds since the epoch, 0 when unknown: when it was written, or copied.
     core_mtime: int
     threads: int
     segments: int

@@ -104,6 +104,7 @@ static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 	    dict_set(dict, "fixed", PyBool_FromLong(table->fix_count != 0)) &&
 	    dict_set(dict, "fix_count", PyLong_FromUnsignedLongLong(table->fix_count)) &&
 	    dict_set(dict, "fixed_since_ns", PyLong_FromLongLong(table->fixed_since_ns)) &&
+	    dict_set(dict, "fixed_for_ns", PyLong_FromLongLong(table->fixed_for_ns)) &&
 	    dict_set(dict, "fixing", fixations(self, table)) &&
 	    dict_set(dict, "is_deleting", PyBool_FromLong(table->is_deleting)) &&
 	    dict_set(dict, "is_resizing", PyBool_FromLong(table->is_resizing)) &&

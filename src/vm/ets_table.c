@@ -198,8 +198,13 @@ static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint6
 	read_status(table, type);
 	if (table->status & DB_DELETE)
 		table->is_deleting = true;
-	if (table->fixing_procs)
+	table->fixed_for_ns = -1;
+	if (table->fixing_procs) {
 		table->fixed_since_ns = (int64_t)(monotonic + offset);
+		int64_t now = vm->info.uptime_ns + etp_vm_monotonic_begin_ns;
+		if (vm->info.uptime_ns >= 0 && monotonic <= (uint64_t)now)
+			table->fixed_for_ns = now - (int64_t)monotonic;
+	}
 	read_identity(vm, reader, table);
 	if (!read_counters(vm, reader, table, slots))
 		table->problem = "its counters cannot be read";

@@ -193,8 +193,6 @@ static void find_uptime(struct etp_vm *vm)
 	if (!READ_WORD(vm, &reader, time_sup, ErtsTimeSupData, monotonic_time_unit, &unit) ||
 	    unit != 1000000000)
 		return;
-	// Internal monotonic time starts at one second (ERTS_MONOTONIC_BEGIN, erl_time.h).
-	uint64_t start = unit;
 	int64_t last = INT64_MIN;
 	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
 		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride +
@@ -204,8 +202,8 @@ static void find_uptime(struct etp_vm *vm)
 		    (int64_t)time > last)
 			last = (int64_t)time;
 	}
-	if (last > (int64_t)start)
-		vm->info.uptime_ns = (int64_t)((uint64_t)last - start);
+	if (last > etp_vm_monotonic_begin_ns)
+		vm->info.uptime_ns = last - etp_vm_monotonic_begin_ns;
 }
 
 static struct etp_error *warn_unreadable(struct etp_vm *vm, const struct etp_ptab *ptab,

@@ -31,6 +31,10 @@ struct etp_atom_table {
 	uint64_t count, limit;
 };
 
+// Where internal monotonic time begins (ERTS_MONOTONIC_BEGIN, erl_time.h), when its
+// unit is the nanosecond.
+static const int64_t etp_vm_monotonic_begin_ns = 1000000000;
+
 struct etp_vm {
 	struct etp_target *target;
 	struct etp_layout *layout;

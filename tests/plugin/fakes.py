@@ -122,6 +122,7 @@ def table_facts(name, number, **changes):
         "fixed": False,
         "fix_count": 0,
         "fixed_since_ns": 0,
+        "fixed_for_ns": -1,
         "fixing": [],
         "is_deleting": False,
         "is_resizing": False,

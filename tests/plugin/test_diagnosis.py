@@ -198,21 +198,20 @@ def test_mnesia_may_own_many_tables(world):
 
 def test_fixed_tables(world):
     scan = TableScan(rows=20, pseudo_deleted=20_000, pseudo_deleted_words=400_000)
-    since = 1_700_000_000
-    world.add("walked", scan, fixed=True, fix_count=1, fixed_since_ns=since * 10**9,
+    world.add("walked", scan, fixed=True, fix_count=1, fixed_for_ns=7200 * 10**9,
               fixing=[(OTHER, 1)])  # fmt: skip
-    (suspect,) = world.diagnose(dumped_at=since + 7200).suspects
+    (suspect,) = world.diagnose().suspects
     assert suspect.kind == "fixed" and suspect.freeable_bytes == 400_000 * 8
     assert "for 2 h" in suspect.sentence and "<0.77.0> x:loop/0" in suspect.sentence
 
 
-def test_age_makes_a_fixation_suspicious_earlier(world):
+@pytest.mark.parametrize("age, suspected", [(10, False), (3600, True), (None, False)])
+def test_age_makes_a_fixation_suspicious_earlier(world, age, suspected):
+    """An unknown age is not old."""
     scan = TableScan(rows=20, pseudo_deleted=150, pseudo_deleted_words=3000)
-    since = 1_700_000_000
-    world.add("walked", scan, fixed=True, fix_count=1, fixed_since_ns=since * 10**9)
-    assert world.kinds(dumped_at=since + 10) == []
-    assert world.kinds(dumped_at=since + 3600) == [("fixed", "walked")]
-    assert world.kinds() == [], "an unknown age is not old"
+    fixed_for_ns = -1 if age is None else age * 10**9
+    world.add("walked", scan, fixed=True, fix_count=1, fixed_for_ns=fixed_for_ns)
+    assert world.kinds() == [("fixed", "walked")] * suspected
 
 
 def test_owners(world):

@@ -33,7 +33,7 @@ def run(context: Context, args: Namespace) -> Report:
     census = context.census("Looking at rows and processes")
     scans = {table.address: census.tables[table.address] for table in tables}
     held = _held(vm, scans, census)
-    diagnosis = diagnose(tables, scans, dumped_at=vm.info.core_mtime, held=held)
+    diagnosis = diagnose(tables, scans, held=held)
     if not args.TABLE:
         diagnosis.gaps = vm.ets_tables.gaps + diagnosis.gaps
     # Distinct over all tables, where the sum over tables counts shared binaries again.

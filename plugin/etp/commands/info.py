@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from ..views import Block, Report
-    from ..vm import Info
+    from ..vm import Info, MappedFile
     from .context import Context
 
 
@@ -24,7 +24,8 @@ def run(context: Context, args: Namespace) -> Report:
         ("VM", f"Erlang/OTP {info.otp_release}, ERTS {info.erts_version}, {info.flavor},"
                f" {info.machine}"),
         ("node", _node(info, redact)),
-        ("dumped", _dumped(info)),
+        ("process", _process(info)),
+        ("core written", _written(info)),
         ("schedulers", f"{info.schedulers}, dirty CPU {info.dirty_cpu_schedulers},"
                        f" dirty IO {info.dirty_io_schedulers}; {info.threads} threads"),
         ("processes", _of(info.processes, info.process_limit)),
@@ -39,7 +40,7 @@ def run(context: Context, args: Namespace) -> Report:
         ("memory", _memory(info)),
     ]  # fmt: skip
     if info.command and not redact:
-        entries.insert(3, ("command", info.command))
+        entries.insert(4, ("command", info.command))
     blocks: list[Block | None] = [Facts([(label, value) for label, value in entries if value])]
     for check in failed:
         blocks.append(Paragraph(f"Check failed: {check.claim}: {check.failure}", "warning", hang=2))
@@ -52,11 +53,18 @@ def run(context: Context, args: Namespace) -> Report:
         blocks.append(
             Paragraph(
                 f"Not found with the right build-id: {names}{more}."
-                " `set etp sysroot` says where to look; --verbose lists all files.",
+                f" {_needed(missing)} `set etp sysroot` says where to look; --verbose lists all"
+                " files.",
                 "dim",
             )
         )
     return Report(blocks, _facts(info, redact))
+
+
+def _needed(missing: list[MappedFile]) -> str:
+    if any(file.is_executable for file in missing):
+        return "Pages of beam.smp that the core lacks are missing; libraries are not needed."
+    return "etp needs none of them for its answers."
 
 
 def _of(count: int, limit: int) -> str:
@@ -76,25 +84,32 @@ def _path(path: str, redact: bool) -> str:
     return path
 
 
-def _dumped(info: Info) -> str:
+def _process(info: Info) -> str:
     import signal
-    import time
 
     from ..units import format_duration
 
     parts = []
-    if info.core_mtime:
-        parts.append(time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(info.core_mtime)))
-    if info.uptime_ns >= 0:
-        parts.append(f"up for {format_duration(info.uptime_ns / 1e9)}")
+    if info.pid:
+        parts.append(f"pid {info.pid}")
     if info.signal:
         try:
             parts.append(signal.Signals(info.signal).name)
         except ValueError:
             parts.append(f"signal {info.signal}")
-    if info.pid:
-        parts.append(f"pid {info.pid}")
+    if info.uptime_ns >= 0:
+        parts.append(f"up for {format_duration(info.uptime_ns / 1e9)} by the VM's own clock")
     return ", ".join(parts)
+
+
+def _written(info: Info) -> str:
+    """A copy's time is when it was copied, so this is only what the file says."""
+    import time
+
+    if not info.core_mtime:
+        return ""
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(info.core_mtime))
+    return f"{when}, by the time of the file (that of a copy may be later)"
 
 
 def _layout(info: Info, redact: bool) -> str:

@@ -84,12 +84,10 @@ class Held:
 def diagnose(
     tables: Sequence[EtsTable],
     scans: Mapping[int, TableScan],
-    dumped_at: float = 0,
     held: Mapping[int, Held] | None = None,
     limits: Thresholds = THRESHOLDS,
 ) -> Diagnosis:
-    """``dumped_at``: when the core was taken, seconds since the epoch, 0 when unknown.
-    ``held``: by address of a table, who else holds its binaries, as far as that is known."""
+    """``held``: by address of a table, who else holds its binaries, as far as that is known."""
     pairs = [(table, scans[table.address]) for table in tables if table.address in scans]
     looked_at = _looked_at(tables, pairs)
     found: list[Suspect] = []
@@ -97,7 +95,7 @@ def diagnose(
         found += _pins(table, scan, (held or {}).get(table.address), limits)
         found += _dead_pids(table, scan, limits)
         found += _dead_refs(table, scan, limits)
-        found += _fixed(table, scan, dumped_at, limits)
+        found += _fixed(table, scan, limits)
         found += _owner(table, scan, limits)
     # A table that is being deleted is nobody's any more.
     kept = [(table, scan) for table, scan in pairs if not table.is_deleting]
@@ -355,12 +353,11 @@ def _dead_refs(table: EtsTable, scan: TableScan, limits: Thresholds) -> list[Sus
     ]
 
 
-def _fixed(table: EtsTable, scan: TableScan, dumped_at: float, limits: Thresholds) -> list[Suspect]:
+def _fixed(table: EtsTable, scan: TableScan, limits: Thresholds) -> list[Suspect]:
     if not table.fixed or not scan.pseudo_deleted:
         return []
     size = scan.pseudo_deleted_words * WORD
-    since = table.fixed_since_ns / 1e9
-    age = dumped_at - since if since and dumped_at > since else 0
+    age = max(0, table.fixed_for_ns) / 1e9
     scale = 10 if age >= limits.fixed_seconds else 1
     if scan.pseudo_deleted * scale < limits.fixed_rows and size * scale < limits.fixed_bytes:
         return []
@@ -385,7 +382,7 @@ def _fixed(table: EtsTable, scan: TableScan, dumped_at: float, limits: Threshold
             derivation=[
                 "safe_fixtable, first/next, select with a continuation or match with a limit fix a"
                 " table; rows that are deleted meanwhile stay until the last fixation ends.",
-                "The age is the time of the fixation against the time of the core file.",
+                "The age is by the VM's own clock, to the last time that a scheduler looked at it.",
             ],
             advice=[
                 "Look at what the fixing process is doing: a traversal that never ends, or"
