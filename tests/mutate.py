@@ -426,7 +426,26 @@ def ask_everything(extension: Any, core: str, executable: str) -> Dict[str, Any]
             vm.read(binary["data_address"], min(binary["size"], 100))
         except error:
             pass
+    ask_the_census(vm, error)
     return found
+
+
+def ask_the_census(vm: Any, error: Any) -> None:
+    census = vm.census(progress=lambda done, total, what: None)
+    for process in census.processes[:500]:
+        assert process["live_words"] >= 0 and str(process["pid"])
+        try:
+            vm.process_binaries(process["address"])
+        except error:
+            pass
+    terms = [holder["term"] for holder in (*census.literals[:200], *census.roots[:200])]
+    for binary in census.binaries(limit=100):
+        terms += [term for _kind, _address, _refs, term in binary["holders"]]
+    for term in terms:
+        if term is not None:
+            look_at(term, error)
+    census.binaries(unaccounted=True, limit=100)
+    vm.memory()
 
 
 def child(write: int, extension: Any, core: str, executable: str) -> None:
