@@ -324,7 +324,6 @@ class VM:
         include/etp/histogram.h.  {"shapes": [{"kind", "arity", "tag" (Term | None),
         "count", "words", "binary_bytes"}], "holders", "truncated", "unreadable",
         "complete"}, most words first."""
-
     def place_of(self, address: int) -> tuple[Literal["process", "ets"], int, int] | None:
         """Where a heap word belongs: (kind, address of the Process or DbTable, address of
         the DbTerm or 0); None if no process and no table has it."""

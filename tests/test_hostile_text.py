@@ -30,10 +30,11 @@ def hostile(core) -> cores.Core:
 def commands() -> List[str]:
     found = ["etp-info", "etp-info --verbose", "etp-bins --limit 0", "etp-bins --sort waste"]
     found += ["etp-ets-tables --limit 0", "etp-ets-tables --columns all", "etp-ets-leaks"]
-    found += ["etp-ets-leaks --explain"]
+    found += ["etp-ets-leaks --explain", "etp-bin-leaks --all --limit 0", "etp-memory"]
     for table in TABLES:
         found += [f"etp-ets-show {table} --limit 0", f"etp-ets-show {table} --raw"]
     found += ["etp-info --json", "etp-bins --json", "etp-ets-tables --json", "etp-ets-leaks --json"]
+    found += ["etp-bin-leaks --all --limit 0 --json", "etp-bins --unaccounted --json"]
     found += [f"etp-ets-show {table} --limit 0 --json" for table in TABLES]
     # Errors speak of names, too.
     found += ["etp-ets-show valt", "etp-ets-show no_such_table", "etp <0.99999.0>", "etp 0x1234567"]

@@ -196,7 +196,7 @@ class FakeNative:
         self.scan = None
         self.taken = None
         self.live = {OWNER.word: {"name": "shop_server", "initial_call": ("shop", "init", 1)}}
-        self.memory = {}
+        self.saved = {}
 
     def info(self):
         return self.facts
@@ -236,11 +236,22 @@ class FakeNative:
             progress(1, 2, "processes")
         return self.taken or FakeCensus({table["address"]: {} for table in self.tables})
 
+    def memory(self):
+        blocks = {"eheap": 900, "fix": 100, "binary": 50000, "ets": 150000, "literal": 8, "temp": 1}
+        allocators = {
+            name: {"blocks": size, "carriers": 2 * size, "instances": 5}
+            for name, size in blocks.items()
+        }
+        return {
+            "allocators": allocators, "code": 1000, "process_table": 10, "port_table": 20,
+            "ets_misc": 0, "unreadable": 0, "problem": "",
+        }  # fmt: skip
+
     def execution(self, address):
         return {"current_function": None}
 
     def read(self, address, size):
-        return self.memory[address][:size]
+        return self.saved[address][:size]
 
     def term(self, word):
         return FakeTerm(word)

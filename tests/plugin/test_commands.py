@@ -43,7 +43,7 @@ def shop(native):
         },
     ]  # fmt: skip
     native.taken = FakeCensus({0x10000: pinned, 0x20000: {}, 0x30000: {}}, binaries)
-    native.memory = {0x7018: SECRET * 9, 0x8018: bytes(90)}
+    native.saved = {0x7018: SECRET * 9, 0x8018: bytes(90)}
     return native
 
 
@@ -200,6 +200,20 @@ def test_binaries(context):
     assert data["unaccounted"] == {"binaries": 1, "bytes": 90, "refs": 1}
 
 
+def test_memory(context):
+    shown = context.run("etp-memory")
+    lines = shown.split("\n")
+    assert lines[1].split()[:2] == ["total", "197.3"]
+    assert any("held by ets" in line and "82 %" in line for line in lines)
+    data = json.loads(context.run("etp-memory", "--json"))
+    # 900 + 100 of allocators and 10 of the table.
+    assert data["memory"]["processes"] == 1010 and data["memory"]["total"] == 202008
+    missing = next(row for row in data["rows"] if row["what"].endswith("unaccounted"))
+    assert missing["bytes"] == 90 and missing["of"] == "binary"
+    shown = json.loads(context.run("etp-memory", "--sort bytes --limit 1 --json"))["rows"]
+    assert [row["what"].strip() for row in shown if row.get("of") == "total"] == ["ets"]
+
+
 def test_bin_leaks(context, native):
     numbers = {name: 0 for name in ProcessCensus.__dataclass_fields__}
     leaky = {
@@ -248,7 +262,7 @@ def test_a_pid_says_whose_it_is(context):
 def test_addresses_that_other_commands_list_are_known(native, context):
     assert "etp-ets-show carts shows its rows" in " ".join(context.run("etp", "0x10000").split())
     assert "etp-ets-show #Ref<0.1.2.2>" in " ".join(context.run("etp", "0x20000").split())
-    native.memory[0x7000] = bytes(8)
+    native.saved[0x7000] = bytes(8)
     shown = context.run("etp", "0x7000")
     assert shown.startswith("The off-heap binary at 0x7000: 40.0 KiB") and "4111-" in shown
     context.settings.set("redact", "on")
@@ -272,7 +286,7 @@ def test_an_address_without_a_tag_is_understood(native, context):
     kinds = {0x5000: "header", 0x6000: "header"}
     native.term = lambda word: FakeTerm(word, kind=kinds.get(word, "tuple"))
     # A header word has the primary tag 00; a cons cell begins with a term, which never has.
-    native.memory = Words({0x5000: (0x80).to_bytes(8, "little"), 0x6000: b"\x0f" + bytes(7)})
+    native.saved = Words({0x5000: (0x80).to_bytes(8, "little"), 0x6000: b"\x0f" + bytes(7)})
     assert context.vm.term_at(0x5000).python == 0x5002
     assert context.vm.term_at(0x6000).python == 0x6001
     assert context.vm.term_at(0x5002).python == 0x5002

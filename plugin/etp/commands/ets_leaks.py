@@ -32,7 +32,7 @@ def run(context: Context, args: Namespace) -> Report:
         tables = [vm.ets_table(args.TABLE)]
     census = context.census("Looking at rows and processes")
     scans = {table.address: census.tables[table.address] for table in tables}
-    held = _held(vm, scans, census)
+    held = _held(vm, scans, census, context.settings.redact)
     diagnosis = diagnose(tables, scans, held=held)
     if not args.TABLE:
         diagnosis.gaps = vm.ets_tables.gaps + diagnosis.gaps
@@ -58,7 +58,7 @@ def _distinct(scans: dict[int, TableScan], census: Census) -> int:
     )
 
 
-def _held(vm: VM, scans: dict[int, TableScan], census: Census) -> dict[int, Held]:
+def _held(vm: VM, scans: dict[int, TableScan], census: Census, redact: bool) -> dict[int, Held]:
     """For tables whose binaries others hold too: who.  Rests on the most wasteful binaries."""
     from ..diagnosis.ets_leaks import Held
 
@@ -85,7 +85,7 @@ def _held(vm: VM, scans: dict[int, TableScan], census: Census) -> dict[int, Held
                     continue
                 if other.address not in labels:
                     table = vm.ets_tables.at(other.address) if other.kind == "ets" else None
-                    labels[other.address] = table.label if table else other.label(vm)
+                    labels[other.address] = table.label if table else other.label(vm, redact)
                 label = labels[other.address]
                 if other.kind == "ets":
                     entry.tables.add(label)
