@@ -37,6 +37,8 @@ struct finder {
 	struct binary_map binaries;
 	struct candidate candidates[CANDIDATES_MAX];
 	size_t candidate_count;
+	// Cells that may still be counted in the holder at hand.
+	uint64_t cells;
 	bool stopped;
 };
 
@@ -54,7 +56,8 @@ const char *etp_collection_name(enum etp_collection_kind kind)
 	}
 }
 
-// Cells of a list; stops where it runs in a circle.
+// Cells of a list; stops where it runs in a circle. Lists may share their ends: the cells
+// of one holder are counted a few times at most.
 static uint64_t list_length(struct finder *f, etp_term list)
 {
 	struct etp_term_view view;
@@ -62,6 +65,11 @@ static uint64_t list_length(struct finder *f, etp_term list)
 	uint64_t count = 0, power = 1, steps = 0;
 	while (etp_term_decode(f->vm, &f->reader, list, &view) == ETP_TERM_CONS &&
 	       list != tortoise) {
+		if (!f->cells) {
+			f->walk.truncated = true;
+			break;
+		}
+		f->cells--;
 		if (++steps == power) {
 			tortoise = list;
 			power *= 2;
@@ -178,7 +186,9 @@ static struct etp_error *add_item(struct finder *f, const struct etp_place *plac
 // Walk the holder whose memory is in f->heap.
 static struct etp_error *look_at(struct finder *f, const struct etp_place *place, etp_term start)
 {
+	enum { CELLS_MIN = 1 << 20, CELLS_FACTOR = 8 };
 	f->candidate_count = 0;
+	f->cells = f->heap.words * CELLS_FACTOR + CELLS_MIN;
 	f->out->holders++;
 	if (!path_walk_run(&f->walk, &f->heap, start, visit, f))
 		return &etp_error_no_memory;

@@ -290,10 +290,13 @@ size_t etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
 	if (capacity > HOLDERS_MAX)
 		capacity = HOLDERS_MAX;
 	size_t count = binary_store_holders(scan->store, entry, found, capacity);
-	for (size_t i = 0; i < count && i < capacity; i++)
+	for (size_t i = 0; i < count && i < capacity; i++) {
+		// In a census, others than tables are holders too.
+		bool is_table = found[i].holder < scan->table_count;
 		holders[i] = (struct etp_ets_scan_holder){
-			.table = scan->tables[found[i].holder].address,
+			.table = is_table ? scan->tables[found[i].holder].address : 0,
 			.refs = found[i].refs,
 		};
+	}
 	return count;
 }

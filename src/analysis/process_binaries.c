@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/census.h>
+#include <etp/chain.h>
 
 #include <stdlib.h>
 
@@ -7,10 +8,6 @@
 
 // As erts_bld_bin_list() does (erl_bif_info.c): the process's own chain, and those of
 // its heap fragments. Writable binaries have a chain of their own, which it leaves out.
-
-enum {
-	FRAGMENTS_MAX = 1 << 24,
-};
 
 struct collector {
 	const struct etp_vm *vm;
@@ -64,9 +61,10 @@ static bool collect(struct collector *c, uint64_t process)
 		return true;
 	}
 	bool ok = add_chain(c, first);
-	for (unsigned n = 0; ok && fragment; n++) {
+	struct etp_chain chain = {0};
+	while (ok && fragment) {
 		uint64_t next;
-		if (n == FRAGMENTS_MAX ||
+		if (!etp_chain_step(&chain, fragment) ||
 		    !READ_WORD(c->vm, &c->reader, fragment, ErlHeapFragment, off_heap, &first) ||
 		    !READ_WORD(c->vm, &c->reader, fragment, ErlHeapFragment, next, &next)) {
 			c->problem = "a heap fragment cannot be read";

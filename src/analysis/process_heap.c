@@ -233,14 +233,14 @@ static bool load_dictionary(struct process_heap *heap, const struct etp_vm *vm,
 {
 	uint64_t dictionary;
 	uint32_t used;
-	if (!READ_WORD(vm, reader, process, Process, dictionary, &dictionary))
-		return true;
-	if (!dictionary)
-		return true;
-	if (!READ_U32(vm, reader, dictionary, ProcDict, usedSlots, &used) || used > INT32_MAX) {
+	if (!READ_WORD(vm, reader, process, Process, dictionary, &dictionary) ||
+	    (dictionary && !READ_U32(vm, reader, dictionary, ProcDict, usedSlots, &used)) ||
+	    (dictionary && used > INT32_MAX)) {
 		give_up(heap, "its dictionary cannot be read");
 		return true;
 	}
+	if (!dictionary)
+		return true;
 	return add_root(heap, (struct heap_root){
 				      .kind = HEAP_ROOT_DICTIONARY,
 				      .address = dictionary + OFFSET(vm, ProcDict, data),
@@ -254,11 +254,17 @@ static bool load_saved_arguments(struct process_heap *heap, const struct etp_vm 
 {
 	uint64_t psd, wrapper;
 	uint32_t count;
-	if (!READ_WORD(vm, reader, process, Process, psd, &psd) || !psd ||
-	    !etp_read_u64(reader, psd + OFFSET(vm, ErtsPSD, data) + PSD_NFUNC_TRAP_WRAPPER * 8,
-	                  &wrapper) ||
-	    !wrapper || !HAS(vm, ErtsNativeFunc, argc) ||
-	    !READ_U32(vm, reader, wrapper, ErtsNativeFunc, argc, &count))
+	if (!HAS(vm, ErtsNativeFunc, argc) || !HAS(vm, ErtsNativeFunc, argv))
+		return true;
+	if (!READ_WORD(vm, reader, process, Process, psd, &psd) ||
+	    (psd &&
+	     !etp_read_u64(reader, psd + OFFSET(vm, ErtsPSD, data) + PSD_NFUNC_TRAP_WRAPPER * 8,
+	                   &wrapper)) ||
+	    (psd && wrapper && !READ_U32(vm, reader, wrapper, ErtsNativeFunc, argc, &count))) {
+		give_up(heap, "the arguments that a native function saved cannot be read");
+		return true;
+	}
+	if (!psd || !wrapper)
 		return true;
 	// Negative when nothing is saved; MAX_ARG is 255.
 	if ((int32_t)count <= 0 || count > 255)
@@ -303,8 +309,10 @@ static bool load_roots(struct process_heap *heap, const struct etp_vm *vm,
 			return false;
 	}
 	// The registers are valid only while the process is not running; MAX_REG is 1024.
-	if (!heap->running && arity <= 1024 &&
-	    !add_root(heap, (struct heap_root){HEAP_ROOT_REGISTERS, registers, arity, 0, false}))
+	if (!heap->running && arity > 1024)
+		give_up(heap, "it has more registers than there are");
+	else if (!heap->running && !add_root(heap, (struct heap_root){HEAP_ROOT_REGISTERS,
+	                                                              registers, arity, 0, false}))
 		return false;
 	uint64_t words = (hend - stop) / 8;
 	return add_root(heap, (struct heap_root){HEAP_ROOT_STACK, stop, words, 0, false}) &&

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
+#include <etp/chain.h>
+
 #include "analysis/off_heap.h"
 #include "analysis/root_scan.h"
 
@@ -15,20 +17,17 @@ enum {
 	STATE_ACTIVE = 0,
 	// A red-black tree of that many levels has more nodes than there is memory.
 	DEPTH_MAX = 128,
-	FRAGMENTS_MAX = 1 << 20,
 };
-
-// More timers than that are a tree that runs in a circle.
-static const uint64_t TIMERS_MAX = UINT64_C(1) << 32;
 
 // The whole of each binary counts as visible: the message is alive, and which part of
 // a binary it refers to is not looked at.
 static bool add_message(struct root_scan *scan, uint64_t fragment)
 {
 	const struct etp_vm *vm = scan->vm;
-	for (unsigned n = 0; fragment; n++) {
+	struct etp_chain chain = {0};
+	while (fragment) {
 		uint64_t first, next, proc_bin, binary;
-		if (n == FRAGMENTS_MAX ||
+		if (!etp_chain_step(&chain, fragment) ||
 		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, off_heap, &first) ||
 		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, next, &next)) {
 			root_scan_give_up(scan, "the message of a timer cannot be read");
@@ -117,9 +116,12 @@ bool timer_scan_run(struct root_scan *scan)
 		root_scan_give_up(scan, "the layout does not have the timers of this release");
 		return true;
 	}
-	uint64_t left_to_see = TIMERS_MAX;
+	// More timers than fit into the core are a tree that runs in a circle.
+	uint64_t left_to_see =
+		etp_target_info(vm->target)->bytes_saved / SIZEOF(vm, ErtsBifTimer) + 1;
 	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
-		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride;
+		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride +
+		               OFFSET(vm, ErtsAlignedSchedulerData, esd);
 		uint64_t service, root;
 		if (!READ_WORD(vm, &scan->reader, esd, ErtsSchedulerData, timer_service,
 		               &service) ||

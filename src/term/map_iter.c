@@ -55,7 +55,10 @@ void etp_map_iter_init(struct etp_map_iter *iter, const struct etp_vm *vm,
 	}
 	iter->backwards = order == ETP_MAP_ORDER_TO_LIST;
 	iter->remaining = map->hashmap.size;
-	iter->damaged = !enter_node(iter, map->address);
+	// Each pair is a cell: a head that promises more of them than there is memory
+	// would keep us in nodes that lead into each other.
+	uint64_t most = etp_target_info(vm->target)->bytes_saved / 16 + reader->overlay.size / 16;
+	iter->damaged = map->hashmap.size > most || !enter_node(iter, map->address);
 }
 
 static bool next_of_hashmap(struct etp_map_iter *iter, etp_term *key_ret, etp_term *value_ret)

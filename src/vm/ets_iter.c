@@ -54,10 +54,23 @@ static void init_hash(struct etp_ets_iter *iter)
 		etp_target_info(iter->vm->target)->bytes_saved / SIZEOF(iter->vm, HashDbTerm);
 }
 
+// Nodes of trees that lead into each other can be visited forever, route nodes among
+// them without meeting a single object.
+static bool may_visit(struct etp_ets_iter *iter)
+{
+	if (iter->budget) {
+		iter->budget--;
+		return true;
+	}
+	give_up(iter, "the tree has more nodes than its counter allows; its links are damaged");
+	iter->depth = iter->route_depth = 0;
+	return false;
+}
+
 // The left spine below `node`, root first.
 static void push_left_spine(struct etp_ets_iter *iter, uint64_t node)
 {
-	while (node) {
+	while (node && may_visit(iter)) {
 		if (iter->depth == ETP_ETS_STACK_DEPTH) {
 			give_up(iter, "a tree deeper than any AVL tree can be");
 			return;
@@ -76,7 +89,7 @@ static void push_left_spine(struct etp_ets_iter *iter, uint64_t node)
 static void push_route_spine(struct etp_ets_iter *iter, uint64_t node)
 {
 	const struct etp_vm *vm = iter->vm;
-	while (node) {
+	while (node && may_visit(iter)) {
 		uint32_t is_base;
 		if (!READ_U32(vm, iter->reader, node, DbTableCATreeNode, is_base_node, &is_base)) {
 			give_up(iter, "a node of the CA tree cannot be read");
@@ -108,7 +121,11 @@ static void init_tree(struct etp_ets_iter *iter)
 	const struct etp_vm *vm = iter->vm;
 	uint64_t address = iter->table->address, root;
 	uint64_t size = iter->table->size > 0 ? (uint64_t)iter->table->size : 0;
-	iter->budget = size * 2 + TREE_SLACK;
+	iter->budget =
+		etp_target_info(vm->target)->bytes_saved / SIZEOF(vm, TreeDbTerm) + TREE_SLACK;
+	// A counter that is known says more than the size of the core.
+	if (!iter->table->problem && size < iter->budget / 2)
+		iter->budget = size * 2 + TREE_SLACK;
 	// Freeing takes a tree apart from the root on, so what the root leads to
 	// may be freed memory (db_free_table_continue_tree()).
 	if (iter->table->is_deleting) {
@@ -258,13 +275,6 @@ static bool next_of_tree(struct etp_ets_iter *iter, struct etp_ets_row *row)
 				push_route_spine(iter, right);
 		}
 		uint64_t right, node = iter->stack[--iter->depth];
-		if (!iter->budget) {
-			give_up(iter, "the tree has more nodes than its counter allows; its "
-			              "links are damaged");
-			iter->depth = iter->route_depth = 0;
-			return false;
-		}
-		iter->budget--;
 		if (READ_WORD(vm, iter->reader, node, TreeDbTerm, right, &right))
 			push_left_spine(iter, right);
 		else

@@ -26,9 +26,11 @@ static struct etp_error *build_index(struct etp_ptab *ptab)
 	ptab->index_mask = size - 1;
 	for (size_t i = 0; i < ptab->count; i++) {
 		size_t slot = hash_id(ptab->ids[i]) & ptab->index_mask;
-		while (ptab->index[slot])
+		// An id stands in one slot only; a damaged table may be full of one.
+		while (ptab->index[slot] && ptab->ids[ptab->index[slot] - 1] != ptab->ids[i])
 			slot = (slot + 1) & ptab->index_mask;
-		ptab->index[slot] = (uint32_t)i + 1;
+		if (!ptab->index[slot])
+			ptab->index[slot] = (uint32_t)i + 1;
 	}
 	return NULL;
 }

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a forged or torn core may hold: things cut off at the end of memory, links that come
+// round in circles, counts that nothing bears out. Each must end soon, and say so.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <etp/census.h>
+#include <etp/ets.h>
+
+#include "analysis/root_scan.h"
+#include "mock_vm.h"
+#include "term/compare.h"
+
+static const char *layout_path;
+
+static struct mock mock;
+
+static int set_up(void **state)
+{
+	struct etp_error *err = mock_init(&mock, layout_path);
+	assert_null(err);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	mock_deinit(&mock);
+	return 0;
+}
+
+static void put_member(uint64_t address, enum etp_member_id id, uint64_t value)
+{
+	mock_member(&mock, address, id, value);
+}
+
+#define PUT(address, struct_, member, value)                                                       \
+	put_member(address, ETP_MEMBER_##struct_##_##member, value)
+
+// Under AddressSanitizer, or by the end of the mapping, a byte too far would be noticed.
+static void test_things_cut_off_by_the_end_of_memory(void **state)
+{
+	uint64_t end = MOCK_BASE + MOCK_SIZE;
+	for (uint64_t words = 1; words <= 6; words++) {
+		uint64_t address = end - words * 8;
+		for (uint64_t subtag = 0; subtag < 16; subtag++) {
+			for (uint64_t arity = 0; arity < 8; arity++) {
+				struct etp_term_view view;
+				memset(mock.memory + MOCK_SIZE - 64, 0xff, 64);
+				mock_put(&mock, address,
+				         arity << HEADER_ARITY_SHIFT |
+				                 subtag << HEADER_SUBTAG_SHIFT);
+				etp_term_decode(&mock.vm, &mock.reader, mock_boxed(address), &view);
+				if (header_thing(mock.vm.scheme, subtag << HEADER_SUBTAG_SHIFT) !=
+				    ETP_THING_REF)
+					continue;
+				bool whole = arity >= 2 && 1 + arity <= words;
+				assert_int_equal(view.kind,
+				                 whole ? ETP_TERM_REF : ETP_TERM_INVALID);
+			}
+		}
+	}
+}
+
+static etp_term hash_map(uint64_t size, const etp_term *slots)
+{
+	uint64_t address = mock_alloc(&mock, 2 + 16);
+	mock_put(&mock, address, mock_header(&mock, ETP_THING_MAP, ETP_MAP_HEAD_ARRAY));
+	PUT(address, hashmap_head, size, size);
+	for (unsigned i = 0; i < 16; i++)
+		mock_put(&mock, address + 16 + i * 8, slots ? slots[i] : mock_boxed(address));
+	return mock_boxed(address);
+}
+
+static uint64_t count_pairs(etp_term map, bool *damaged)
+{
+	struct etp_term_view view;
+	struct etp_map_iter iter;
+	etp_term key, value;
+	uint64_t count = 0;
+	etp_term_decode(&mock.vm, &mock.reader, map, &view);
+	etp_map_iter_init(&iter, &mock.vm, &mock.reader, &view, ETP_MAP_ORDER_ITERATOR);
+	while (etp_map_iter_next(&iter, &key, &value))
+		count++;
+	*damaged = iter.damaged;
+	return count;
+}
+
+static void test_maps_that_promise_too_much(void **state)
+{
+	bool damaged;
+	etp_term slots[16];
+	for (unsigned i = 0; i < 16; i++)
+		slots[i] = mock_cons(&mock, term_make_small(i), term_make_small(i));
+	assert_int_equal(count_pairs(hash_map(16, slots), &damaged), 16);
+	assert_false(damaged);
+	assert_int_equal(count_pairs(hash_map(17, slots), &damaged), 16);
+	assert_true(damaged);
+	count_pairs(hash_map(UINT64_MAX, NULL), &damaged);
+	assert_true(damaged);
+	// Seven levels of nodes that share their children hold 16^7 pairs.
+	etp_term shared = hash_map(UINT64_C(1) << 60, slots);
+	for (unsigned level = 1; level < 7; level++) {
+		for (unsigned i = 0; i < 16; i++)
+			slots[i] = shared;
+		shared = hash_map(UINT64_C(1) << 60, slots);
+	}
+	assert_true(count_pairs(shared, &damaged) <= MOCK_SIZE / 16);
+	assert_true(damaged);
+}
+
+// A tuple of many elements that ends in itself.
+static etp_term endless_tuple(uint64_t arity)
+{
+	uint64_t address = mock_alloc(&mock, 1 + arity);
+	mock_put(&mock, address, mock_header(&mock, ETP_THING_TUPLE, arity));
+	for (uint64_t i = 1; i < arity; i++)
+		mock_put(&mock, address + i * 8, ETP_NIL);
+	mock_put(&mock, address + arity * 8, mock_boxed(address));
+	return mock_boxed(address);
+}
+
+static void test_comparing_what_never_ends(void **state)
+{
+	etp_term a = endless_tuple(1 << 20), b = endless_tuple(1 << 20);
+	bool equal = false;
+	struct etp_error *err = etp_term_equal(&mock.vm, &mock.reader, a, &mock.reader, b, &equal);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ETP_ERROR_BAD_DATA);
+	etp_error_destroy(err);
+	assert_int_equal(etp_term_hash(&mock.vm, &mock.reader, a),
+	                 etp_term_hash(&mock.vm, &mock.reader, b));
+	assert_null(etp_term_equal(&mock.vm, &mock.reader, a, &mock.reader, a, &equal));
+	assert_true(equal);
+}
+
+static void put_ca_node(uint64_t address, bool is_base, uint64_t left, uint64_t right)
+{
+	PUT(address, DbTableCATreeNode, is_base_node, is_base);
+	if (is_base) {
+		PUT(address, DbTableCATreeNode, base_root, left);
+		return;
+	}
+	PUT(address, DbTableCATreeNode, left, left);
+	PUT(address, DbTableCATreeNode, right, right);
+}
+
+static uint64_t count_rows(enum etp_ets_type type, uint64_t root, struct etp_ets_iter *iter)
+{
+	struct etp_ets_table table = {
+		.address = mock_alloc(&mock, 200),
+		.type = type,
+		.size = 10,
+	};
+	struct etp_ets_row row;
+	if (type == ETP_ETS_ORDERED_SET)
+		PUT(table.address, DbTableTree, root, root);
+	else
+		PUT(table.address, DbTableCATree, root, root);
+	etp_ets_iter_init(iter, &mock.vm, &mock.reader, &table);
+	while (etp_ets_iter_next(iter, &row))
+		;
+	return iter->rows;
+}
+
+static void test_route_nodes_that_lead_nowhere(void **state)
+{
+	struct etp_ets_iter iter;
+	uint64_t base = mock_alloc(&mock, 40), self = mock_alloc(&mock, 40);
+	put_ca_node(base, true, 0, 0);
+	assert_int_equal(count_rows(ETP_ETS_CA_ORDERED_SET, base, &iter), 0);
+	put_ca_node(self, false, self, self);
+	assert_int_equal(count_rows(ETP_ETS_CA_ORDERED_SET, self, &iter), 0);
+	assert_true(iter.unreadable > 0);
+	put_ca_node(self, false, base, self);
+	assert_int_equal(count_rows(ETP_ETS_CA_ORDERED_SET, self, &iter), 0);
+	assert_true(iter.unreadable > 0);
+	// Levels of routes that share their children, empty at the end: 2^100 ways.
+	uint64_t below = base;
+	for (unsigned level = 0; level < 100; level++) {
+		uint64_t route = mock_alloc(&mock, 40);
+		put_ca_node(route, false, below, below);
+		below = route;
+	}
+	assert_int_equal(count_rows(ETP_ETS_CA_ORDERED_SET, below, &iter), 0);
+	assert_true(iter.unreadable > 0);
+}
+
+static void test_trees_that_run_in_circles(void **state)
+{
+	struct etp_ets_iter iter;
+	uint64_t node = mock_alloc(&mock, 40);
+	PUT(node, TreeDbTerm, left, 0);
+	PUT(node, TreeDbTerm, right, node);
+	count_rows(ETP_ETS_ORDERED_SET, node, &iter);
+	assert_true(iter.unreadable > 0);
+	PUT(node, TreeDbTerm, left, node);
+	count_rows(ETP_ETS_ORDERED_SET, node, &iter);
+	assert_true(iter.unreadable > 0);
+}
+
+// A ProcBin in a chain of one.
+static uint64_t chain_of_one(void)
+{
+	uint64_t binary = mock_alloc(&mock, 16), proc_bin = mock_alloc(&mock, 8);
+	PUT(binary, Binary, orig_size, 100);
+	PUT(binary, Binary, refc, 1);
+	mock_put(&mock, proc_bin,
+	         mock_header(&mock, ETP_THING_PROC_BIN, SIZEOF(&mock.vm, ProcBin) / 8 - 1));
+	PUT(proc_bin, ProcBin, size, 100);
+	PUT(proc_bin, ProcBin, val, binary);
+	PUT(proc_bin, ErlOffHeapHeader, next, 0);
+	return proc_bin;
+}
+
+static uint64_t fragment_circle(void)
+{
+	uint64_t fragment = mock_alloc(&mock, 20);
+	PUT(fragment, ErlHeapFragment, off_heap, chain_of_one());
+	PUT(fragment, ErlHeapFragment, next, fragment);
+	return fragment;
+}
+
+static void test_binaries_of_fragments_in_a_circle(void **state)
+{
+	uint64_t process = mock_alloc(&mock, SIZEOF(&mock.vm, Process) / 8 + 1);
+	PUT(process, Process, mbuf, fragment_circle());
+	struct etp_process_binary *binaries;
+	size_t count;
+	const char *problem = NULL;
+	assert_null(etp_process_binaries(&mock.vm, process, &binaries, &count, &problem));
+	assert_non_null(problem);
+	assert_in_range(count, 1, 4);
+	free(binaries);
+}
+
+static void test_timers_in_a_circle(void **state)
+{
+	uint64_t esd = mock_alloc(&mock, SIZEOF(&mock.vm, ErtsAlignedSchedulerData) / 8 + 1);
+	uint64_t service = mock_alloc(&mock, 10000);
+	uint64_t timer = mock_alloc(&mock, SIZEOF(&mock.vm, ErtsBifTimer) / 8 + 8);
+	mock.vm.info.schedulers = 1;
+	mock.vm.scheduler_data = esd;
+	mock.vm.scheduler_stride = SIZEOF(&mock.vm, ErtsAlignedSchedulerData);
+	PUT(esd + OFFSET(&mock.vm, ErtsAlignedSchedulerData, esd), ErtsSchedulerData, timer_service,
+	    service);
+	PUT(service, ErtsHLTimerService, btm_tree, timer);
+	PUT(timer, ErtsBifTimer, tree_left, timer);
+	PUT(timer, ErtsBifTimer, bp, fragment_circle());
+	struct binary_store store;
+	struct root_scan scan;
+	binary_store_init(&store);
+	assert_true(root_scan_run(&scan, &mock.vm, &store, 0));
+	assert_true(scan.unreadable > 0);
+	// No more timers than fit into memory, each with a few references at most.
+	assert_in_range(scan.count, 1, MOCK_SIZE / SIZEOF(&mock.vm, ErtsBifTimer) + 1);
+	assert_in_range(scan.roots[0].binary_refs, 1, 4);
+	root_scan_deinit(&scan);
+	binary_store_deinit(&store);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2)
+		return 2;
+	layout_path = argv[1];
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_things_cut_off_by_the_end_of_memory, set_up,
+	                                        tear_down),
+		cmocka_unit_test_setup_teardown(test_maps_that_promise_too_much, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_comparing_what_never_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_route_nodes_that_lead_nowhere, set_up,
+	                                        tear_down),
+		cmocka_unit_test_setup_teardown(test_trees_that_run_in_circles, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_binaries_of_fragments_in_a_circle, set_up,
+	                                        tear_down),
+		cmocka_unit_test_setup_teardown(test_timers_in_a_circle, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
