@@ -284,6 +284,26 @@ def test_truncated(index, healthy, copy):
     assert "truncated" in text or "no core file open" in text or "no program headers" in text
 
 
+def test_core_without_private_memory(healthy, copy):
+    """As with bit 0 of coredump_filter off: it is the core that is at fault, not the executable."""
+    with open(copy, "r+b") as file:
+        header = file.read(64)
+        offset, count = (
+            struct.unpack_from("<Q", header, 32)[0],
+            struct.unpack_from("<H", header, 56)[0],
+        )
+        for number in range(count):
+            at = offset + 56 * number
+            file.seek(at)
+            kind, flags = struct.unpack("<II", file.read(8))
+            if kind == 1 and flags & 2:  # PT_LOAD, PF_W
+                file.seek(at + 32)
+                file.write(bytes(8))  # p_filesz
+    error = flat(str(refusal(copy, healthy.executable)))
+    assert "the core lacks the memory" in error and "coredump_filter" in error
+    assert "without its beam.smp" not in error
+
+
 def count_rows(vm: "_etp.VM", healthy: cores.Core) -> None:
     """Each table of the truth is whole, or is known to have gaps."""
     scan = vm.scan_ets()

@@ -268,6 +268,15 @@ static void describe_executable(FILE *out, const struct etp_target_info *info)
 	}
 }
 
+// Is the executable that is in use the one that dumped core, as far as that can be told?
+static bool has_its_executable(const struct etp_target_info *info)
+{
+	const struct etp_build_id *core = &info->core_build_id, *used = &info->executable_build_id;
+	return info->executable_path &&
+	       (!core->size ||
+	        (core->size == used->size && !memcmp(core->bytes, used->bytes, core->size)));
+}
+
 // Why the constants of a target could not be read, for people.
 static struct etp_error *explain(struct etp_error *err, const struct etp_target *target)
 {
@@ -289,6 +298,17 @@ static struct etp_error *explain(struct etp_error *err, const struct etp_target 
 		        info->executable_path);
 		if (info->command && *info->command)
 			fprintf(out, " The command of the core is \"%s\".", info->command);
+	} else if (has_its_executable(info)) {
+		kind = ETP_ERROR_LAYOUT;
+		fprintf(out,
+		        "The release of this VM cannot be told, because the core lacks the memory that "
+		        "it stands in: %s The executable in use is %s, which cannot stand in for "
+		        "memory that the VM had written to. Of %llu MiB of memory %llu MiB are in the "
+		        "core. Was it taken with bit 0 (private memory) of /proc/PID/coredump_filter "
+		        "off, or cut off? 33 is that file's default.",
+		        err->message, info->executable_path,
+		        (unsigned long long)(info->bytes_total >> 20),
+		        (unsigned long long)(info->bytes_saved >> 20));
 	} else {
 		kind = ETP_ERROR_LAYOUT;
 		fprintf(out, "The release of this VM cannot be told without its beam.smp: %s",
