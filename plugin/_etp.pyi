@@ -299,6 +299,9 @@ class VM:
         """All rows, of hash tables by slot, of ordered sets by key; pseudo-deleted
         ones included (marked).  Rows that cannot be read are skipped and counted: the iterator has
         an attribute ``gaps`` (int) and ``problem`` (str)."""
+    def ets_row(self, table_address: int, row_address: int = 0) -> EtsRow | None:
+        """The row whose DbTerm is at ``row_address`` (0: the first), which the table is walked
+        for; None if it has none there."""
     def scan_ets(
         self,
         tables: Sequence[int] | None = None,
@@ -374,6 +377,8 @@ class Census:
     roots_unreadable: tuple[int, str]
 
     def binary_count(self) -> int: ...
+    def ets_binaries(self) -> tuple[int, int]:
+        """Distinct binaries that rows of tables refer to, and their bytes."""
     def binaries(
         self,
         sort: Literal["size", "waste", "refs", "address"] = "size",
@@ -402,6 +407,8 @@ class EtsScan:
     tables: dict[int, dict[str, int]]
 
     def binary_count(self) -> int: ...
+    def binary_bytes(self) -> int:
+        """Sizes of the distinct binaries, each counted once however many tables have it."""
     def binaries(
         self, sort: Literal["size", "waste", "refs", "address"] = "size", limit: int = -1
     ) -> list[dict[str, Any]]:

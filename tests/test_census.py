@@ -89,6 +89,9 @@ def test_numbers_agree(case):
     assert census.tables.keys() == scan.tables.keys()
     for address, numbers in census.tables.items():
         assert numbers["binary_refs"] == scan.tables[address]["binary_refs"]
+    sizes = [binary["size"] for binary in scan.binaries()]
+    assert census.ets_binaries() == (scan.binary_count(), scan.binary_bytes())
+    assert census.ets_binaries() == (len(sizes), sum(sizes)), "each binary once"
     for process in census.processes:
         areas = ("young_words", "old_words", "fragment_words", "message_words", "transit_words")
         assert process["live_words"] <= sum(process[area] for area in areas)
@@ -277,9 +280,13 @@ class Damage:
     def check(self, damaged: str, problem: str) -> None:
         """That process is damaged, by this problem, and all others are as they were."""
         before = by_pid(self.vm.census())
-        after = by_pid(_etp.VM(
-            core=str(self.path), executable=str(self.dump.executable), layout_directories=LAYOUTS
-        ).census())
+        after = by_pid(
+            _etp.VM(
+                core=str(self.path),
+                executable=str(self.dump.executable),
+                layout_directories=LAYOUTS,
+            ).census()
+        )
         assert after.keys() == before.keys()
         pid = self.dump.truth.process(damaged)["pid"]
         assert after[pid]["unreadable"] > 0

@@ -100,6 +100,20 @@ def test_every_row(case):
     assert compared > 50
 
 
+def test_a_row_by_its_address(case):
+    _, vm = case
+    for table in vm.ets_tables():
+        rows = list(vm.ets_rows(table["address"]))
+        for row in rows[:1] + rows[-1:]:
+            found = vm.ets_row(table["address"], row.address)
+            assert found.address == row.address and str(found.term) == str(row.term)
+        first = vm.ets_row(table["address"])
+        assert (first and first.address) == (rows[0].address if rows else None)
+        if rows:
+            # A word of the row itself is not a row.
+            assert vm.ets_row(table["address"], rows[0].address + 8) is None
+
+
 def test_row_counts(case):
     dump, vm = case
     scan = vm.scan_ets()

@@ -160,6 +160,11 @@ ETP_EXPORT struct etp_error *etp_process_binaries(const struct etp_vm *vm, uint6
  *  census: use the functions below for them. */
 ETP_EXPORT const struct etp_ets_scan *etp_census_ets(const struct etp_census *census);
 
+/** Distinct binaries that rows of tables refer to, and their bytes, each counted once
+ *  however many tables have it. */
+ETP_EXPORT void etp_census_ets_binaries(const struct etp_census *census, uint64_t *count_ret,
+                                        uint64_t *bytes_ret);
+
 ETP_EXPORT size_t etp_census_binary_count(const struct etp_census *census);
 
 /** Binary number `index`, in no particular order; `refs` counts all holders. */

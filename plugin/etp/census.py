@@ -211,6 +211,10 @@ class Census:
         """Distinct off-heap binaries found."""
         return self.native.binary_count()
 
+    def ets_binaries(self) -> tuple[int, int]:
+        """Distinct binaries that rows of tables refer to, and their bytes."""
+        return self.native.ets_binaries()
+
     def binaries(
         self, sort: Sort = "size", limit: int = -1, unaccounted: bool = False
     ) -> list[Binary]:

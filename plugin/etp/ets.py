@@ -42,7 +42,8 @@ class EtsTable:
     keypos: int
     compressed: bool
     read_concurrency: bool
-    write_concurrency: bool | Literal["auto"]
+    #: The pair is ("debug_hash_fixed_number_of_locks", locks).
+    write_concurrency: bool | Literal["auto"] | tuple[str, int]
     decentralized_counters: bool
     fixed: bool
     fix_count: int
@@ -91,8 +92,12 @@ class EtsTable:
         if self.read_concurrency:
             found.append("{read_concurrency,true}")
         if self.write_concurrency:
-            auto = self.write_concurrency == "auto"
-            found.append("{write_concurrency," + ("auto}" if auto else "true}"))
+            value = self.write_concurrency
+            if isinstance(value, tuple):
+                text = f"{{{value[0]},{value[1]}}}"
+            else:
+                text = value if isinstance(value, str) else "true"
+            found.append(f"{{write_concurrency,{text}}}")
         if self.decentralized_counters:
             found.append("{decentralized_counters,true}")
         return found
@@ -110,6 +115,10 @@ class EtsTable:
         if self.is_catree:
             found.append("CA tree")
         return found
+
+    def row(self, address: int = 0) -> EtsRow | None:
+        """The row whose DbTerm is at an address (0: the first)."""
+        return self.vm.native.ets_row(self.address, address)
 
     def rows(self) -> EtsRows:
         """The rows in the order of ets:tab2list/1."""
@@ -308,6 +317,10 @@ class EtsScan:
     def binary_count(self) -> int:
         """Distinct off-heap binaries found."""
         return self._native.binary_count()
+
+    def binary_bytes(self) -> int:
+        """Their sizes, each counted once however many tables have it."""
+        return self._native.binary_bytes()
 
     def binaries(
         self, sort: Literal["size", "waste", "refs", "address"] = "size", limit: int = -1

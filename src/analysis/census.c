@@ -306,6 +306,30 @@ const struct etp_ets_scan *etp_census_ets(const struct etp_census *census)
 	return census->ets;
 }
 
+static bool is_in_table(const struct etp_census *census, const struct binary_entry *entry)
+{
+	const struct binary_holder *holders = census->store.holders;
+	for (uint32_t i = entry->holders; i != BINARY_MAP_NONE; i = holders[i].next)
+		if (holders[i].holder < census->tables.count)
+			return true;
+	return false;
+}
+
+void etp_census_ets_binaries(const struct etp_census *census, uint64_t *count_ret,
+                             uint64_t *bytes_ret)
+{
+	uint64_t count = 0, bytes = 0;
+	for (size_t i = 0; i < census->store.map.count; i++) {
+		const struct binary_entry *entry = &census->store.map.entries[i];
+		if (!is_in_table(census, entry))
+			continue;
+		count++;
+		bytes += entry->size;
+	}
+	*count_ret = count;
+	*bytes_ret = bytes;
+}
+
 size_t etp_census_binary_count(const struct etp_census *census)
 {
 	return census->store.map.count;

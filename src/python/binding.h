@@ -99,6 +99,7 @@ bool list_append(PyObject *list, PyObject *item);
 PyObject *VM_ets_tables(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored);
 PyObject *VM_ets_rows(VMObject *self, PyObject *args);
+PyObject *VM_ets_row(VMObject *self, PyObject *args);
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_paths_in_process(VMObject *self, PyObject *args);
 PyObject *VM_accumulators(VMObject *self, PyObject *args, PyObject *kwargs);

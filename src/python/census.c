@@ -133,6 +133,13 @@ static PyObject *Census_binary_count(CensusObject *self, PyObject *ignored)
 	return PyLong_FromSize_t(etp_census_binary_count(self->census));
 }
 
+static PyObject *Census_ets_binaries(CensusObject *self, PyObject *ignored)
+{
+	uint64_t count, bytes;
+	etp_census_ets_binaries(self->census, &count, &bytes);
+	return Py_BuildValue("(KK)", (unsigned long long)count, (unsigned long long)bytes);
+}
+
 static const char *kind_name(enum etp_holder_kind kind)
 {
 	switch (kind) {
@@ -356,6 +363,7 @@ static PyMethodDef Census_methods[] = {
 	{"binaries", (PyCFunction)(void (*)(void))Census_binaries, METH_VARARGS | METH_KEYWORDS,
          NULL},
 	{"binary", (PyCFunction)Census_binary, METH_VARARGS, NULL},
+	{"ets_binaries", (PyCFunction)Census_ets_binaries, METH_NOARGS, NULL},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -180,24 +180,22 @@ typedef struct {
 	const char *reason;
 } EtsRowIteratorObject;
 
-PyObject *VM_ets_rows(VMObject *self, PyObject *args)
+static EtsRowIteratorObject *iterator_of(VMObject *self, uint64_t address)
 {
-	unsigned long long address;
 	struct etp_ets_tables tables;
-	if (!PyArg_ParseTuple(args, "K:ets_rows", &address) || !load_tables(self, &tables))
+	if (!load_tables(self, &tables))
 		return NULL;
 	size_t i = 0;
 	while (i < tables.count && tables.tables[i].address != address)
 		i++;
-	PyObject *result = NULL;
+	EtsRowIteratorObject *iterator = NULL;
 	if (i == tables.count) {
 		raise_error(etp_error_create(ETP_ERROR_NOT_FOUND,
 		                             "None of the %zu ETS tables is at 0x%llx.",
-		                             tables.count, address));
+		                             tables.count, (unsigned long long)address));
 	} else {
 		allocfunc allocate = (allocfunc)PyType_GetSlot(EtsRowIterator_type, Py_tp_alloc);
-		EtsRowIteratorObject *iterator =
-			(EtsRowIteratorObject *)allocate(EtsRowIterator_type, 0);
+		iterator = (EtsRowIteratorObject *)allocate(EtsRowIterator_type, 0);
 		if (iterator) {
 			Py_INCREF(self);
 			iterator->vm = self;
@@ -206,10 +204,17 @@ PyObject *VM_ets_rows(VMObject *self, PyObject *args)
 			etp_ets_iter_init(&iterator->iter, self->vm, &iterator->reader,
 			                  &iterator->table);
 		}
-		result = (PyObject *)iterator;
 	}
 	etp_ets_tables_deinit(&tables);
-	return result;
+	return iterator;
+}
+
+PyObject *VM_ets_rows(VMObject *self, PyObject *args)
+{
+	unsigned long long address;
+	if (!PyArg_ParseTuple(args, "K:ets_rows", &address))
+		return NULL;
+	return (PyObject *)iterator_of(self, address);
 }
 
 // The words of a compressed row, which the terms in it share. NULL if it cannot
@@ -233,35 +238,66 @@ static RowWordsObject *expand(EtsRowIteratorObject *self, uint64_t dbterm, etp_t
 	return NULL;
 }
 
+// NULL without an exception if the row is compressed and cannot be expanded.
+static PyObject *row_object(EtsRowIteratorObject *self, const struct etp_ets_row *row)
+{
+	etp_term tuple = (row->dbterm + OFFSET(self->vm->vm, DbTerm, tpl)) | TAG_PRIMARY_BOXED;
+	RowWordsObject *words = NULL;
+	if (self->table.is_compressed) {
+		words = expand(self, row->dbterm, &tuple);
+		if (!words)
+			return NULL;
+	}
+	allocfunc allocate = (allocfunc)PyType_GetSlot(EtsRow_type, Py_tp_alloc);
+	EtsRowObject *object = (EtsRowObject *)allocate(EtsRow_type, 0);
+	if (!object) {
+		Py_XDECREF(words);
+		return NULL;
+	}
+	Py_INCREF(self->vm);
+	object->vm = self->vm;
+	object->words = words;
+	object->row = *row;
+	object->tuple = tuple;
+	object->keypos = self->table.keypos;
+	return (PyObject *)object;
+}
+
 static PyObject *EtsRowIterator_next(EtsRowIteratorObject *self)
 {
 	struct etp_ets_row row;
 	while (etp_ets_iter_next(&self->iter, &row)) {
-		etp_term tuple =
-			(row.dbterm + OFFSET(self->vm->vm, DbTerm, tpl)) | TAG_PRIMARY_BOXED;
-		RowWordsObject *words = NULL;
-		if (self->table.is_compressed) {
-			words = expand(self, row.dbterm, &tuple);
-			if (!words && PyErr_Occurred())
-				return NULL;
-			if (!words)
-				continue;
-		}
-		allocfunc allocate = (allocfunc)PyType_GetSlot(EtsRow_type, Py_tp_alloc);
-		EtsRowObject *object = (EtsRowObject *)allocate(EtsRow_type, 0);
-		if (!object) {
-			Py_XDECREF(words);
-			return NULL;
-		}
-		Py_INCREF(self->vm);
-		object->vm = self->vm;
-		object->words = words;
-		object->row = row;
-		object->tuple = tuple;
-		object->keypos = self->table.keypos;
-		return (PyObject *)object;
+		PyObject *object = row_object(self, &row);
+		if (object || PyErr_Occurred())
+			return object;
 	}
 	return NULL;
+}
+
+PyObject *VM_ets_row(VMObject *self, PyObject *args)
+{
+	enum { SIGNALS_EVERY = 1 << 16 };
+	unsigned long long table, address = 0;
+	if (!PyArg_ParseTuple(args, "K|K:ets_row", &table, &address))
+		return NULL;
+	EtsRowIteratorObject *rows = iterator_of(self, table);
+	if (!rows)
+		return NULL;
+	PyObject *found = NULL;
+	struct etp_ets_row row;
+	for (uint64_t i = 1; !found && etp_ets_iter_next(&rows->iter, &row); i++) {
+		if (i % SIGNALS_EVERY == 0 && PyErr_CheckSignals())
+			break;
+		if (address && row.dbterm != address)
+			continue;
+		found = row_object(rows, &row);
+		if (address || PyErr_Occurred())
+			break;
+	}
+	Py_DECREF(rows);
+	if (found || PyErr_Occurred())
+		return found;
+	Py_RETURN_NONE;
 }
 
 static PyObject *EtsRowIterator_get_gaps(EtsRowIteratorObject *self, void *closure)

@@ -180,6 +180,18 @@ static PyObject *EtsScan_binary_count(EtsScanObject *self, PyObject *ignored)
 	return PyLong_FromSize_t(etp_ets_scan_binary_count(self->scan));
 }
 
+// Each once, however many tables have it.
+static PyObject *EtsScan_binary_bytes(EtsScanObject *self, PyObject *ignored)
+{
+	unsigned long long bytes = 0;
+	for (size_t i = 0; i < etp_ets_scan_binary_count(self->scan); i++) {
+		struct etp_ets_scan_binary binary;
+		etp_ets_scan_binary(self->scan, i, &binary);
+		bytes += binary.size;
+	}
+	return PyLong_FromUnsignedLongLong(bytes);
+}
+
 static PyObject *holders_list(const struct etp_ets_scan *scan, size_t index)
 {
 	enum { SHOWN = 16 };
@@ -320,6 +332,7 @@ static PyGetSetDef EtsScan_getset[] = {
 
 static PyMethodDef EtsScan_methods[] = {
 	{"binary_count", (PyCFunction)EtsScan_binary_count, METH_NOARGS, NULL},
+	{"binary_bytes", (PyCFunction)EtsScan_binary_bytes, METH_NOARGS, NULL},
 	{"binaries", (PyCFunction)(void (*)(void))EtsScan_binaries, METH_VARARGS | METH_KEYWORDS,
          NULL},
 	{"binary", (PyCFunction)EtsScan_binary, METH_VARARGS, NULL},

@@ -284,6 +284,7 @@ static PyMethodDef VM_methods[] = {
 	{"ets_tables", (PyCFunction)VM_ets_tables, METH_NOARGS, NULL},
 	{"ets_tables_gaps", (PyCFunction)VM_ets_tables_gaps, METH_NOARGS, NULL},
 	{"ets_rows", (PyCFunction)VM_ets_rows, METH_VARARGS, NULL},
+	{"ets_row", (PyCFunction)VM_ets_row, METH_VARARGS, NULL},
 	{"accumulators", (PyCFunction)(void (*)(void))VM_accumulators, METH_VARARGS | METH_KEYWORDS,
          NULL},
 	{"histogram", (PyCFunction)(void (*)(void))VM_histogram, METH_VARARGS | METH_KEYWORDS, NULL},

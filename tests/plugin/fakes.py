@@ -184,6 +184,10 @@ class FakeCensus(FakeScan):
         self.roots = []
         self.roots_unreadable = (0, "")
 
+    def ets_binaries(self):
+        found = [b for b in self._binaries if any(h[0] == "ets" for h in b["holders"])]
+        return len(found), sum(b["size"] for b in found)
+
 
 class FakeNative:
     """Stands for _etp.VM; tests fill it in."""
@@ -210,6 +214,9 @@ class FakeNative:
     def ets_rows(self, address):
         rows = self.rows.get(address, [])
         return rows if isinstance(rows, FakeRows) else FakeRows(rows)
+
+    def ets_row(self, table, address=0):
+        return next((row for row in self.ets_rows(table) if address in (0, row.address)), None)
 
     def process(self, pid):
         address = pid if isinstance(pid, int) else pid.word

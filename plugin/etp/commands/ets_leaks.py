@@ -36,8 +36,10 @@ def run(context: Context, args: Namespace) -> Report:
     diagnosis = diagnose(tables, scans, held=held)
     if not args.TABLE:
         diagnosis.gaps = vm.ets_tables.gaps + diagnosis.gaps
-    # Distinct over all tables, where the sum over tables counts shared binaries again.
-    diagnosis.looked_at.binaries = _distinct(scans, census)
+    if not args.TABLE:
+        # Distinct over all tables, where the sum over tables counts shared binaries again.
+        looked_at = diagnosis.looked_at
+        looked_at.binaries, looked_at.binary_bytes = census.ets_binaries()
     warnings = list(diagnosis.gaps)
     if not census.complete:
         warnings.insert(
@@ -46,16 +48,6 @@ def run(context: Context, args: Namespace) -> Report:
     samples = [_sample(context, vm, suspect) for suspect in diagnosis.suspects]
     blocks = _blocks(context, diagnosis, samples, args)
     return Report(blocks, _data(diagnosis, samples, census.complete), warnings=warnings)
-
-
-def _distinct(scans: dict[int, TableScan], census: Census) -> int:
-    """Binaries that these tables hold, each once."""
-    if sum(1 for scan in scans.values() if scan.binaries) <= 1:
-        return sum(scan.binaries for scan in scans.values())
-    return sum(
-        any(holder.kind == "ets" and holder.address in scans for holder in binary.holders)
-        for binary in census.binaries()
-    )
 
 
 def _held(vm: VM, scans: dict[int, TableScan], census: Census, redact: bool) -> dict[int, Held]:
@@ -105,30 +97,20 @@ def _sample(context: Context, vm: VM, suspect: Suspect) -> str:
     table = vm.ets_tables.at(address) if address else None
     if table is None:
         return ""
-    import time
-
     from ..vm import Error
 
-    deadline = time.monotonic() + SAMPLE_SECONDS
     options = context.settings.format_options(max_depth=6, max_length=12, max_string=40)
     try:
-        for position, row in enumerate(table.rows()):
-            if row.address == row_address or not row_address:
-                return " ".join(row.term.format(**options).split())
-            if position % 1000 == 999 and time.monotonic() > deadline:
-                break
+        row = table.row(row_address)
+        return "" if row is None else " ".join(row.term.format(**options).split())
     except Error:
         return ""
-    return ""
-
-
-SAMPLE_SECONDS = 1.0
-"""A sample row that has not turned up by then is not shown."""
 
 
 def _blocks(
     context: Context, diagnosis: Diagnosis, samples: list[str], args: Namespace
 ) -> list[Block | None]:
+    from ..text import plural
     from ..views import Paragraph
 
     suspects = diagnosis.suspects
@@ -142,9 +124,8 @@ def _blocks(
             blocks += _explain(suspect)
     if limit < len(suspects):
         blocks.append(None)
-        blocks.append(
-            Paragraph(f"{len(suspects) - limit} smaller suspects not shown; --limit all shows all.")
-        )
+        hidden = plural(len(suspects) - limit, "smaller suspect")
+        blocks.append(Paragraph(f"{hidden} not shown; --limit all shows all."))
     if suspects:
         blocks.append(None)
     blocks.append(Paragraph(_looked_at(diagnosis), "dim"))
@@ -198,12 +179,19 @@ def _summary(diagnosis: Diagnosis) -> Block:
     total = format_bytes(looked_at.table_bytes + looked_at.binary_bytes)
     freeable = diagnosis.freeable_bytes
     text = plural(len(suspects), "suspect") + ": "
-    if freeable:
-        text += f"{format_bytes(freeable)} of the {total} of ETS could be freed"
-    else:
+    first = suspects[0]
+    if not freeable:
         most = max(suspect.at_stake_bytes for suspect in suspects)
         text += f"up to {format_bytes(most)} of the {total} of ETS, to be judged"
-    return Paragraph(f"{text}. First: {suspects[0].title}.", "warning")
+    else:
+        text += f"{format_bytes(freeable)} of the {total} of ETS could be freed"
+        if not first.freeable_bytes:
+            # Not of what the next sentence is about.
+            numbers = [str(n) for n, suspect in enumerate(suspects, 1) if suspect.freeable_bytes]
+            more = ", ..." if len(numbers) > 3 else ""
+            text += f" (see {', '.join(numbers[:3])}{more})"
+            return Paragraph(f"{text}. Largest: {first.title}{_certainty(first)}.", "warning")
+    return Paragraph(f"{text}. First: {first.title}.", "warning")
 
 
 def _looked_at(diagnosis: Diagnosis) -> str:
@@ -211,12 +199,16 @@ def _looked_at(diagnosis: Diagnosis) -> str:
     from ..units import format_bytes
 
     seen = diagnosis.looked_at
+    binaries = "no off-heap binaries"
+    if seen.binaries:
+        binaries = (
+            f"{plural(seen.binaries, 'distinct binary', 'distinct binaries')} of"
+            f" {format_bytes(seen.binary_bytes)} (rows hold"
+            f" {plural(seen.binary_refs, 'reference')} to {'it' if seen.binaries == 1 else 'them'})"
+        )
     return (
         f"Looked at: {plural(seen.tables, 'table')}, {plural(seen.rows, 'row')},"
-        f" {format_bytes(seen.table_bytes)} of table memory,"
-        f" {plural(seen.binaries, 'distinct binary', 'distinct binaries')} of"
-        f" {format_bytes(seen.binary_bytes)}"
-        f" (rows hold {plural(seen.binary_refs, 'reference')} to them)."
+        f" {format_bytes(seen.table_bytes)} of table memory, {binaries}."
     )
 
 

@@ -43,7 +43,8 @@ class LookedAt:
     rows: int = 0
     table_bytes: int = 0
     binaries: int = 0
-    #: Bytes of the binaries, summed over tables: one that several tables share counts in each.
+    #: Bytes of the binaries; summed over tables, where one that several share counts in each,
+    #: until whoever knows the distinct ones puts these here.
     binary_bytes: int = 0
     binary_refs: int = 0
     unreadable: int = 0
@@ -610,6 +611,10 @@ def _swarms(pairs: list[tuple[EtsTable, TableScan]], limits: Thresholds) -> list
     return found
 
 
+def _empty(count: int) -> str:
+    return f"; {count:,} of them {'is' if count == 1 else 'are'} empty" if count else ""
+
+
 def _owner_text(table: EtsTable) -> str:
     return f"{table.owner} {table.owner_label}".strip()
 
@@ -623,7 +628,7 @@ def _swarm(common: str, more: str, group: list[tuple[EtsTable, TableScan]]) -> S
         kind="swarm",
         title=f"{len(group):,} tables of {common}",
         sentence=f"They are {more}; together they take {format_bytes(size)} for"
-        f" {plural(rows, 'row')}, {empty:,} of them are empty.",
+        f" {plural(rows, 'row')}{_empty(empty)}.",
         freeable_bytes=0,
         at_stake_bytes=size,
         certainty="guess",
