@@ -8,7 +8,7 @@ import os
 import sys
 
 from .commands.context import Context
-from .commands.registry import COMMANDS, find
+from .commands.registry import COMMANDS, did_you_mean, find
 from .errors import Problem
 from .settings import SETTINGS, Settings
 from .text import safe
@@ -66,7 +66,8 @@ def main(argv: list[str]) -> int:
         command = find(arguments.COMMAND)
         if command is None:
             names = ", ".join(c.name for c in COMMANDS)
-            raise Problem(f"No command {arguments.COMMAND!r}; there are: {names}.")
+            hint = did_you_mean(arguments.COMMAND)
+            raise Problem(f"No command {arguments.COMMAND!r}.{hint} There are: {names}.")
         from .commands.runner import explain, run_command
 
         try:

@@ -2,6 +2,7 @@
 """The commands on a made-up VM."""
 
 import json
+import sys
 
 import pytest
 
@@ -298,6 +299,65 @@ def test_help_lists_all_commands_and_settings(context):
     assert context.run("etp-help", "ets-show") == context.run("etp-ets-show", "--help")
     with pytest.raises(UsageError):
         context.run("etp-help", "nope")
+
+
+def test_a_command_that_is_not_there_has_likely_ones(context):
+    from etp.commands.registry import did_you_mean
+
+    assert did_you_mean("leaks") == " Did you mean ets-leaks or bin-leaks?"
+    assert "ets-tables" in did_you_mean("etp-ets-table")
+    assert did_you_mean("xyzzy") == ""
+    with pytest.raises(UsageError, match="ets-leaks"):
+        context.run("etp-help", "leaks")
+
+
+def test_a_python_without_rich_is_no_mistake_of_etp(context, monkeypatch):
+    from etp.commands.registry import find
+    from etp.commands.runner import explain
+
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.delitem(sys.modules, "rich.cells", raising=False)
+    for name in ("etp.render", "etp.progress"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(ModuleNotFoundError) as error:
+        context.run("etp-ets-tables")
+    said = explain(error.value, find("etp-ets-tables"))
+    assert "python3-rich" in said and "mistake" not in said
+
+
+@pytest.mark.parametrize("line", ["| less", "> /tmp/x", ">>x", "carts | head"])
+def test_a_shells_redirection_is_not_an_argument(context, line):
+    with pytest.raises(UsageError, match="pipe etp-ets-leaks | less"):
+        context.run("etp-ets-leaks", line)
+
+
+def test_options_are_written_as_ets_new_takes_them(native, context):
+    locks = ("debug_hash_fixed_number_of_locks", 256)
+    native.tables = [
+        table_facts("a", 1, write_concurrency=locks),
+        table_facts("b", 2, write_concurrency="auto"),
+        table_facts("c", 3, write_concurrency=True),
+    ]
+    options = {t["name"]: t["options"][1:] for t in
+               json.loads(context.run("etp-ets-tables", "--json"))["tables"]}  # fmt: skip
+    assert options == {
+        "a": ["{write_concurrency,{debug_hash_fixed_number_of_locks,256}}"],
+        "b": ["{write_concurrency,auto}"],
+        "c": ["{write_concurrency,true}"],
+    }
+
+
+def test_leaks_name_what_can_be_freed(native, context):
+    """... when it is not what is largest; and count in good English."""
+    scan = {"rows": 20, "pseudo_deleted": 20_000, "pseudo_deleted_words": 400_000}
+    native.tables = [
+        table_facts("log", 1, memory_words=4_000_000),
+        table_facts("walked", 2, fixed=True, fix_count=1),
+    ]
+    native.taken = FakeCensus({0x10000: {"rows": 5}, 0x20000: scan})
+    shown = " ".join(context.run("etp-ets-leaks", "--limit 1").split())
+    assert "(see 2). Largest: log dominates (to be judged)." in shown
+    assert "1 smaller suspect not shown" in shown and "no off-heap binaries." in shown
 
 
 def test_identifiers_of_fakes():

@@ -17,12 +17,13 @@ def run(_context: Context, args: Namespace) -> Report:
     from ..errors import UsageError
     from ..settings import SETTINGS
     from ..views import Facts, Lines, Paragraph, Report
-    from .registry import COMMANDS, find
+    from .registry import COMMANDS, did_you_mean, find
 
     if args.COMMAND:
         command = find(args.COMMAND)
         if command is None:
-            raise UsageError(f"No command {args.COMMAND!r}; etp-help lists the commands.")
+            hint = did_you_mean(args.COMMAND)
+            raise UsageError(f"No command {args.COMMAND!r}; etp-help lists the commands.{hint}")
         return Report([Lines(command.help().split("\n"))], {"help": command.help()})
     commands = [(command.name, command.summary) for command in COMMANDS]
     settings = [(f"set etp {setting.name}", setting.summary) for setting in SETTINGS]

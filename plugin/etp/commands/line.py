@@ -21,6 +21,14 @@ class HelpRequested(Exception):
     """-h or --help was among the arguments."""
 
 
+def no_shell(name: str) -> str:
+    """For those who typed | or > behind a command: gdb hands these to the command."""
+    return (
+        f"gdb knows no | and > behind a command. Use: pipe {name} | less, or, into a file:"
+        f" pipe {name} | cat > FILE."
+    )
+
+
 def split(line: str) -> list[str]:
     """Words of a line.  Quotes and brackets keep a term together: ``--key {user, "a b"}`` has two
     words.  Quotes stay, because they mean something in a term; those around a whole word that is
@@ -64,6 +72,8 @@ def parse(command: Command, line: str | list[str]) -> Namespace:
     rest = next((a for a in command.arguments if a.kind == "rest"), None)
     if isinstance(line, str):
         words = _split_rest(command, line) if rest else split(line)
+        if not rest and any(word == "|" or word.startswith(">") for word in words):
+            raise UsageError(no_shell(command.name))
     else:
         words = line
     if any(word in ("-h", "--help") for word in words[: len(words) if not rest else 1]):

@@ -58,6 +58,17 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 
+def did_you_mean(name: str) -> str:
+    """`` Did you mean ets-leaks?``, or "": for a name that is no command's."""
+    import difflib
+
+    bare = name[4:] if name.startswith("etp-") else name
+    names = [command.name.removeprefix("etp-") for command in COMMANDS]
+    found = [known for known in names if len(bare) > 2 and bare in known]
+    found = found or difflib.get_close_matches(bare, names, n=3)
+    return f" Did you mean {' or '.join(found[:3])}?" if found else ""
+
+
 def find(name: str) -> Command | None:
     """A command by its name; the prefix ``etp-`` may be left out."""
     for command in COMMANDS:

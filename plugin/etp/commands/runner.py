@@ -29,12 +29,30 @@ def run_command(command: Command, line: str | list[str], context: Context) -> No
 
 def explain(error: Exception, command: Command) -> str:
     """What the user is told of an error."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "rich":
+        return _rich_is_missing()
     if is_for_users(error):
         return str(error)
     return (
         f"{command.name} failed by a mistake in etp itself ({type(error).__name__}: {error})."
         " `set etp debug on` shows where; please report it."
     )
+
+
+def _rich_is_missing() -> str:
+    import sys
+
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    advice = "Install it for that Python: Debian's package is python3-rich."
+    who = sys.executable
+    if "gdb" in sys.modules:
+        who = "The Python inside of this gdb"
+    elif who != "/usr/bin/python3":
+        advice = (
+            "Use /usr/bin/python3, with Debian's package python3-rich, or install rich for this"
+            " Python."
+        )
+    return f"{who} (Python {version}) has no package rich, which etp prints with. {advice}"
 
 
 def is_for_users(error: Exception) -> bool:

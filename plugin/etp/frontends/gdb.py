@@ -76,8 +76,13 @@ class GdbContext(Context):
         try:
             return int(gdb.parse_and_eval(expression))
         except gdb.error as error:
+            if re.search(r"\s[|>]", expression):
+                from ..commands.line import no_shell
+
+                raise Problem(no_shell("etp TERM")) from None
+            said = str(error).rstrip(".")
             raise Problem(
-                f"gdb could not evaluate {expression!r}: {error}. A term is given as a raw word"
+                f"gdb could not evaluate {expression!r}: {said}. A term is given as a raw word"
                 " (0x...), an address, a pid (<0.1.0>), or an expression of gdb with such a value."
             ) from None
 
@@ -123,7 +128,8 @@ def _core_or_problem() -> str:
     if connection is not None and connection.type != "core":
         raise Problem(
             f"This is a running process (pid {inferior.pid}); etp reads core files. Take one with"
-            " gdb's `gcore FILE` (the VM stops only meanwhile), then: gdb BEAM FILE."
+            " gdb's `gcore FILE`, then: gdb BEAM FILE. The VM stands still for it (one of 1.1 GB for"
+            " 3.8 s), and the file can be larger than its memory (3 GB)."
         )
     path = _core_path()
     if path is None:
