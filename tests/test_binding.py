@@ -187,9 +187,23 @@ def test_repeated_calls_do_not_grow(vm):
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()
 
+    def analyse() -> None:
+        scan, census = vm.scan_ets(), vm.census()
+        scan.tables, scan.binaries(), census.tables, census.processes, census.literals, census.roots
+        for binary in census.binaries(limit=3):
+            vm.place_of(binary["address"]), census.binary(binary["address"])
+        for address, _ in vm.processes()[:5]:
+            vm.paths_in_process(address, address, 3)
+        row = next(rows(vm, False))
+        row.paths(row.address), vm.accumulators(min_count=10), vm.message_shapes(
+            vm.processes()[0][1]
+        )
+        with pytest.raises(ZeroDivisionError):
+            vm.census(progress=lambda done, total, what: 1 / 0)
+
     for _ in range(3):
-        ask()
+        ask(), analyse()
     before = size()
     for _ in range(10):
-        ask()
+        ask(), analyse()
     assert size() - before < 2 << 20

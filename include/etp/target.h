@@ -42,9 +42,6 @@ struct etp_core_options {
 ETP_EXPORT struct etp_error *etp_target_open_core(const struct etp_core_options *options,
                                                   struct etp_target **ret);
 
-/** Read `size` bytes at `address` into `buffer`. Must fill all of it, or return an error. */
-typedef struct etp_error *etp_read_fn(void *context, uint64_t address, void *buffer, size_t size);
-
 /** A block of memory that the caller vouches for; used by tests and by front
  *  ends that have bytes from elsewhere. */
 struct etp_memory {

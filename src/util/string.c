@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "util/string.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,11 +44,6 @@ bool etp_string_append_str(struct etp_string *string, const char *text)
 	return etp_string_append(string, text, strlen(text));
 }
 
-bool etp_string_append_char(struct etp_string *string, char c)
-{
-	return etp_string_append(string, &c, 1);
-}
-
 bool etp_string_append_utf8(struct etp_string *string, uint32_t code_point)
 {
 	char bytes[4];
@@ -74,18 +68,4 @@ bool etp_string_append_utf8(struct etp_string *string, uint32_t code_point)
 		size = 4;
 	}
 	return etp_string_append(string, bytes, size);
-}
-
-bool etp_string_printf(struct etp_string *string, const char *format, ...)
-{
-	va_list ap;
-	va_start(ap, format);
-	char *text = NULL;
-	int size = vasprintf(&text, format, ap);
-	va_end(ap);
-	if (size < 0)
-		return false;
-	bool ok = etp_string_append(string, text, (size_t)size);
-	free(text);
-	return ok;
 }

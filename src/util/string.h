@@ -5,7 +5,6 @@
 // A growing buffer of bytes (struct etp_string). Appending returns false when
 // memory ran out, and leaves the string as it was.
 
-#include <stdarg.h>
 #include <stdbool.h>
 
 #include <etp/print.h>
@@ -13,10 +12,7 @@
 bool etp_string_reserve(struct etp_string *string, size_t more);
 bool etp_string_append(struct etp_string *string, const void *bytes, size_t size);
 bool etp_string_append_str(struct etp_string *string, const char *text);
-bool etp_string_append_char(struct etp_string *string, char c);
 // The UTF-8 form of a code point up to 0x10ffff.
 bool etp_string_append_utf8(struct etp_string *string, uint32_t code_point);
-bool etp_string_printf(struct etp_string *string, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 
 #endif
