@@ -358,3 +358,10 @@ def _install_and_uninstall(runner, home, demo):
     assert done.returncode == 0
     assert init.read_text() == "set confirm off\n"
     assert "Undefined" in as_user("gdb", "-batch", "-ex", "help etp-ets-leaks").stderr
+
+    init.unlink()
+    assert as_user(str(cores.ROOT / "scripts" / "install"), "--no-build").returncode == 0
+    made = home / ".config" / "gdb" / "gdbinit"
+    assert made.exists()
+    assert as_user(str(cores.ROOT / "scripts" / "install"), "--uninstall").returncode == 0
+    assert not made.exists(), "a gdbinit that was made for etp goes with it"
