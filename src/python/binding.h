@@ -22,6 +22,8 @@
 typedef struct {
 	PyObject_HEAD
 	struct etp_vm *vm;
+	// The tables of ETS, once they were asked for: a core does not change.
+	struct etp_ets_tables *tables;
 } VMObject;
 
 // Words of one expanded row of a compressed table, shared by the terms in it.
@@ -94,6 +96,9 @@ PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t 
 
 // Append a new reference, which is stolen; as dict_set() otherwise.
 bool list_append(PyObject *list, PyObject *item);
+
+// Forget the tables of a VM that goes.
+void VM_tables_free(VMObject *self);
 
 // Methods of VM that live with the things they make.
 PyObject *VM_ets_tables(VMObject *self, PyObject *ignored);

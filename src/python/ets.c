@@ -115,48 +115,50 @@ static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 	return NULL;
 }
 
-// All tables of the VM; false with an exception.
-static bool load_tables(VMObject *self, struct etp_ets_tables *tables)
+// All tables of the VM, which keeps them; NULL with an exception. A script that asks for
+// the rows of thousands of tables must not find them all anew each time.
+static const struct etp_ets_tables *load_tables(VMObject *self)
 {
-	if (!self->vm) {
-		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
-		return false;
+	if (!VM_is_open(self) || self->tables)
+		return self->tables;
+	struct etp_ets_tables *tables = PyMem_Calloc(1, sizeof(*tables));
+	if (!tables) {
+		PyErr_NoMemory();
+		return NULL;
 	}
 	struct etp_error *err = etp_ets_tables_init(tables, self->vm);
-	if (err)
+	if (err) {
+		PyMem_Free(tables);
 		raise_error(err);
-	return !err;
+		return NULL;
+	}
+	return self->tables = tables;
+}
+
+void VM_tables_free(VMObject *self)
+{
+	if (self->tables)
+		etp_ets_tables_deinit(self->tables);
+	PyMem_Free(self->tables);
 }
 
 PyObject *VM_ets_tables(VMObject *self, PyObject *ignored)
 {
-	struct etp_ets_tables tables;
-	if (!load_tables(self, &tables))
-		return NULL;
-	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < tables.count; i++) {
-		PyObject *dict = table_dict(self, &tables.tables[i]);
-		if (!dict || PyList_Append(list, dict))
+	const struct etp_ets_tables *tables = load_tables(self);
+	PyObject *list = tables ? PyList_New(0) : NULL;
+	for (size_t i = 0; list && i < tables->count; i++)
+		if (!list_append(list, table_dict(self, &tables->tables[i])))
 			Py_CLEAR(list);
-		Py_XDECREF(dict);
-	}
-	etp_ets_tables_deinit(&tables);
 	return list;
 }
 
 PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored)
 {
-	struct etp_ets_tables tables;
-	if (!load_tables(self, &tables))
-		return NULL;
-	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < tables.gap_count; i++) {
-		PyObject *gap = PyUnicode_FromString(tables.gaps[i]);
-		if (!gap || PyList_Append(list, gap))
+	const struct etp_ets_tables *tables = load_tables(self);
+	PyObject *list = tables ? PyList_New(0) : NULL;
+	for (size_t i = 0; list && i < tables->gap_count; i++)
+		if (!list_append(list, PyUnicode_FromString(tables->gaps[i])))
 			Py_CLEAR(list);
-		Py_XDECREF(gap);
-	}
-	etp_ets_tables_deinit(&tables);
 	return list;
 }
 
@@ -182,30 +184,27 @@ typedef struct {
 
 static EtsRowIteratorObject *iterator_of(VMObject *self, uint64_t address)
 {
-	struct etp_ets_tables tables;
-	if (!load_tables(self, &tables))
+	const struct etp_ets_tables *tables = load_tables(self);
+	if (!tables)
 		return NULL;
 	size_t i = 0;
-	while (i < tables.count && tables.tables[i].address != address)
+	while (i < tables->count && tables->tables[i].address != address)
 		i++;
-	EtsRowIteratorObject *iterator = NULL;
-	if (i == tables.count) {
+	if (i == tables->count) {
 		raise_error(etp_error_create(ETP_ERROR_NOT_FOUND,
 		                             "None of the %zu ETS tables is at 0x%llx.",
-		                             tables.count, (unsigned long long)address));
-	} else {
-		allocfunc allocate = (allocfunc)PyType_GetSlot(EtsRowIterator_type, Py_tp_alloc);
-		iterator = (EtsRowIteratorObject *)allocate(EtsRowIterator_type, 0);
-		if (iterator) {
-			Py_INCREF(self);
-			iterator->vm = self;
-			iterator->table = tables.tables[i];
-			etp_reader_init(&iterator->reader, etp_vm_target(self->vm));
-			etp_ets_iter_init(&iterator->iter, self->vm, &iterator->reader,
-			                  &iterator->table);
-		}
+		                             tables->count, (unsigned long long)address));
+		return NULL;
 	}
-	etp_ets_tables_deinit(&tables);
+	allocfunc allocate = (allocfunc)PyType_GetSlot(EtsRowIterator_type, Py_tp_alloc);
+	EtsRowIteratorObject *iterator = (EtsRowIteratorObject *)allocate(EtsRowIterator_type, 0);
+	if (!iterator)
+		return NULL;
+	Py_INCREF(self);
+	iterator->vm = self;
+	iterator->table = tables->tables[i];
+	etp_reader_init(&iterator->reader, etp_vm_target(self->vm));
+	etp_ets_iter_init(&iterator->iter, self->vm, &iterator->reader, &iterator->table);
 	return iterator;
 }
 

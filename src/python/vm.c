@@ -49,6 +49,7 @@ static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
 
 static void VM_dealloc(VMObject *self)
 {
+	VM_tables_free(self);
 	etp_vm_close(self->vm);
 	binding_free((PyObject *)self);
 }
