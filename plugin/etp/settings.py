@@ -68,8 +68,8 @@ SETTINGS = (
         "choice",
         "erlang",
         "Syntax in which terms are printed.",
-        'erlang prints as io:format("~p") does, elixir as inspect/1 of the version of Elixir that\n'
-        "is loaded in the VM (1.14 if none is).",
+        'erlang prints as io:format("~p") does, elixir as inspect/1 of the version of\n'
+        "Elixir that is loaded in the VM (1.14 if none is).",
         choices=("erlang", "elixir"),
     ),
     Setting(
@@ -98,19 +98,20 @@ SETTINGS = (
         "switch",
         False,
         "Print shapes and sizes instead of contents.",
-        "For output that leaves the house. Hidden: every number, string, binary and atom out of a\n"
-        "term; the host of the node, the command line, paths of files.\n"
-        "Kept, because they come from code and an answer says nothing without them: atoms that are\n"
-        "the first element of a tuple or a key of a map, and names of structs; names of tables,\n"
-        "registered processes, modules and functions; pids, ports, references; shapes and sizes.\n"
-        "If your application makes such names out of what users type, look before you send.",
+        "For output that leaves the house. Hidden: every number, string, binary and\n"
+        "atom out of a term; the host of the node, the command line, paths of files.\n"
+        "Kept, because they come from code and an answer says nothing without them:\n"
+        "atoms that are the first element of a tuple or a key of a map, and names of\n"
+        "structs; names of tables, registered processes, modules and functions; pids,\n"
+        "ports, references; shapes and sizes. If your application makes such names out\n"
+        "of what users type, look before you send.",
     ),
     Setting(
         "sysroot",
         "path",
         "",
         "Directory with the files of the machine or container that the core is from.",
-        "Paths that the core names are looked up below it. Not set: gdb's own `set sysroot`.",
+        "Paths that the core names are looked up below it. Not set: gdb's own\n" "`set sysroot`.",
     ),
     Setting(
         "layout",
@@ -124,7 +125,8 @@ SETTINGS = (
         "switch",
         False,
         "Show how long the census took, and how much it went through.",
-        "The census is the pass over all memory that etp-bins, etp-bin-leaks and etp-memory rest on.",
+        "The census is the pass over all memory that etp-bins, etp-bin-leaks and\n"
+        "etp-memory rest on.",
     ),
     Setting(
         "debug",
