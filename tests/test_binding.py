@@ -167,6 +167,10 @@ def test_terms_of_two_cores_are_never_equal(core, vm):
         assert one.term != two.term
         assert two.key not in one.term
         assert one.key in one.term
+    theirs = other.processes()[0][1]
+    for ask in (vm.process, vm.process_info, vm.messages, vm.port_is_open, vm.fun_location):
+        with pytest.raises(ValueError, match="another VM"):
+            ask(theirs)
 
 
 def test_repeated_calls_do_not_grow(vm):

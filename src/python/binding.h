@@ -72,6 +72,10 @@ PyObject *Term_new(VMObject *vm, RowWordsObject *row, etp_term word);
 PyObject *Term_of_magic_binary(VMObject *vm, uint64_t binary);
 PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index);
 
+// Is the term of this VM? Sets an exception if not: words of two cores say nothing about
+// each other.
+bool Term_is_of(const TermObject *self, const VMObject *vm);
+
 // A reader for a term: sees the words of its row, if it has one.
 void Term_reader(const TermObject *self, struct etp_reader *reader);
 

@@ -70,7 +70,8 @@ PyObject *VM_location(VMObject *self, PyObject *args)
 PyObject *VM_fun_location(VMObject *self, PyObject *args)
 {
 	TermObject *fun;
-	if (!PyArg_ParseTuple(args, "O!:fun_location", Term_type, &fun) || !VM_is_open(self))
+	if (!PyArg_ParseTuple(args, "O!:fun_location", Term_type, &fun) || !VM_is_open(self) ||
+	    !Term_is_of(fun, self))
 		return NULL;
 	struct etp_reader reader;
 	Term_reader(fun, &reader);

@@ -57,6 +57,8 @@ uint64_t VM_process_address(VMObject *self, PyObject *which)
 	if (!is_open(self))
 		return 0;
 	if (PyObject_TypeCheck(which, Term_type)) {
+		if (!Term_is_of((TermObject *)which, self))
+			return 0;
 		uint64_t address = etp_vm_process(self->vm, ((TermObject *)which)->word);
 		if (!address)
 			raise_error(etp_error_create(ETP_ERROR_NOT_FOUND,

@@ -33,6 +33,14 @@ static void Term_dealloc(TermObject *self)
 	binding_free((PyObject *)self);
 }
 
+bool Term_is_of(const TermObject *self, const VMObject *vm)
+{
+	if (self->vm == vm)
+		return true;
+	PyErr_SetString(PyExc_ValueError, "this term is of another VM");
+	return false;
+}
+
 void Term_reader(const TermObject *self, struct etp_reader *reader)
 {
 	etp_reader_init(reader, etp_vm_target(self->vm->vm));

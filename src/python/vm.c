@@ -214,6 +214,8 @@ static PyObject *VM_process(VMObject *self, PyObject *args)
 		return NULL;
 	uint64_t address;
 	if (PyObject_TypeCheck(which, Term_type)) {
+		if (!Term_is_of((TermObject *)which, self))
+			return NULL;
 		address = etp_vm_process(self->vm, ((TermObject *)which)->word);
 	} else {
 		address = PyLong_AsUnsignedLongLong(which);
@@ -248,7 +250,8 @@ static PyObject *VM_processes(VMObject *self, PyObject *ignored)
 static PyObject *VM_port_is_open(VMObject *self, PyObject *args)
 {
 	TermObject *port;
-	if (!PyArg_ParseTuple(args, "O!:port_is_open", Term_type, &port) || !VM_is_open(self))
+	if (!PyArg_ParseTuple(args, "O!:port_is_open", Term_type, &port) || !VM_is_open(self) ||
+	    !Term_is_of(port, self))
 		return NULL;
 	return PyBool_FromLong(etp_vm_port(self->vm, port->word) != 0);
 }

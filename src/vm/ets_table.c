@@ -63,18 +63,27 @@ const char *etp_ets_protection_name(enum etp_ets_protection protection)
 	}
 }
 
-// Slots of a decentralised counter that any scheduler writes to: slot 0, where
-// snapshots are put, and up to the highest that a scheduler has.
-static unsigned counter_slots(const struct etp_vm *vm, struct etp_reader *reader)
+// Slots of a decentralised counter that any scheduler writes to.
+struct counter_slots {
+	unsigned count;
+	// A scheduler's slot is unknown: there may be more.
+	bool uncertain;
+};
+
+// Slot 0, where snapshots are put, and up to the highest that a scheduler has.
+static struct counter_slots counter_slots(const struct etp_vm *vm, struct etp_reader *reader)
 {
-	unsigned slots = 1;
+	struct counter_slots slots = {.count = 1};
 	for (uint64_t i = 0; i < vm->info.schedulers; i++) {
 		uint64_t esd = vm->scheduler_data + i * vm->scheduler_stride +
 		               OFFSET(vm, ErtsAlignedSchedulerData, esd);
 		uint32_t slot;
-		if (READ_U32(vm, reader, esd, ErtsSchedulerData, flxctr_slot_no, &slot) &&
-		    slot < FLXCTR_SLOTS_MAX && slot + 1 > slots)
-			slots = slot + 1;
+		if (!HAS(vm, ErtsSchedulerData, flxctr_slot_no) ||
+		    !READ_U32(vm, reader, esd, ErtsSchedulerData, flxctr_slot_no, &slot) ||
+		    slot >= FLXCTR_SLOTS_MAX)
+			slots.uncertain = true;
+		else if (slot + 1 > slots.count)
+			slots.count = slot + 1;
 	}
 	return slots;
 }
@@ -83,7 +92,7 @@ static unsigned counter_slots(const struct etp_vm *vm, struct etp_reader *reader
 // are decentralised, two words in each cache line of an array. The sums are
 // signed: a slot may be negative.
 static bool read_counters(const struct etp_vm *vm, struct etp_reader *reader,
-                          struct etp_ets_table *table, unsigned slots)
+                          struct etp_ets_table *table, struct counter_slots slots)
 {
 	uint64_t counters = table->address + OFFSET(vm, DbTable, counters);
 	uint32_t decentralized;
@@ -105,9 +114,9 @@ static bool read_counters(const struct etp_vm *vm, struct etp_reader *reader,
 	               &status))
 		return false;
 	// 0 is ERTS_FLXCTR_SNAPSHOT_NOT_ONGOING.
-	table->counters_uncertain = status != 0;
+	table->counters_uncertain = status != 0 || slots.uncertain;
 	uint64_t sums[2] = {0};
-	for (unsigned i = 0; i < slots; i++) {
+	for (unsigned i = 0; i < slots.count; i++) {
 		const void *pair =
 			etp_reader_at(reader,
 		                      array + OFFSET(vm, ErtsFlxCtrDecentralizedCtrArray, array) +
@@ -175,7 +184,7 @@ static void read_identity(const struct etp_vm *vm, struct etp_reader *reader,
 }
 
 static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
-                       unsigned slots, struct etp_ets_table *table)
+                       struct counter_slots slots, struct etp_ets_table *table)
 {
 	*table = (struct etp_ets_table){.address = address};
 	uint32_t type, keypos, compress;
@@ -254,7 +263,7 @@ static struct etp_ets_table *add_table(struct etp_ets_tables *tables, size_t *ca
 
 static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *capacity,
                                         const struct etp_vm *vm, struct etp_reader *reader,
-                                        uint64_t scheduler, unsigned slots)
+                                        uint64_t scheduler, struct counter_slots slots)
 {
 	uint64_t esd = vm->scheduler_data + scheduler * vm->scheduler_stride +
 	               OFFSET(vm, ErtsAlignedSchedulerData, esd);
@@ -357,7 +366,8 @@ static bool add_known(struct known_tables *known, uint64_t address)
 // where such a list broke off, the tables behind the break.
 static struct etp_error *walk_owner(struct etp_ets_tables *tables, size_t *capacity,
                                     struct known_tables *known, const struct etp_vm *vm,
-                                    struct etp_reader *reader, uint64_t process, unsigned slots)
+                                    struct etp_reader *reader, uint64_t process,
+                                    struct counter_slots slots)
 {
 	uint64_t psd, first;
 	if (!READ_WORD(vm, reader, process, Process, psd, &psd) || !psd ||
@@ -397,7 +407,7 @@ struct etp_error *etp_ets_tables_init(struct etp_ets_tables *tables, const struc
 	*tables = (struct etp_ets_tables){0};
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
-	unsigned slots = counter_slots(vm, &reader);
+	struct counter_slots slots = counter_slots(vm, &reader);
 	size_t capacity = 0;
 	struct etp_error *err = NULL;
 	for (uint64_t i = 0; !err && i < vm->info.schedulers; i++)
