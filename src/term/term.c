@@ -27,7 +27,7 @@ static const void *words_at(struct etp_reader *reader, uint64_t address, uint64_
 // prints before the first dot: the atom index of its name, or 0 for this node
 // and its former lives (erl_node_container_utils.h).
 static bool decode_node(const struct etp_vm *vm, struct etp_reader *reader, uint64_t node,
-			struct etp_term_view *view)
+                        struct etp_term_view *view)
 {
 	uint64_t sysname;
 	uint32_t creation;
@@ -36,8 +36,7 @@ static bool decode_node(const struct etp_vm *vm, struct etp_reader *reader, uint
 		return false;
 	view->id.sysname = term_atom_index(sysname);
 	view->id.creation = creation;
-	view->id.channel =
-		view->id.sysname == vm->info.node_name ? 0 : view->id.sysname;
+	view->id.channel = view->id.sysname == vm->info.node_name ? 0 : view->id.sysname;
 	return true;
 }
 
@@ -50,7 +49,7 @@ static void fill_this_node(const struct etp_vm *vm, struct etp_term_view *view)
 }
 
 static enum etp_term_kind decode_immediate(const struct etp_vm *vm, etp_term term,
-					   struct etp_term_view *view)
+                                           struct etp_term_view *view)
 {
 	switch (term & TAG_IMMED1_MASK) {
 	case TAG_IMMED1_SMALL:
@@ -90,7 +89,7 @@ static enum etp_term_kind decode_immediate(const struct etp_vm *vm, etp_term ter
 }
 
 static enum etp_term_kind decode_ref(const struct etp_vm *vm, struct etp_reader *reader,
-				     uint64_t arity, struct etp_term_view *view)
+                                     uint64_t arity, struct etp_term_view *view)
 {
 	const unsigned char *thing = etp_reader_at(reader, view->address, view->words * 8);
 	if (!thing)
@@ -123,7 +122,7 @@ static enum etp_term_kind decode_ref(const struct etp_vm *vm, struct etp_reader 
 }
 
 static enum etp_term_kind decode_external(const struct etp_vm *vm, struct etp_reader *reader,
-					  enum etp_thing thing_kind, struct etp_term_view *view)
+                                          enum etp_thing thing_kind, struct etp_term_view *view)
 {
 	const unsigned char *thing = etp_reader_at(reader, view->address, view->words * 8);
 	uint64_t data_offset = OFFSET(vm, ExternalThing, data);
@@ -158,7 +157,7 @@ static enum etp_term_kind decode_external(const struct etp_vm *vm, struct etp_re
 }
 
 static enum etp_term_kind decode_fun(const struct etp_vm *vm, struct etp_reader *reader,
-				     struct etp_term_view *view)
+                                     struct etp_term_view *view)
 {
 	uint64_t env_offset = OFFSET(vm, ErlFunThing, env);
 	const unsigned char *thing = etp_reader_at(reader, view->address, env_offset);
@@ -216,7 +215,7 @@ static void locate_bytes(struct etp_reader *reader, struct etp_term_view *view)
 // The bytes of a whole binary, on the heap or off it, at `address`. On success
 // sets storage, data_address, bit_size, binary and proc_bin.
 static bool decode_whole_binary(const struct etp_vm *vm, struct etp_reader *reader,
-				uint64_t address, uint64_t header, struct etp_term_view *view)
+                                uint64_t address, uint64_t header, struct etp_term_view *view)
 {
 	uint64_t size;
 	switch (header_thing(vm->scheme, header)) {
@@ -245,7 +244,7 @@ static bool decode_whole_binary(const struct etp_vm *vm, struct etp_reader *read
 }
 
 static bool decode_original(const struct etp_vm *vm, struct etp_reader *reader, etp_term original,
-			    struct etp_term_view *view)
+                            struct etp_term_view *view)
 {
 	uint64_t header;
 	return term_primary(original) == TAG_PRIMARY_BOXED &&
@@ -254,7 +253,7 @@ static bool decode_original(const struct etp_vm *vm, struct etp_reader *reader, 
 }
 
 static enum etp_term_kind decode_sub_binary(const struct etp_vm *vm, struct etp_reader *reader,
-					    struct etp_term_view *view)
+                                            struct etp_term_view *view)
 {
 	view->words = SIZEOF(vm, ErlSubBin) / 8;
 	const unsigned char *sub = etp_reader_at(reader, view->address, SIZEOF(vm, ErlSubBin));
@@ -279,7 +278,7 @@ static enum etp_term_kind decode_sub_binary(const struct etp_vm *vm, struct etp_
 }
 
 static enum etp_term_kind decode_match_context(const struct etp_vm *vm, struct etp_reader *reader,
-					       struct etp_term_view *view)
+                                               struct etp_term_view *view)
 {
 	uint64_t original;
 	if (!READ_WORD(vm, reader, view->address, ErlBinMatchState, orig, &original))
@@ -291,7 +290,7 @@ static enum etp_term_kind decode_match_context(const struct etp_vm *vm, struct e
 }
 
 static enum etp_term_kind decode_map(const struct etp_vm *vm, struct etp_reader *reader,
-				     uint64_t header, struct etp_term_view *view)
+                                     uint64_t header, struct etp_term_view *view)
 {
 	uint64_t size;
 	switch (header_map_type(header)) {
@@ -320,9 +319,9 @@ static enum etp_term_kind decode_map(const struct etp_vm *vm, struct etp_reader 
 			return unreadable(view);
 		view->hashmap.size = size;
 		view->words = OFFSET(vm, hashmap_head, items) / 8 +
-			      (header_map_type(header) == ETP_MAP_HEAD_ARRAY
-				       ? 16
-				       : (unsigned)__builtin_popcount(header_map_bitmap(header)));
+		              (header_map_type(header) == ETP_MAP_HEAD_ARRAY
+		                       ? 16
+		                       : (unsigned)__builtin_popcount(header_map_bitmap(header)));
 		return view->kind = ETP_TERM_HASHMAP;
 	default:
 		return invalid(view, "inner node of a map where a map was expected");
@@ -330,7 +329,7 @@ static enum etp_term_kind decode_map(const struct etp_vm *vm, struct etp_reader 
 }
 
 static enum etp_term_kind decode_big(struct etp_reader *reader, bool negative, uint64_t arity,
-				     struct etp_term_view *view)
+                                     struct etp_term_view *view)
 {
 	view->big.negative = negative;
 	view->big.count = arity;
@@ -339,7 +338,7 @@ static enum etp_term_kind decode_big(struct etp_reader *reader, bool negative, u
 }
 
 static enum etp_term_kind decode_boxed(const struct etp_vm *vm, struct etp_reader *reader,
-				       struct etp_term_view *view)
+                                       struct etp_term_view *view)
 {
 	uint64_t header;
 	if (!etp_read_u64(reader, view->address, &header))
@@ -397,7 +396,7 @@ static enum etp_term_kind decode_boxed(const struct etp_vm *vm, struct etp_reade
 }
 
 enum etp_term_kind etp_term_decode(const struct etp_vm *vm, struct etp_reader *reader,
-				   etp_term term, struct etp_term_view *view)
+                                   etp_term term, struct etp_term_view *view)
 {
 	memset(view, 0, sizeof(*view));
 	view->word = term;
