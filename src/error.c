@@ -67,7 +67,7 @@ struct etp_error *etp_error_fault(uint64_t address, const char *what)
 {
 	struct etp_error *err =
 		etp_error_create(ETP_ERROR_FAULT, "%s: no memory at 0x%llx in this target.", what,
-				 (unsigned long long)address);
+	                         (unsigned long long)address);
 	if (!is_static(err))
 		err->address = address;
 	return err;

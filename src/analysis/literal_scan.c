@@ -7,24 +7,20 @@
 #include <etp/persistent_term.h>
 
 #include "analysis/row_scan.h"
+#include "util/array.h"
 
 static bool add_area(struct literal_scan *scan, enum etp_holder_kind kind, uint64_t address,
                      etp_term term)
 {
-	if (scan->count == scan->capacity) {
-		size_t capacity = scan->capacity ? scan->capacity * 2 : 64;
-		struct etp_census_literals *areas = realloc(scan->areas, capacity * sizeof(*areas));
-		if (!areas)
-			return false;
-		scan->areas = areas;
-		scan->capacity = capacity;
-	}
-	scan->areas[scan->count++] = (struct etp_census_literals){
-		.kind = kind,
-		.address = address,
-		.term = term,
-	};
-	return true;
+	struct etp_census_literals *area =
+		array_add(&scan->areas, &scan->count, &scan->capacity, sizeof(*area));
+	if (area)
+		*area = (struct etp_census_literals){
+			.kind = kind,
+			.address = address,
+			.term = term,
+		};
+	return area;
 }
 
 static struct etp_error *add_persistent_terms(struct literal_scan *scan, const struct etp_vm *vm)

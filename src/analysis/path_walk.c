@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "util/array.h"
+
 void path_walk_init(struct path_walk *walk, const struct etp_vm *vm, struct etp_reader *reader)
 {
 	*walk = (struct path_walk){.vm = vm, .reader = reader};
@@ -34,18 +36,14 @@ static bool enter(struct path_walk *walk, etp_term term, uint32_t parent,
 		walk->truncated = true;
 		return true;
 	}
-	if (walk->node_count == walk->node_capacity) {
-		size_t capacity = walk->node_capacity ? walk->node_capacity * 2 : 1024;
-		struct path_node *nodes = realloc(walk->nodes, capacity * sizeof(*nodes));
-		if (!nodes)
-			return false;
-		walk->nodes = nodes;
-		walk->node_capacity = capacity;
-	}
+	struct path_node *node =
+		array_add(&walk->nodes, &walk->node_count, &walk->node_capacity, sizeof(*node));
+	if (!node)
+		return false;
 	walk->bits[bit / 64] |= mask;
 	if (index > PATH_STEP_INDEX_MASK)
 		index = PATH_STEP_INDEX_MASK;
-	walk->nodes[walk->node_count++] = (struct path_node){
+	*node = (struct path_node){
 		.address = term & ~(uint64_t)TAG_LITERAL_PTR,
 		.parent = parent,
 		.step = (uint32_t)kind << PATH_STEP_KIND_SHIFT | (uint32_t)index,
@@ -123,20 +121,16 @@ static bool enter_parts(struct path_walk *walk, const struct etp_term_view *view
 static bool enter_root(struct path_walk *walk, size_t index)
 {
 	const struct heap_root *root = &walk->heap->roots[index];
-	if (walk->root_count == walk->root_capacity) {
-		size_t capacity = walk->root_capacity ? walk->root_capacity * 2 : 64;
-		struct path_root *roots = realloc(walk->roots, capacity * sizeof(*roots));
-		if (!roots)
-			return false;
-		walk->roots = roots;
-		walk->root_capacity = capacity;
-	}
 	const void *words = etp_reader_at(walk->reader, root->address, root->count * 8);
 	if (!words) {
 		walk->unreadable++;
 		return true;
 	}
-	walk->roots[walk->root_count++] = (struct path_root){
+	struct path_root *slot =
+		array_add(&walk->roots, &walk->root_count, &walk->root_capacity, sizeof(*slot));
+	if (!slot)
+		return false;
+	*slot = (struct path_root){
 		.root = (uint32_t)index,
 		.first_node = (uint32_t)walk->node_count,
 	};

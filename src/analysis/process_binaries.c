@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "analysis/off_heap.h"
+#include "util/array.h"
 
 // As erts_bld_bin_list() does (erl_bif_info.c): the process's own chain, and those of
 // its heap fragments. Writable binaries have a chain of their own, which it leaves out.
@@ -19,20 +20,15 @@ struct collector {
 
 static bool add(struct collector *c, const struct off_heap_binary *binary)
 {
-	if (c->count == c->capacity) {
-		size_t capacity = c->capacity ? c->capacity * 2 : 64;
-		struct etp_process_binary *items = realloc(c->items, capacity * sizeof(*items));
-		if (!items)
-			return false;
-		c->items = items;
-		c->capacity = capacity;
-	}
-	c->items[c->count++] = (struct etp_process_binary){
-		.address = binary->address,
-		.size = binary->size,
-		.refc = binary->refc,
-	};
-	return true;
+	struct etp_process_binary *item =
+		array_add(&c->items, &c->count, &c->capacity, sizeof(*item));
+	if (item)
+		*item = (struct etp_process_binary){
+			.address = binary->address,
+			.size = binary->size,
+			.refc = binary->refc,
+		};
+	return item;
 }
 
 static bool add_chain(struct collector *c, uint64_t first)

@@ -5,6 +5,8 @@
 
 #include <etp/signal_queue.h>
 
+#include "util/array.h"
+
 enum {
 	// State flags (ERTS_PSFLG_*, erl_process.h, OTP 21 to 27): bit N is 6 + N.
 	PSFLG_RUNNING = 1 << 15,
@@ -36,19 +38,6 @@ void process_heap_deinit(struct process_heap *heap)
 	free(heap->chains);
 }
 
-static void *add_item(void **items, size_t *count, size_t *capacity, size_t size)
-{
-	if (*count == *capacity) {
-		size_t more = *capacity ? *capacity * 2 : 16;
-		void *grown = realloc(*items, more * size);
-		if (!grown)
-			return NULL;
-		*items = grown;
-		*capacity = more;
-	}
-	return (char *)*items + (*count)++ * size;
-}
-
 static void give_up(struct process_heap *heap, const char *problem)
 {
 	heap->unreadable++;
@@ -70,8 +59,8 @@ static bool add_area(struct process_heap *heap, struct etp_reader *reader, enum 
 		give_up(heap, "an area of its heap is not in the target");
 		return true;
 	}
-	struct heap_area *area = add_item((void **)&heap->areas, &heap->area_count,
-	                                  &heap->area_capacity, sizeof(*area));
+	struct heap_area *area =
+		array_add(&heap->areas, &heap->area_count, &heap->area_capacity, sizeof(*area));
 	if (area)
 		*area = (struct heap_area){.start = start, .end = end, .kind = kind};
 	return area;
@@ -81,8 +70,8 @@ static bool add_root(struct process_heap *heap, struct heap_root root)
 {
 	if (!root.count)
 		return true;
-	struct heap_root *slot = add_item((void **)&heap->roots, &heap->root_count,
-	                                  &heap->root_capacity, sizeof(*slot));
+	struct heap_root *slot =
+		array_add(&heap->roots, &heap->root_count, &heap->root_capacity, sizeof(*slot));
 	if (slot)
 		*slot = root;
 	return slot;
@@ -92,8 +81,8 @@ static bool add_chain(struct process_heap *heap, struct heap_chain added)
 {
 	if (!added.first)
 		return true;
-	struct heap_chain *chain = add_item((void **)&heap->chains, &heap->chain_count,
-	                                    &heap->chain_capacity, sizeof(*chain));
+	struct heap_chain *chain =
+		array_add(&heap->chains, &heap->chain_count, &heap->chain_capacity, sizeof(*chain));
 	if (chain)
 		*chain = added;
 	return chain;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "analysis/off_heap.h"
+#include "util/array.h"
 
 void root_scan_give_up(struct root_scan *scan, const char *problem)
 {
@@ -35,22 +36,18 @@ bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_
 {
 	if (!scan->local.count)
 		return true;
-	if (scan->count == scan->capacity) {
-		size_t capacity = scan->capacity ? scan->capacity * 2 : 64;
-		struct etp_census_root *roots = realloc(scan->roots, capacity * sizeof(*roots));
-		if (!roots)
-			return false;
-		scan->roots = roots;
-		scan->capacity = capacity;
-	}
 	struct etp_census_root root = {.kind = kind, .address = address, .term = term};
 	for (size_t i = 0; i < scan->local.count; i++) {
 		root.binary_refs += scan->local.entries[i].refs;
 		root.binary_bytes += scan->local.entries[i].size;
 	}
-	bool ok = binary_store_merge(scan->store, &scan->local,
-	                             scan->first_holder + (uint32_t)scan->count);
-	scan->roots[scan->count++] = root;
+	uint32_t holder = scan->first_holder + (uint32_t)scan->count;
+	struct etp_census_root *slot =
+		array_add(&scan->roots, &scan->count, &scan->capacity, sizeof(*slot));
+	if (!slot)
+		return false;
+	*slot = root;
+	bool ok = binary_store_merge(scan->store, &scan->local, holder);
 	binary_map_clear(&scan->local);
 	return ok;
 }

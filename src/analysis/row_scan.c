@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "util/array.h"
+
 enum {
 	// Off-heap things of one row that we follow; beyond it, the chain is damaged.
 	CHAIN_MAX = 1 << 24,
@@ -20,19 +22,6 @@ void row_scan_deinit(struct row_scan *scan)
 	free(scan->binaries);
 	free(scan->ranges);
 	free(scan->stack);
-}
-
-static void *add_item(void **items, size_t *count, size_t *capacity, size_t size)
-{
-	if (*count == *capacity) {
-		size_t more = *capacity ? *capacity * 2 : 16;
-		void *grown = realloc(*items, more * size);
-		if (!grown)
-			return NULL;
-		*items = grown;
-		*capacity = more;
-	}
-	return (char *)*items + (*count)++ * size;
 }
 
 static void give_up(struct row_scan *scan, const char *problem)
@@ -63,8 +52,8 @@ static bool add_proc_bin(struct row_scan *scan, uint64_t address)
 		give_up(scan, "an off-heap binary of an object contradicts its size");
 		return true;
 	}
-	struct row_binary *slot = add_item((void **)&scan->binaries, &scan->binary_count,
-	                                   &scan->binary_capacity, sizeof(*slot));
+	struct row_binary *slot = array_add(&scan->binaries, &scan->binary_count,
+	                                    &scan->binary_capacity, sizeof(*slot));
 	if (!slot)
 		return false;
 	*slot = bin;
@@ -142,8 +131,8 @@ static bool add_range(struct row_scan *scan, const struct row_binary *bin, uint6
 		give_up(scan, "a sub-binary of an object reaches beyond its binary");
 		return true;
 	}
-	struct row_range *range = add_item((void **)&scan->ranges, &scan->range_count,
-	                                   &scan->range_capacity, sizeof(*range));
+	struct row_range *range =
+		array_add(&scan->ranges, &scan->range_count, &scan->range_capacity, sizeof(*range));
 	if (!range)
 		return false;
 	range->binary = (uint32_t)(bin - scan->binaries);
@@ -287,8 +276,8 @@ static bool push(struct row_scan *scan, etp_term term)
 	// Of immediates, only pids matter here.
 	if (term_is_immediate(term) && !term_is_internal_pid(term))
 		return true;
-	etp_term *slot = add_item((void **)&scan->stack, &scan->stack_count, &scan->stack_capacity,
-	                          sizeof(*slot));
+	etp_term *slot =
+		array_add(&scan->stack, &scan->stack_count, &scan->stack_capacity, sizeof(*slot));
 	if (slot)
 		*slot = term;
 	return slot;

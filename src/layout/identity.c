@@ -301,10 +301,13 @@ static struct etp_error *explain(struct etp_error *err, const struct etp_target 
 	} else if (has_its_executable(info)) {
 		kind = ETP_ERROR_LAYOUT;
 		fprintf(out,
-		        "The release of this VM cannot be told, because the core lacks the memory that "
+		        "The release of this VM cannot be told, because the core lacks the memory "
+		        "that "
 		        "it stands in: %s The executable in use is %s, which cannot stand in for "
-		        "memory that the VM had written to. Of %llu MiB of memory %llu MiB are in the "
-		        "core. Was it taken with bit 0 (private memory) of /proc/PID/coredump_filter "
+		        "memory that the VM had written to. Of %llu MiB of memory %llu MiB are in "
+		        "the "
+		        "core. Was it taken with bit 0 (private memory) of "
+		        "/proc/PID/coredump_filter "
 		        "off, or cut off? 33 is that file's default.",
 		        err->message, info->executable_path,
 		        (unsigned long long)(info->bytes_total >> 20),

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "util/array.h"
 #include "vm/vm.h"
 
 enum {
@@ -34,18 +35,12 @@ static bool push(struct comparison *c, etp_term a, etp_term b)
 		return false;
 	}
 	c->budget--;
-	if (c->count == c->capacity) {
-		size_t capacity = c->capacity ? c->capacity * 2 : 64;
-		struct pair *stack = realloc(c->stack, capacity * sizeof(*stack));
-		if (!stack) {
-			c->out_of_memory = true;
-			return false;
-		}
-		c->stack = stack;
-		c->capacity = capacity;
-	}
-	c->stack[c->count++] = (struct pair){a, b};
-	return true;
+	struct pair *pair = array_add(&c->stack, &c->count, &c->capacity, sizeof(*pair));
+	if (pair)
+		*pair = (struct pair){a, b};
+	else
+		c->out_of_memory = true;
+	return pair;
 }
 
 static bool equal_ids(const struct etp_term_view *a, const struct etp_term_view *b)

@@ -30,7 +30,7 @@ static uint64_t atom_address(const struct etp_vm *vm, struct etp_reader *reader,
 }
 
 const char *etp_vm_atom(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,
-			size_t *size_ret)
+                        size_t *size_ret)
 {
 	uint64_t atom = atom_address(vm, reader, index);
 	uint64_t name, size;
@@ -49,7 +49,7 @@ const char *etp_vm_atom(const struct etp_vm *vm, struct etp_reader *reader, uint
 }
 
 static bool find_below(const struct etp_vm *vm, struct etp_reader *reader, uint64_t limit,
-		       const char *name, size_t size, uint64_t *index_ret)
+                       const char *name, size_t size, uint64_t *index_ret)
 {
 	for (uint64_t i = 0; i < limit; i++) {
 		size_t n;
@@ -63,19 +63,19 @@ static bool find_below(const struct etp_vm *vm, struct etp_reader *reader, uint6
 }
 
 struct etp_error *etp_vm_find_atom(const struct etp_vm *vm, const char *name, size_t size,
-				   uint64_t *index_ret)
+                                   uint64_t *index_ret)
 {
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
 	if (find_below(vm, &reader, vm->atoms.count, name, size, index_ret))
 		return NULL;
 	return etp_error_create(ETP_ERROR_NOT_FOUND,
-				"None of the %llu atoms of this VM is named '%.*s'.",
-				(unsigned long long)vm->atoms.count, (int)size, name);
+	                        "None of the %llu atoms of this VM is named '%.*s'.",
+	                        (unsigned long long)vm->atoms.count, (int)size, name);
 }
 
 bool etp_vm_is_atom(const struct etp_vm *vm, struct etp_reader *reader, etp_term term,
-		    const char *name)
+                    const char *name)
 {
 	if (!term_is_atom(term))
 		return false;

@@ -15,15 +15,14 @@ enum {
 // Key and value, if `term` is what a slot holds: {Key, Value} at the start of a
 // literal area.
 static bool read_pair(const struct etp_vm *vm, struct etp_reader *reader, etp_term term,
-		      struct etp_persistent_term *ret)
+                      struct etp_persistent_term *ret)
 {
 	struct etp_term_view view;
 	if (etp_term_decode(vm, reader, term, &view) != ETP_TERM_TUPLE || view.tuple.arity != 2)
 		return false;
 	uint64_t area = view.address - OFFSET(vm, ErtsLiteralArea, start);
 	uint64_t end;
-	if (!READ_WORD(vm, reader, area, ErtsLiteralArea, end, &end) ||
-	    end < view.address + 3 * 8)
+	if (!READ_WORD(vm, reader, area, ErtsLiteralArea, end, &end) || end < view.address + 3 * 8)
 		return false;
 	*ret = (struct etp_persistent_term){
 		.key = etp_word_at(view.tuple.elements, 0),
@@ -34,8 +33,8 @@ static bool read_pair(const struct etp_vm *vm, struct etp_reader *reader, etp_te
 }
 
 // Slots of a table at `address`; NULL if none is there.
-static const void *table_slots(const struct etp_vm *vm, struct etp_reader *reader,
-			       uint64_t address, uint64_t *slots_ret, uint64_t *entries_ret)
+static const void *table_slots(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+                               uint64_t *slots_ret, uint64_t *entries_ret)
 {
 	uint64_t slots, entries, mask;
 	if (address % 8 ||
@@ -53,7 +52,7 @@ static const void *table_slots(const struct etp_vm *vm, struct etp_reader *reade
 
 // Is it a table, in all of its slots? If so, `terms` gets its pairs.
 static struct etp_error *read_table(struct etp_persistent_terms *terms, const struct etp_vm *vm,
-				    struct etp_reader *reader, uint64_t address, bool *found)
+                                    struct etp_reader *reader, uint64_t address, bool *found)
 {
 	uint64_t slots, entries;
 	const void *words = table_slots(vm, reader, address, &slots, &entries);
@@ -83,7 +82,7 @@ static struct etp_error *read_table(struct etp_persistent_terms *terms, const st
 }
 
 struct etp_error *etp_persistent_terms_init(struct etp_persistent_terms *terms,
-					    const struct etp_vm *vm)
+                                            const struct etp_vm *vm)
 {
 	*terms = (struct etp_persistent_terms){0};
 	if (!HAS(vm, PersistentTermTable, term)) {
@@ -97,9 +96,8 @@ struct etp_error *etp_persistent_terms_init(struct etp_persistent_terms *terms,
 	while (etp_executable_memory(vm->target, &position, &segment)) {
 		for (uint64_t offset = 0; offset + 8 <= segment.size; offset += 8) {
 			bool found;
-			struct etp_error *err =
-				read_table(terms, vm, &reader,
-					   etp_word_at(segment.bytes + offset, 0), &found);
+			struct etp_error *err = read_table(
+				terms, vm, &reader, etp_word_at(segment.bytes + offset, 0), &found);
 			if (err || found)
 				return err;
 		}

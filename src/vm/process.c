@@ -12,7 +12,7 @@ uint64_t etp_vm_port(const struct etp_vm *vm, etp_term port)
 }
 
 size_t etp_vm_processes(const struct etp_vm *vm, const uint64_t **addresses_ret,
-			const etp_term **pids_ret)
+                        const etp_term **pids_ret)
 {
 	*addresses_ret = vm->processes.addresses;
 	*pids_ret = vm->processes.ids;
@@ -28,7 +28,7 @@ static bool is_initial_call_pair(const struct etp_vm *vm, const struct etp_term_
 }
 
 static bool find_in_slot(const struct etp_vm *vm, struct etp_reader *reader, etp_term slot,
-			 struct etp_term_view *pair)
+                         struct etp_term_view *pair)
 {
 	enum { CHAIN_MAX = 1000 };
 	for (unsigned i = 0; i < CHAIN_MAX; i++) {
@@ -50,7 +50,7 @@ static bool find_in_slot(const struct etp_vm *vm, struct etp_reader *reader, etp
 
 // `$initial_call` of proc_lib: {Module, Function, Arity}.
 static bool proc_lib_initial_call(const struct etp_vm *vm, struct etp_reader *reader,
-				  uint64_t dictionary, struct etp_process_summary *ret)
+                                  uint64_t dictionary, struct etp_process_summary *ret)
 {
 	enum { SLOTS_MAX = 1 << 20 };
 	uint32_t used;
@@ -65,7 +65,7 @@ static bool proc_lib_initial_call(const struct etp_vm *vm, struct etp_reader *re
 		if (slot == ETP_NIL || !find_in_slot(vm, reader, slot, &pair))
 			continue;
 		if (etp_term_decode(vm, reader, etp_word_at(pair.tuple.elements, 1), &mfa) !=
-			    ETP_TERM_TUPLE ||
+		            ETP_TERM_TUPLE ||
 		    mfa.tuple.arity != 3)
 			return false;
 		etp_term module = etp_word_at(mfa.tuple.elements, 0);
@@ -81,8 +81,8 @@ static bool proc_lib_initial_call(const struct etp_vm *vm, struct etp_reader *re
 	return false;
 }
 
-static bool spawn_initial_call(const struct etp_vm *vm, struct etp_reader *reader,
-			       uint64_t process, struct etp_process_summary *ret)
+static bool spawn_initial_call(const struct etp_vm *vm, struct etp_reader *reader, uint64_t process,
+                               struct etp_process_summary *ret)
 {
 	uint64_t mfa = process + OFFSET(vm, Process, initial);
 	uint64_t module, function;
@@ -97,7 +97,7 @@ static bool spawn_initial_call(const struct etp_vm *vm, struct etp_reader *reade
 }
 
 struct etp_error *etp_vm_process_summary(const struct etp_vm *vm, struct etp_reader *reader,
-					 uint64_t address, struct etp_process_summary *ret)
+                                         uint64_t address, struct etp_process_summary *ret)
 {
 	struct etp_process_summary summary = {.address = address};
 	uint64_t reg, name, dictionary;
@@ -107,8 +107,8 @@ struct etp_error *etp_vm_process_summary(const struct etp_vm *vm, struct etp_rea
 		return etp_error_fault(reader->fault_address, "Process");
 	if (!term_is_internal_pid(summary.pid))
 		return etp_error_create(ETP_ERROR_BAD_DATA,
-					"0x%llx is not a process: no pid stands in it.",
-					(unsigned long long)address);
+		                        "0x%llx is not a process: no pid stands in it.",
+		                        (unsigned long long)address);
 	if (reg && READ_WORD(vm, reader, reg, RegProc, name, &name) && term_is_atom(name)) {
 		summary.has_name = true;
 		summary.name = term_atom_index(name);

@@ -83,7 +83,7 @@ static struct etp_error *check_members(const struct etp_vm *vm)
 				ETP_ERROR_LAYOUT,
 				"The layout (%s) does not say where %s is, which every VM of OTP "
 				"%s has. It was made by another version of etp, or is damaged; "
-			        "make "
+				"make "
 				"it again with scripts/extract-layout.",
 				vm->layout->source, etp_member_name(vm->scheme->members[i]),
 				vm->scheme->releases);

@@ -16,13 +16,7 @@
 
 // Atoms that this library compares with. All are in ERTS's static table
 // (atom.names), so that each VM has them.
-enum etp_am {
-	AM_EXTERNAL,
-	AM_TRUE,
-	AM_UNDEFINED,
-	AM_NONE,
-	AM_COUNT
-};
+enum etp_am { AM_EXTERNAL, AM_TRUE, AM_UNDEFINED, AM_NONE, AM_COUNT };
 
 struct etp_code;
 
@@ -59,28 +53,27 @@ struct etp_vm {
 
 // Offset of a member, which must be part of the layout: REQUIRED ones always are,
 // for OPTIONAL ones ask HAS first.
-#define OFFSET(vm, struct_, member) \
+#define OFFSET(vm, struct_, member)                                                                \
 	((uint64_t)(vm)->layout->members[ETP_MEMBER_##struct_##_##member].offset)
-#define HAS(vm, struct_, member) \
-	etp_layout_has((vm)->layout, ETP_MEMBER_##struct_##_##member)
+#define HAS(vm, struct_, member) etp_layout_has((vm)->layout, ETP_MEMBER_##struct_##_##member)
 #define SIZEOF(vm, struct_) ((uint64_t)(vm)->layout->struct_sizes[ETP_STRUCT_##struct_])
-#define MEMBER_SIZE(vm, struct_, member) \
+#define MEMBER_SIZE(vm, struct_, member)                                                           \
 	((vm)->layout->members[ETP_MEMBER_##struct_##_##member].size)
 
 // Member of a struct at `address`, of 8 or 4 bytes. False on a fault.
-#define READ_WORD(vm, reader, address, struct_, member, ret) \
+#define READ_WORD(vm, reader, address, struct_, member, ret)                                       \
 	etp_read_u64(reader, (address) + OFFSET(vm, struct_, member), ret)
-#define READ_U32(vm, reader, address, struct_, member, ret) \
+#define READ_U32(vm, reader, address, struct_, member, ret)                                        \
 	etp_read_u32(reader, (address) + OFFSET(vm, struct_, member), ret)
 
 // Member of a struct that starts at host pointer `base`.
-#define WORD_OF(vm, base, struct_, member) \
+#define WORD_OF(vm, base, struct_, member)                                                         \
 	etp_word_at((const unsigned char *)(base) + OFFSET(vm, struct_, member), 0)
 
 // A member of any integer size (1, 2, 4 or 8 bytes), zero-extended, of a struct that
 // starts at host pointer `base`.
 static inline uint64_t etp_vm_member_of(const struct etp_vm *vm, const void *base,
-					enum etp_member_id id)
+                                        enum etp_member_id id)
 {
 	const struct etp_layout_member *member = &vm->layout->members[id];
 	uint64_t value = 0;
@@ -89,12 +82,12 @@ static inline uint64_t etp_vm_member_of(const struct etp_vm *vm, const void *bas
 	return value;
 }
 
-#define SMALL_OF(vm, base, struct_, member) \
+#define SMALL_OF(vm, base, struct_, member)                                                        \
 	etp_vm_member_of(vm, base, ETP_MEMBER_##struct_##_##member)
 
 // As above, of a struct in the target's memory.
 bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
-			enum etp_member_id id, uint64_t *ret);
+                        enum etp_member_id id, uint64_t *ret);
 
 struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret);
 
