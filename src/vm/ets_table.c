@@ -228,23 +228,47 @@ static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint6
 	return true;
 }
 
+// Takes over `text`, which is NULL when memory ran out.
+static bool add_gap_text(struct etp_ets_tables *tables, char *text)
+{
+	char **gaps =
+		text ? reallocarray(tables->gaps, tables->gap_count + 1, sizeof(*gaps)) : NULL;
+	if (!gaps) {
+		free(text);
+		return false;
+	}
+	tables->gaps = gaps;
+	gaps[tables->gap_count++] = text;
+	return true;
+}
+
 static bool add_gap(struct etp_ets_tables *tables, uint64_t scheduler, uint64_t seen,
                     uint64_t announced, uint64_t address, const char *why, bool contradiction)
 {
-	char **gaps = realloc(tables->gaps, (tables->gap_count + 1) * sizeof(*gaps));
-	if (!gaps)
-		return false;
-	tables->gaps = gaps;
-	if (asprintf(&gaps[tables->gap_count],
+	char *text;
+	if (asprintf(&text,
 	             "The list of ETS tables of scheduler %llu breaks off after %llu of %llu "
 	             "tables, at 0x%llx: %s.",
 	             (unsigned long long)scheduler, (unsigned long long)seen,
 	             (unsigned long long)announced, (unsigned long long)address, why) < 0)
 		return false;
+	if (!add_gap_text(tables, text))
+		return false;
 	if (contradiction && !tables->contradiction_count++)
-		tables->contradiction = gaps[tables->gap_count];
-	tables->gap_count++;
+		tables->contradiction = text;
 	return true;
+}
+
+// Tables that are being freed are known to their owners alone.
+static bool add_owners_gap(struct etp_ets_tables *tables, uint64_t owners)
+{
+	char *text;
+	if (asprintf(&text,
+	             "Of %llu processes the list of tables that they own cannot be followed to its "
+	             "end; tables that they were freeing may be missing.",
+	             (unsigned long long)owners) < 0)
+		return false;
+	return add_gap_text(tables, text);
 }
 
 static struct etp_ets_table *add_table(struct etp_ets_tables *tables, size_t *capacity)
@@ -339,6 +363,8 @@ struct known_tables {
 	size_t count;
 	// Tables that may still be looked at in lists of owners.
 	uint64_t budget;
+	// Owners whose list could not be followed to its end.
+	uint64_t broken;
 };
 
 static bool is_known(const struct known_tables *known, uint64_t address)
@@ -369,17 +395,20 @@ static struct etp_error *walk_owner(struct etp_ets_tables *tables, size_t *capac
                                     struct etp_reader *reader, uint64_t process,
                                     struct counter_slots slots)
 {
-	uint64_t psd, first;
-	if (!READ_WORD(vm, reader, process, Process, psd, &psd) || !psd ||
-	    !etp_read_u64(reader,
-	                  psd + OFFSET(vm, ErtsPSD, data) + PSD_ETS_OWNED_TABLES * UINT64_C(8),
-	                  &first))
+	uint64_t psd, first = 0;
+	if (!READ_WORD(vm, reader, process, Process, psd, &psd) ||
+	    (psd &&
+	     !etp_read_u64(reader,
+	                   psd + OFFSET(vm, ErtsPSD, data) + PSD_ETS_OWNED_TABLES * UINT64_C(8),
+	                   &first))) {
+		known->broken++;
 		return NULL;
+	}
 	uint64_t address = first, tortoise = 0, power = 1, steps = 0;
 	for (; address && known->budget; known->budget--) {
 		uint32_t status;
 		if (address == tortoise || !READ_U32(vm, reader, address, DbTable, status, &status))
-			return NULL;
+			break;
 		if (++steps == power) {
 			tortoise = address;
 			power *= 2;
@@ -395,10 +424,12 @@ static struct etp_error *walk_owner(struct etp_ets_tables *tables, size_t *capac
 					return &etp_error_no_memory;
 			}
 		}
-		if (!READ_WORD(vm, reader, address, DbTable, owned_next, &address) ||
-		    address == first)
+		if (!READ_WORD(vm, reader, address, DbTable, owned_next, &address))
+			break;
+		if (address == first)
 			return NULL;
 	}
+	known->broken += first != 0;
 	return NULL;
 }
 
@@ -423,6 +454,8 @@ struct etp_error *etp_ets_tables_init(struct etp_ets_tables *tables, const struc
 	for (size_t i = 0; !err && i < vm->processes.count; i++)
 		err = walk_owner(tables, &capacity, &known, vm, &reader, vm->processes.addresses[i],
 		                 slots);
+	if (!err && known.broken && !add_owners_gap(tables, known.broken))
+		err = &etp_error_no_memory;
 	free(known.addresses);
 	if (err)
 		etp_ets_tables_deinit(tables);
