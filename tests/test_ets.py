@@ -118,9 +118,10 @@ def test_row_counts(case):
     dump, vm = case
     scan = vm.scan_ets()
     assert scan.complete
+    found = scan.tables
     tables = tables_by_ref(vm)
     for ref, said in dump.truth.digests.items():
-        numbers = scan.tables[tables[ref]["address"]]
+        numbers = found[tables[ref]["address"]]
         assert numbers["unreadable"] == 0, (said["name"], numbers["problem"])
         assert numbers["rows"] - numbers["pseudo_deleted"] == said["rows"], said["name"]
 
@@ -128,11 +129,11 @@ def test_row_counts(case):
 def test_kept_items(case):
     """ets:info(T, stats) counts the objects that were deleted while the table was fixed."""
     dump, vm = case
-    scan = vm.scan_ets()
+    found = vm.scan_ets().tables
     tables = tables_by_ref(vm)
     for ref, said in dump.truth.tables.items():
         if said["stats"] and "kept_items" in said["stats"]:
-            numbers = scan.tables[tables[ref]["address"]]
+            numbers = found[tables[ref]["address"]]
             assert numbers["pseudo_deleted"] == said["stats"]["kept_items"], said["name"]
 
 
@@ -182,11 +183,11 @@ def test_pins(core, flavor):
     and byte_size/1 tell the VM itself."""
     dump = core("ets_pins", flavor=flavor)
     vm = open_vm(dump)
-    scan = vm.scan_ets()
+    found = vm.scan_ets().tables
     tables = tables_by_ref(vm)
     wasteful = 0
     for ref, leak in dump.truth.leaks.items():
-        numbers = scan.tables[tables[ref]["address"]]
+        numbers = found[tables[ref]["address"]]
         said = dump.truth.tables[ref]
         distinct = {int(address): int(size) for address, size, _ in said["binary"]}
         assert numbers["binaries"] == len(distinct), leak["name"]
@@ -209,7 +210,7 @@ def test_own_binaries(core, flavor):
     """A binary is a table's own if its reference count is met by the references from there."""
     dump = core("ets_pins", flavor=flavor)
     vm = open_vm(dump)
-    scan = vm.scan_ets()
+    found = vm.scan_ets().tables
     tables = tables_by_ref(vm)
     shared = 0
     for ref, said in dump.truth.tables.items():
@@ -218,7 +219,7 @@ def test_own_binaries(core, flavor):
         references = Counter(int(address) for address, _, _ in said["binary"])
         facts = {int(address): (int(size), int(refc)) for address, size, refc in said["binary"]}
         own = [a for a, (_, refc) in facts.items() if refc == references[a]]
-        numbers = scan.tables[tables[ref]["address"]]
+        numbers = found[tables[ref]["address"]]
         assert numbers["own_binaries"] == len(own), said["name"]
         assert numbers["own_bytes"] == sum(facts[a][0] for a in own), said["name"]
         shared += len(facts) - len(own)
@@ -234,9 +235,9 @@ def test_tables_being_freed(core, flavor):
     labelled = {ref for ref, said in dump.truth.tables.items() if said["label"]}
     assert freed
     assert {str(table["ref"]) for table in freed} == labelled
-    scan = vm.scan_ets()
+    found = vm.scan_ets().tables
     for table in freed:
-        numbers = scan.tables[table["address"]]
+        numbers = found[table["address"]]
         assert numbers["rows"] > 0 or numbers["problem"], table["name"]
 
 

@@ -69,6 +69,22 @@ def test_tables_are_those_of_the_vm(demo):
         assert found[reference]["owner_pid"] == table["owner"]
 
 
+def test_binaries_of_tables_are_those_of_the_vm(demo):
+    out, _ = gdb("etp-ets-tables --binaries --json --limit all", core=demo)
+    found = {table["ref"]: table for table in json.loads(out)["tables"]}
+    for reference, said in demo.truth.tables.items():
+        distinct = {address: size for address, size, _ in said["binary"]}
+        assert found[reference]["binaries"] == len(distinct)
+        assert found[reference]["binary_bytes"] == sum(distinct.values())
+        assert found[reference]["binary_refs"] == len(said["binary"])
+    leak = demo.truth.leaks[demo.truth.table("session_cache")["table"]]
+    sessions = next(table for table in found.values() if table["name"] == "session_cache")
+    assert sessions["visible_bytes"] == leak["visible_bytes"]
+    # Sorting by a column that only a pass over the rows can fill makes that pass.
+    out, _ = gdb("etp-ets-tables --sort unseen --json --limit 1", core=demo)
+    assert [table["name"] for table in json.loads(out)["tables"]] == ["session_cache"]
+
+
 def test_a_row_by_its_key(demo):
     out, _ = gdb("etp-ets-show session_cache --key {user, 17}", core=demo)
     header, row = out.split("\n", 1)

@@ -34,24 +34,77 @@ COLUMNS = (
     Column("address", "address of the DbTable", kind="address", hidden=True),
 )
 
+BINARY_COLUMNS = (
+    Column("binaries", "distinct refc binaries that the rows refer to", kind="count", rank=1),
+    Column("binary-bytes", "their sizes", kind="bytes", key="binary_bytes"),
+    Column("visible", "of these, what the rows can see", kind="bytes", key="visible_bytes", rank=3),
+    Column("unseen", "the difference", kind="bytes", key="unseen_bytes"),
+    Column("own", "binaries that nobody but this table refers to", kind="count", rank=2),
+    Column("own-unseen", "what copying frees", kind="bytes", key="own_unseen_bytes"),
+    Column("shared", "binaries that something else refers to as well", kind="count", rank=2),
+)
+"""With --binaries."""
+
+GIVE_WAY = ("id", "type", "protection", "owner", "heir", "options", "state")
+"""Columns that make room for these."""
+
 
 def run(context: Context, args: Namespace) -> Table:
     from ..views import Table
 
     tables = context.vm.ets_tables
     chosen = [table for table in tables if _wanted(table, args)]
-    view = Table(
-        COLUMNS,
-        [row(table) for table in chosen],
-        warnings=list(tables.gaps),
-        noun="tables",
-    )
+    rows = [row(table) for table in chosen]
+    columns: tuple[Column, ...] = COLUMNS
+    warnings = list(tables.gaps)
+    if args.binaries or _asks_for_binaries(args):
+        warnings += _add_binaries(context, chosen, rows)
+        columns = tuple(c for c in COLUMNS if c.name not in GIVE_WAY or args.columns)
+        columns += BINARY_COLUMNS
+    view = Table(columns, rows, warnings=warnings, noun="tables")
     total = sum(table.memory_bytes for table in chosen)
     view.facts["memory_bytes"] = total
     view.notes.append(_summary(chosen, total))
     damaged = [table for table in chosen if table.problem]
     view.warnings += [f"Table {table.label}: {table.problem}" for table in damaged]
     return view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
+
+
+def _asks_for_binaries(args: Namespace) -> bool:
+    wanted = {args.sort, *(args.columns or "").replace(" ", "").split(",")}
+    return not wanted.isdisjoint(column.name for column in BINARY_COLUMNS)
+
+
+def _add_binaries(
+    context: Context, tables: list[EtsTable], rows: list[dict[str, object]]
+) -> list[str]:
+    """Put what the rows hold into ``rows``; returns what must be said of it."""
+    from ..text import plural
+
+    with context.progress("Looking for binaries in tables") as progress:
+        scan = context.vm.scan_ets(tables, progress)
+    unreadable = 0
+    for table, values in zip(tables, rows):
+        found = scan.tables[table.address]
+        unreadable += found.unreadable
+        values.update(
+            binaries=found.binaries,
+            binary_refs=found.binary_refs,
+            binary_bytes=found.binary_bytes,
+            visible_bytes=found.visible_bytes,
+            unseen_bytes=found.unseen_bytes,
+            own=found.own_binaries,
+            own_bytes=found.own_bytes,
+            own_unseen_bytes=found.own_unseen_bytes,
+            shared=found.binaries - found.own_binaries,
+        )
+    warnings = []
+    if not scan.complete:
+        warnings.append("Interrupted: binaries of the rows seen until then.")
+    if unreadable:
+        what = plural(unreadable, "row or chain of rows", "rows or chains of rows")
+        warnings.append(f"{what} could not be read; their binaries are not counted.")
+    return warnings
 
 
 def _wanted(table: EtsTable, args: Namespace) -> bool:
@@ -130,7 +183,7 @@ COMMAND = Command(
     ets:info/1, to the word with --units words. A column that no table has anything for is left out.
     """,
     run=run,
-    columns=COLUMNS,
+    columns=COLUMNS + BINARY_COLUMNS,
     arguments=(
         Argument(
             "--name",
@@ -143,10 +196,16 @@ COMMAND = Command(
             complete=complete_owners,
         ),
         Argument("--type", help="only tables of this type", choices=TYPES),
-        *table_arguments(COLUMNS, "memory", 50, "tables"),
+        Argument(
+            "--binaries",
+            help="count the off-heap binaries that each table's rows hold",
+            kind="flag",
+        ),
+        *table_arguments(COLUMNS + BINARY_COLUMNS, "memory", 50, "tables"),
     ),
     examples=(
         ("etp-ets-tables --sort size --limit 10", "the ten tables with most rows"),
+        ("etp-ets-tables --sort unseen", "those that keep most bytes that they cannot see"),
         ("etp-ets-tables --owner 'rabbit*' --columns name,size,memory", "those of RabbitMQ"),
     ),
 )
