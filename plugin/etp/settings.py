@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     Kind = Literal["choice", "limit", "switch", "path"]
 
+MAX_BYTES = 1 << 20
+"""Bytes of the text of one term, unless length and strings are unlimited: what a forged core can
+put on the screen at once."""
+
 
 class Setting:
     """Declaration of one setting; help in the debugger and in the README come from it."""
@@ -204,6 +208,8 @@ class Settings:
             own = int(self._values[name])
             lower = limits.get(key, 0)
             options[key] = min(own, lower) if own and lower else own or lower
+        if options["max_length"] or options["max_string"]:
+            options["max_bytes"] = MAX_BYTES
         if options["syntax"] == "elixir":
             options["elixir_minor"] = self.elixir_minor()
         return options

@@ -32,11 +32,18 @@ def test_changes_are_told_once():
     assert changed == ["sysroot"]
 
 
+def test_who_wants_all_of_a_term_gets_all_of_it():
+    settings = Settings()
+    settings.set("max-length", 0)
+    settings.set("max-string", 0)
+    assert "max_bytes" not in settings.format_options()
+
+
 def test_options_for_terms():
     settings = Settings()
     assert settings.format_options(width=80) == {
         "syntax": "p", "width": 80, "column": 0, "unicode": True, "redact": False,
-        "max_depth": 30, "max_length": 100, "max_string": 400,
+        "max_depth": 30, "max_length": 100, "max_string": 400, "max_bytes": 1 << 20,
     }  # fmt: skip
     settings.set("syntax", "elixir")
     settings.set("max-depth", 0)
