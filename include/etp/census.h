@@ -13,8 +13,11 @@
  * without one: references that no live term needs would be released, those in fragments and
  * messages pulled in.
  *
- * Memory: 64 bytes a distinct binary, 16 a (binary, holder) pair, and a bitmap of
- * one bit a word of the largest process at a time.
+ * Memory: 64 bytes a distinct binary, 16 a (binary, holder) pair, and for each thread
+ * a bitmap of one bit a word of the largest process that it meets.
+ *
+ * Threads: processes are shared out among as many threads as there are processors, up
+ * to 8; the progress callback is called by the caller's thread only.
  *
  * Thread safety: a census belongs to one thread.
  */

@@ -55,6 +55,13 @@ bool binary_store_merge(struct binary_store *store, const struct binary_map *loc
 	return true;
 }
 
+// Most references first; where these are equal, in the order of the holders' numbers, so
+// that threads cannot change it.
+static bool goes_before(const struct binary_holder *a, const struct binary_holder *b)
+{
+	return a->refs != b->refs ? a->refs > b->refs : a->holder < b->holder;
+}
+
 size_t binary_store_holders(const struct binary_store *store, const struct binary_entry *entry,
                             struct binary_holder *holders, size_t capacity)
 {
@@ -64,7 +71,7 @@ size_t binary_store_holders(const struct binary_store *store, const struct binar
 		const struct binary_holder *holder = &store->holders[link];
 		// Insertion into the part that is sorted already: it is short.
 		size_t at = count < capacity ? count : capacity;
-		while (at && holders[at - 1].refs < holder->refs) {
+		while (at && goes_before(holder, &holders[at - 1])) {
 			if (at < capacity)
 				holders[at] = holders[at - 1];
 			at--;

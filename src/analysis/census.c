@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/census.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "analysis/binary_store.h"
 #include "analysis/ets_scan.h"
@@ -12,8 +15,13 @@
 #include "analysis/root_scan.h"
 
 enum {
-	// Processes between two looks at the progress callback.
-	PROGRESS_PROCESSES = 64,
+	// Processes that a thread takes at a time; then it looks whether to stop.
+	PROCESSES_A_TURN = 64,
+	// Threads pay from some processes on, and share the memory's bandwidth.
+	PROCESSES_A_THREAD = 512,
+	THREADS_MAX = 8,
+	// Milliseconds between two calls of the progress callback while we only wait.
+	WAIT_MS = 50,
 };
 
 struct etp_census {
@@ -31,17 +39,46 @@ struct etp_census {
 	bool complete;
 };
 
+// What the threads of a census share.
+struct crew {
+	// Guards census->store, and `running`.
+	pthread_mutex_t lock;
+	pthread_cond_t finished;
+	unsigned running;
+	// The next process that nobody has taken.
+	atomic_size_t next;
+	atomic_bool stopped, out_of_memory;
+};
+
+// One thread's share.
 struct taker {
 	const struct etp_vm *vm;
 	struct etp_reader reader;
 	const struct etp_census_options *options;
 	struct etp_census *census;
+	struct crew *crew;
 	struct process_heap heap;
 	struct marker marker;
 	// Binaries of the process at hand.
 	struct binary_map local;
-	bool stopped;
 };
+
+static void taker_init(struct taker *t, const struct etp_vm *vm, struct etp_census *census,
+                       const struct etp_census_options *options, struct crew *crew)
+{
+	*t = (struct taker){.vm = vm, .options = options, .census = census, .crew = crew};
+	etp_reader_init(&t->reader, vm->target);
+	process_heap_init(&t->heap);
+	marker_init(&t->marker, vm, &t->reader);
+	binary_map_init(&t->local);
+}
+
+static void taker_deinit(struct taker *t)
+{
+	binary_map_deinit(&t->local);
+	marker_deinit(&t->marker);
+	process_heap_deinit(&t->heap);
+}
 
 static void give_up(struct etp_census_process *out, const char *problem)
 {
@@ -183,21 +220,88 @@ static bool take_process(struct taker *t, size_t index)
 	    !walk_chains(t, out, judge_proc_bin))
 		return false;
 	sum_up(t, out);
-	return binary_store_merge(&t->census->store, &t->local,
-	                          (uint32_t)(t->census->tables.count + index));
+	pthread_mutex_lock(&t->crew->lock);
+	bool ok = binary_store_merge(&t->census->store, &t->local,
+	                             (uint32_t)(t->census->tables.count + index));
+	pthread_mutex_unlock(&t->crew->lock);
+	return ok;
 }
 
-static bool report_progress(struct taker *t, uint64_t done)
+// Only the thread that was asked for the census calls back.
+static void report_progress(struct taker *t)
 {
-	t->stopped = t->options && t->options->progress &&
-	             t->options->progress(t->options->context, done, t->census->process_count,
-	                                  "processes");
-	return !t->stopped;
+	struct crew *crew = t->crew;
+	size_t done = atomic_load(&crew->next);
+	size_t total = t->census->process_count;
+	if (!atomic_load(&crew->stopped) && t->options && t->options->progress &&
+	    t->options->progress(t->options->context, done < total ? done : total, total,
+	                         "processes"))
+		atomic_store(&crew->stopped, true);
 }
 
+static void take_turns(struct taker *t, bool reports)
+{
+	struct etp_census *census = t->census;
+	struct crew *crew = t->crew;
+	for (;;) {
+		if (reports)
+			report_progress(t);
+		size_t i = atomic_fetch_add(&crew->next, PROCESSES_A_TURN);
+		size_t end = i + PROCESSES_A_TURN;
+		if (i >= census->process_count)
+			return;
+		for (; i < end && i < census->process_count; i++) {
+			census->processes[i].incomplete = atomic_load(&crew->stopped);
+			if (atomic_load(&crew->out_of_memory))
+				return;
+			if (!census->processes[i].incomplete && !take_process(t, i))
+				atomic_store(&crew->out_of_memory, true);
+		}
+	}
+}
+
+static void *run_thread(void *context)
+{
+	struct taker *t = context;
+	take_turns(t, false);
+	pthread_mutex_lock(&t->crew->lock);
+	t->crew->running--;
+	pthread_cond_signal(&t->crew->finished);
+	pthread_mutex_unlock(&t->crew->lock);
+	return NULL;
+}
+
+static void wait_for_threads(struct taker *t)
+{
+	struct crew *crew = t->crew;
+	pthread_mutex_lock(&crew->lock);
+	while (crew->running) {
+		struct timespec until;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += WAIT_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000L;
+		until.tv_nsec %= 1000000000L;
+		pthread_cond_timedwait(&crew->finished, &crew->lock, &until);
+		pthread_mutex_unlock(&crew->lock);
+		report_progress(t);
+		pthread_mutex_lock(&crew->lock);
+	}
+	pthread_mutex_unlock(&crew->lock);
+}
+
+static size_t thread_count(size_t processes)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t wanted = processes / PROCESSES_A_THREAD + 1;
+	size_t most = cpus > THREADS_MAX ? THREADS_MAX : cpus > 0 ? (size_t)cpus : 1;
+	return wanted < most ? wanted : most;
+}
+
+// Share the processes out. A thread that cannot be started is done without.
 static bool take_processes(struct taker *t)
 {
 	struct etp_census *census = t->census;
+	struct crew *crew = t->crew;
 	const uint64_t *addresses;
 	const etp_term *pids;
 	census->process_count = etp_vm_processes(t->vm, &addresses, &pids);
@@ -207,13 +311,30 @@ static bool take_processes(struct taker *t)
 	for (size_t i = 0; i < census->process_count; i++) {
 		census->processes[i].address = addresses[i];
 		census->processes[i].pid = pids[i];
-		if (i % PROGRESS_PROCESSES == 0 && !t->stopped)
-			report_progress(t, i);
-		census->processes[i].incomplete = t->stopped;
-		if (!t->stopped && !take_process(t, i))
-			return false;
 	}
-	return true;
+	struct taker others[THREADS_MAX];
+	pthread_t threads[THREADS_MAX];
+	size_t started = 0, count = thread_count(census->process_count);
+	for (; started + 1 < count; started++) {
+		taker_init(&others[started], t->vm, census, t->options, crew);
+		pthread_mutex_lock(&crew->lock);
+		crew->running++;
+		pthread_mutex_unlock(&crew->lock);
+		if (!pthread_create(&threads[started], NULL, run_thread, &others[started]))
+			continue;
+		pthread_mutex_lock(&crew->lock);
+		crew->running--;
+		pthread_mutex_unlock(&crew->lock);
+		taker_deinit(&others[started]);
+		break;
+	}
+	take_turns(t, true);
+	wait_for_threads(t);
+	for (size_t i = 0; i < started; i++) {
+		pthread_join(threads[i], NULL);
+		taker_deinit(&others[i]);
+	}
+	return !atomic_load(&crew->out_of_memory);
 }
 
 static bool ets_progress(void *context, uint64_t done, uint64_t total)
@@ -232,8 +353,8 @@ static struct etp_error *take_tables(struct taker *t)
 	struct etp_ets_scan_options options = {.progress = ets_progress, .context = t};
 	err = ets_scan_run_into(t->vm, census->tables.tables, census->tables.count, &options,
 	                        &census->store, &census->ets);
-	if (!err)
-		t->stopped = !etp_ets_scan_is_complete(census->ets);
+	if (!err && !etp_ets_scan_is_complete(census->ets))
+		atomic_store(&t->crew->stopped, true);
 	return err;
 }
 
@@ -250,24 +371,23 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 		return &etp_error_no_memory;
 	census->vm = vm;
 	binary_store_init(&census->store);
-	struct taker t = {.vm = vm, .options = options, .census = census};
-	etp_reader_init(&t.reader, vm->target);
-	process_heap_init(&t.heap);
-	marker_init(&t.marker, vm, &t.reader);
-	binary_map_init(&t.local);
+	struct crew crew = {
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.finished = PTHREAD_COND_INITIALIZER,
+	};
+	struct taker t;
+	taker_init(&t, vm, census, options, &crew);
 	struct etp_error *err = take_tables(&t);
 	if (!err && !take_processes(&t))
 		err = &etp_error_no_memory;
-	if (!err && !t.stopped)
+	if (!err && !crew.stopped)
 		err = literal_scan_run(&census->literals, vm, &census->store,
 		                       (uint32_t)(census->tables.count + census->process_count));
-	if (!err && !t.stopped &&
+	if (!err && !crew.stopped &&
 	    !root_scan_run(&census->roots, vm, &census->store, first_root(census)))
 		err = &etp_error_no_memory;
-	census->complete = !t.stopped;
-	binary_map_deinit(&t.local);
-	marker_deinit(&t.marker);
-	process_heap_deinit(&t.heap);
+	census->complete = !crew.stopped;
+	taker_deinit(&t);
 	if (err) {
 		etp_census_destroy(census);
 		return err;
