@@ -2,6 +2,7 @@
 #include <etp/census.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -315,6 +316,11 @@ static bool take_processes(struct taker *t)
 	struct taker others[THREADS_MAX];
 	pthread_t threads[THREADS_MAX];
 	size_t started = 0, count = thread_count(census->process_count);
+	// Threads inherit the mask. Signals are for those of the debugger that we run in,
+	// which expects them in its own thread.
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (; started + 1 < count; started++) {
 		taker_init(&others[started], t->vm, census, t->options, crew);
 		pthread_mutex_lock(&crew->lock);
@@ -328,6 +334,7 @@ static bool take_processes(struct taker *t)
 		taker_deinit(&others[started]);
 		break;
 	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	take_turns(t, true);
 	wait_for_threads(t);
 	for (size_t i = 0; i < started; i++) {
