@@ -20,6 +20,13 @@ static bool is_static(const struct etp_error *err)
 	return err == &etp_error_no_memory || err == &etp_error_interrupted;
 }
 
+// NULL when out of memory; the caller frees the text.
+static char *format_text(const char *format, va_list ap)
+{
+	char *text = NULL;
+	return vasprintf(&text, format, ap) < 0 ? NULL : text;
+}
+
 // Takes over `message`, which may be NULL when formatting ran out of memory.
 static struct etp_error *create_with_message(enum etp_error_kind kind, char *message)
 {
@@ -39,9 +46,7 @@ struct etp_error *etp_error_create(enum etp_error_kind kind, const char *format,
 {
 	va_list ap;
 	va_start(ap, format);
-	char *message = NULL;
-	if (vasprintf(&message, format, ap) < 0)
-		message = NULL;
+	char *message = format_text(format, ap);
 	va_end(ap);
 	return create_with_message(kind, message);
 }
@@ -50,9 +55,7 @@ struct etp_error *etp_error_os(int os_errno, const char *format, ...)
 {
 	va_list ap;
 	va_start(ap, format);
-	char *what = NULL;
-	if (vasprintf(&what, format, ap) < 0)
-		what = NULL;
+	char *what = format_text(format, ap);
 	va_end(ap);
 	if (!what)
 		return &etp_error_no_memory;
@@ -79,9 +82,7 @@ struct etp_error *etp_error_prefix(struct etp_error *err, const char *format, ..
 		return err;
 	va_list ap;
 	va_start(ap, format);
-	char *prefix = NULL;
-	if (vasprintf(&prefix, format, ap) < 0)
-		prefix = NULL;
+	char *prefix = format_text(format, ap);
 	va_end(ap);
 	char *message = NULL;
 	if (prefix && asprintf(&message, "%s: %s", prefix, err->message) >= 0) {
@@ -98,9 +99,7 @@ struct etp_error *etp_error_append(struct etp_error *err, const char *format, ..
 		return err;
 	va_list ap;
 	va_start(ap, format);
-	char *suffix = NULL;
-	if (vasprintf(&suffix, format, ap) < 0)
-		suffix = NULL;
+	char *suffix = format_text(format, ap);
 	va_end(ap);
 	char *message = NULL;
 	if (suffix && asprintf(&message, "%s %s", err->message, suffix) >= 0) {
