@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..ets import EtsTable, TableScan
 from ..text import plural, safe
@@ -400,18 +401,21 @@ def _process_label(table: EtsTable, pid: object) -> str:
 
 def _owner(table: EtsTable, scan: TableScan, limits: Thresholds) -> list[Suspect]:
     size = table.memory_bytes + scan.own_bytes
+    about_owner = partial(
+        Suspect,
+        freeable_bytes=0,
+        at_stake_bytes=size,
+        certainty="guess",
+        tables=[table.address],
+        numbers=[Number("bytes of the table and its own binaries", size, "bytes")],
+    )
     if not table.owner_alive and not table.is_deleting:
         return [
-            Suspect(
+            about_owner(
                 kind="dead_owner",
                 title=f"{table.label} has a dead owner",
                 sentence=f"Its owner {table.owner} is not among the live processes, and the table"
                 f" ({format_bytes(size)}) is not being deleted.",
-                freeable_bytes=0,
-                at_stake_bytes=size,
-                certainty="guess",
-                tables=[table.address],
-                numbers=[Number("bytes of the table and its own binaries", size, "bytes")],
                 derivation=["The process table has no process with the owner's pid."],
                 advice=[
                     "Most often the owner was exiting when the core was taken, and the VM had not"
@@ -422,16 +426,11 @@ def _owner(table: EtsTable, scan: TableScan, limits: Thresholds) -> list[Suspect
     process = table.vm.process(table.owner) if size >= limits.shell_bytes else None
     if process and process.initial_call and process.initial_call[:2] in SHELLS:
         return [
-            Suspect(
+            about_owner(
                 kind="shell_owner",
                 title=f"{table.label} belongs to a shell",
                 sentence=f"It takes {format_bytes(size)} and its owner {table.owner} began in"
                 f" {process.initial_call_text}: it was probably made by hand and forgotten.",
-                freeable_bytes=0,
-                at_stake_bytes=size,
-                certainty="guess",
-                tables=[table.address],
-                numbers=[Number("bytes of the table and its own binaries", size, "bytes")],
                 derivation=["The owner's initial call is that of a shell's evaluator."],
                 advice=["Delete it with ets:delete/1, or close that shell."],
             )
@@ -439,16 +438,11 @@ def _owner(table: EtsTable, scan: TableScan, limits: Thresholds) -> list[Suspect
     heir = table.heir
     if heir is not None and heir.word == table.owner.word and scan.rows >= limits.inherited_rows:
         return [
-            Suspect(
+            about_owner(
                 kind="inherited",
                 title=f"{table.label} was left to its heir",
                 sentence=f"Its owner died and the heir {_owner_text(table)} got it, with"
                 f" {plural(scan.rows, 'row')} in {format_bytes(size)}.",
-                freeable_bytes=0,
-                at_stake_bytes=size,
-                certainty="guess",
-                tables=[table.address],
-                numbers=[Number("bytes of the table and its own binaries", size, "bytes")],
                 derivation=["Owner and heir of the table are the same process."],
                 advice=[
                     "The heir must give it to a new owner (ets:give_away/3) or delete it: does it"
