@@ -12,16 +12,12 @@ import pytest
 
 import _etp
 import cores
+from native import LAYOUTS, open_vm
 import mutate
 import recon
 
-LAYOUTS = [str(cores.ROOT / "plugin" / "etp" / "layouts")]
 WORKLOADS = ["healthy", "terms", "ets_kinds", "ets_pins", "demo"]
 FLAVORS = ["stripped", "dwarf", "emu"]
-
-
-def open_vm(core: cores.Core) -> "_etp.VM":
-    return _etp.VM(core=str(core.path), executable=str(core.executable), layout_directories=LAYOUTS)
 
 
 @pytest.fixture(scope="module", params=[(w, f) for w in WORKLOADS for f in FLAVORS], ids="-".join)

@@ -15,8 +15,8 @@ import pytest
 
 import _etp
 import cores
+from native import open_vm
 
-LAYOUTS = [str(cores.ROOT / "plugin" / "etp" / "layouts")]
 FLAVORS = ["stripped", "dwarf", "emu"]
 CASES = [
     *(
@@ -34,12 +34,6 @@ CASES = [
 PT_LOAD = 1
 PT_NOTE = 4
 NT_FILE = 0x46494C45
-
-
-def open_vm(core: cores.Core, path: Optional[Path] = None) -> "_etp.VM":
-    return _etp.VM(
-        core=str(path or core.path), executable=str(core.executable), layout_directories=LAYOUTS
-    )
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join([*case[:3], *case[3]]))

@@ -9,19 +9,10 @@ import pytest
 import _etp
 import etp
 import cores
+from native import open_vm
 
-LAYOUTS = [str(cores.ROOT / "plugin" / "etp" / "layouts")]
 WORKLOADS = ["ets_kinds", "ets_pins", "ets_dead_pids", "ets_swarm", "terms", "healthy", "demo"]
 FLAVORS = ["stripped", "dwarf", "emu"]
-
-
-def open_vm(core: cores.Core, use_dwarf: bool = True) -> "_etp.VM":
-    return _etp.VM(
-        core=str(core.path),
-        executable=str(core.executable),
-        layout_directories=LAYOUTS,
-        use_dwarf=use_dwarf,
-    )
 
 
 @pytest.fixture(scope="module", params=[(w, f) for w in WORKLOADS for f in FLAVORS], ids="-".join)
@@ -164,7 +155,7 @@ def test_dwarf_and_shipped_layout_agree(core):
     dump = core("ets_kinds", flavor="dwarf")
     texts = []
     for use_dwarf in (True, False):
-        vm = open_vm(dump, use_dwarf)
+        vm = open_vm(dump, use_dwarf=use_dwarf)
         source = vm.info()["layout_source"]
         assert ("DWARF" in source) == use_dwarf
         scan = vm.scan_ets()

@@ -7,8 +7,8 @@ import pytest
 
 import _etp
 import cores
+from native import open_vm
 
-LAYOUTS = [str(cores.ROOT / "plugin" / "etp" / "layouts")]
 FLAVORS = ["stripped", "dwarf", "emu"]
 WORKLOADS = ["processes", "terms", "healthy", "demo"]
 
@@ -17,15 +17,6 @@ REDUCTIONS_OF_A_QUESTION = 2
 
 # Handles the signals of processes on dirty schedulers, such as the writer of the truth's file.
 BUSY_FOR_OTHERS = "erts_dirty_process_signal_handler"
-
-
-def open_vm(core: cores.Core, use_dwarf: bool = True) -> "_etp.VM":
-    return _etp.VM(
-        core=str(core.path),
-        executable=str(core.executable),
-        layout_directories=LAYOUTS,
-        use_dwarf=use_dwarf,
-    )
 
 
 @pytest.fixture(scope="module", params=[(w, f) for w in WORKLOADS for f in FLAVORS], ids="-".join)
@@ -249,7 +240,7 @@ def test_layouts_agree(core):
     dump = core("processes", flavor="dwarf")
     rows = []
     for use_dwarf in (True, False):
-        vm = open_vm(dump, use_dwarf)
+        vm = open_vm(dump, use_dwarf=use_dwarf)
         rows.append([[str(value) for value in row] for row in vm.process_list()])
     assert rows[0] == rows[1]
 

@@ -11,8 +11,8 @@ import pytest
 
 import _etp
 import cores
+from native import open_vm
 
-LAYOUTS = [str(cores.ROOT / "plugin" / "etp" / "layouts")]
 
 # The truth's columns, and how this program is asked for the same.
 SYNTAXES: Dict[str, Dict[str, Any]] = {
@@ -44,7 +44,7 @@ CASES = [
 def case(request, core):
     workload, flavor, options = request.param
     dump = core(workload, flavor=flavor, **options)
-    vm = _etp.VM(core=str(dump.path), executable=str(dump.executable), layout_directories=LAYOUTS)
+    vm = open_vm(dump)
     return dump, vm
 
 
@@ -108,7 +108,7 @@ def test_every_row_in_every_syntax(case):
 
 def test_fields_that_only_code_hides_are_shown(core):
     dump = core("elixir_terms")
-    vm = _etp.VM(core=str(dump.path), executable=str(dump.executable), layout_directories=LAYOUTS)
+    vm = open_vm(dump)
     shown = [
         term.format(**SYNTAXES["inspect"])
         for said, term in rows_in_pairs(dump, vm)
@@ -128,7 +128,7 @@ def redacted(text: str) -> str:
 
 def test_redacted_rows_show_no_contents(core):
     dump = core("terms")
-    vm = _etp.VM(core=str(dump.path), executable=str(dump.executable), layout_directories=LAYOUTS)
+    vm = open_vm(dump)
     table = next(t for t in vm.ets_tables() if t["name"] == "etp_terms")
     hidden = 0
     for row in vm.ets_rows(table["address"]):
