@@ -11,7 +11,7 @@ import pytest
 
 import _etp
 import cores
-from test_ets import LAYOUTS, open_vm
+from native import LAYOUTS, open_vm
 
 
 @pytest.fixture(scope="module")
