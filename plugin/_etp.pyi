@@ -195,6 +195,9 @@ class VM:
     def find_atom(self, name: str) -> Term:
         """Error(not_found) if the VM has no such atom."""
     def term(self, word: int) -> Term: ...
+    def compose(self, value: Any) -> Term:
+        """A term made of others: of a Term, or a tuple or list of what can be composed, a few
+        levels deep.  It stands in memory of its own; the terms in it must not."""
     def read(self, address: int, size: int) -> bytes: ...
     def symbol(self, name: str) -> tuple[int, int]:
         """(address, size)"""
@@ -265,8 +268,9 @@ class VM:
     def stacktrace(self, process_address: int, depth: int = 0) -> list[Location]:
         """process_info(P, current_stacktrace), with at most ``depth`` entries (0: as many as the
         VM would give)."""
-    def stack(self, process_address: int, limit: int = -1) -> list[StackSlot]:
-        """The words of a process's stack from its top, at most ``limit`` of them (-1: all)."""
+    def stack(self, process_address: int, limit: int = -1, skip: int = 0) -> list[StackSlot]:
+        """The words of a process's stack from its top, without the first ``skip``, at most
+        ``limit`` of them (-1: all)."""
     def heap_areas(self, process_address: int) -> tuple[list[dict[str, Any]], str]:
         """Areas of a process's heap: kind ("heap", "old_heap", "fragment"), start, top (end of what
         is in use), end, off_heap (first thing of its chain, or 0); and "" or what is left out."""

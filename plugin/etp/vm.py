@@ -188,6 +188,7 @@ class VM:
         self._census: Census | None = None
         self._elixir_version: str | None = None
         self._processes: dict[int, Process | None] = {}
+        self._loaded_modules: frozenset[str] | None = None
 
     @staticmethod
     def open(
@@ -325,6 +326,13 @@ class VM:
             " were looked at. Give a pid such as <0.1.0>, a registered name, or the address of a"
             " Process."
         )
+
+    @property
+    def loaded_modules(self) -> frozenset[str]:
+        """Names of all modules that have code."""
+        if self._loaded_modules is None:
+            self._loaded_modules = frozenset(module["name"] for module in self.native.modules())
+        return self._loaded_modules
 
     @property
     def elixir_version(self) -> str:

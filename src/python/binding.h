@@ -123,6 +123,7 @@ PyObject *VM_process_list(VMObject *self, PyObject *ignored);
 PyObject *VM_messages(VMObject *self, PyObject *args);
 PyObject *VM_message_shapes(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_info(VMObject *self, PyObject *ignored);
+PyObject *VM_compose(VMObject *self, PyObject *value);
 PyObject *VM_location(VMObject *self, PyObject *args);
 PyObject *VM_fun_location(VMObject *self, PyObject *args);
 PyObject *VM_modules(VMObject *self, PyObject *ignored);

@@ -262,14 +262,17 @@ PyObject *VM_stack(VMObject *self, PyObject *args)
 {
 	unsigned long long process;
 	Py_ssize_t limit = -1;
+	unsigned long long skip = 0;
 	struct etp_reader reader;
 	struct etp_stack stack;
-	if (!PyArg_ParseTuple(args, "K|n:stack", &process, &limit) ||
+	if (!PyArg_ParseTuple(args, "K|nK:stack", &process, &limit, &skip) ||
 	    !find_stack(self, process, &reader, &stack))
 		return NULL;
 	struct etp_stack_iter iter;
 	struct etp_stack_slot slot;
 	etp_stack_iter_init(&iter, self->vm, &reader, &stack);
+	while (skip && etp_stack_iter_next(&iter, &slot))
+		skip--;
 	PyObject *list = PyList_New(0);
 	while (list && (limit < 0 || PyList_Size(list) < limit) &&
 	       etp_stack_iter_next(&iter, &slot)) {

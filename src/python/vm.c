@@ -262,6 +262,7 @@ static PyMethodDef VM_methods[] = {
 	{"atom_count", (PyCFunction)VM_atom_count, METH_NOARGS, NULL},
 	{"find_atom", (PyCFunction)VM_find_atom, METH_VARARGS, NULL},
 	{"term", (PyCFunction)VM_term, METH_VARARGS, NULL},
+	{"compose", (PyCFunction)VM_compose, METH_O, NULL},
 	{"read", (PyCFunction)VM_read, METH_VARARGS, NULL},
 	{"symbol", (PyCFunction)VM_symbol, METH_VARARGS, NULL},
 	{"symbol_at", (PyCFunction)VM_symbol_at, METH_VARARGS, NULL},

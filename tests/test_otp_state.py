@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states of OTP processes against what sys:get_state/1 returned a moment before the VM dumped."""
+
+from collections import Counter
+
+import pytest
+
+from etp import otp
+from etp.vm import VM
+
+FLAVORS = ["stripped", "dwarf", "emu"]
+
+
+@pytest.fixture(scope="module", params=FLAVORS)
+def dump(request, core):
+    return core("otp_states", flavor=request.param)
+
+
+@pytest.fixture(scope="module")
+def expect(dump):
+    return dump.truth.workload["expect"]
+
+
+@pytest.fixture(scope="module")
+def vm(dump):
+    return VM.open(str(dump.path), executable=str(dump.executable))
+
+
+def test_states(vm, expect):
+    """Idle, hibernated, suspended and busy: of a busy one, the state before its callback."""
+    seen = Counter()
+    for said in expect["states"]:
+        found = otp.state(vm, vm.find_process(said["pid"]))
+        assert found.term is not None, (said, found.problem)
+        assert found.term.format(syntax="w") == said["state"], (said, found.how)
+        activity = "busy" if found.activity == "terminating" else found.activity
+        assert activity == said["activity"], said
+        assert found.is_current == (activity != "busy")
+        seen[found.behaviour, activity] += 1
+        # What sys was given by a process that is no behaviour may not be what its state is.
+        assert found.sure == (found.behaviour is not None), said
+    for behaviour in ("gen_server", "gen_statem", "gen_event"):
+        for activity in ("waiting", "hibernated", "suspended", "busy"):
+            assert seen[behaviour, activity], (behaviour, activity)
+    assert seen["supervisor", "waiting"] > 10
+    assert sum(seen.values()) > 300
+
+
+def test_modules_and_halves(vm, expect):
+    for said in expect["states"]:
+        found = otp.state(vm, vm.find_process(said["pid"]))
+        assert found.module or found.behaviour == "gen_event", said
+        if found.behaviour == "gen_statem":
+            halves = (found.state_name.format(syntax="w"), found.data.format(syntax="w"))
+            assert "{%s,%s}" % halves == said["state"]
+        if found.behaviour == "gen_event":
+            texts = [
+                "{%s}" % ",".join(part.format(syntax="w") for part in handler)
+                for handler in found.handlers
+            ]
+            assert "[%s]" % ",".join(texts) == said["state"]
+
+
+def test_callbacks(vm, expect):
+    """Which function of the callback module a busy process is in."""
+    functions = Counter()
+    for said in expect["states"]:
+        found = otp.state(vm, vm.find_process(said["pid"]))
+        if said["activity"] == "busy":
+            assert found.callback is not None
+            functions[found.callback_text] += 1
+    for function in ("handle_call/3", "handle_cast/2", "handle_info/2", "handle_continue/2"):
+        assert functions[f"otp_states:{function}"] == 15 + (function == "handle_call/3")
+
+
+def test_no_state_is_made_up(vm, expect):
+    for name, pid in expect["stateless"].items():
+        found = otp.state(vm, vm.find_process(pid))
+        assert found.term is None and not found.sure, name
+        assert "a loop of its own, otp_states:" in found.problem, name
+
+
+def test_terms_are_composed(vm):
+    term = vm.term(vm.find_atom("ok").word)
+    found = vm.native.compose(([term, term], (), (term, [()])))
+    assert found.format(syntax="w") == "{[ok,ok],{},{ok,[{}]}}"
+    assert vm.native.compose([]).format(syntax="w") == "[]"
+    with pytest.raises(ValueError):
+        vm.native.compose([found])
+    with pytest.raises(TypeError):
+        vm.native.compose([1])
+    nested = term
+    for _ in range(9):
+        nested = (nested,)
+    with pytest.raises(ValueError):
+        vm.native.compose(nested)
