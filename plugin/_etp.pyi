@@ -321,15 +321,17 @@ class VM:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Large collections inside of processes and rows; include/etp/accumulators.h.
-        {"items": [{"place": "process" or "ets", "holder", "row" (addresses), "kind":
-        "map", "list", "tuple" or "binary", "count", "words", "binary_bytes", "path": as in
-        paths_in_process}], "more", "holders", "truncated", "unreadable", "complete"}."""
+        {"items": [{"place": "process" or "ets", "holder", "row" (addresses), "kind": as in
+        include/etp/collection.h, "count", "words", "binary_bytes", "path": as in
+        paths_in_process, in rows of compressed tables without the target and keys that are no
+        atoms}], "more", "holders", "truncated", "unreadable", "complete"}."""
     def histogram(
         self, process: int = 0, table: int = 0, progress: Progress | None = None
     ) -> dict[str, Any]:
         """Live things by shape, of all or of one process or table (addresses);
-        include/etp/histogram.h.  {"shapes": [{"kind", "arity", "tag" (Term | None),
-        "count", "words", "binary_bytes"}], "holders", "truncated", "unreadable",
+        include/etp/histogram.h.  {"shapes": [{"kind", "arity", "tag" (Term | None), "keys"
+        (of a map: [Term] | None), "is_collection" (then "kind" is that of the collection),
+        "count", "words", "binary_bytes", "elements"}], "holders", "truncated", "unreadable",
         "complete"}, most words first."""
     def place_of(self, address: int) -> tuple[Literal["process", "ets"], int, int] | None:
         """Where a heap word belongs: (kind, address of the Process or DbTable, address of

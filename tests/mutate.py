@@ -446,6 +446,19 @@ def ask_the_census(vm: Any, error: Any) -> None:
             look_at(term, error)
     census.binaries(unaccounted=True, limit=100)
     vm.memory()
+    collections = vm.accumulators(min_count=100)
+    for item in collections["items"][:200]:
+        look_at_path(item["path"], error)
+    for shape in vm.histogram()["shapes"][:200]:
+        for term in (shape["tag"], *(shape["keys"] or ())):
+            if term is not None:
+                look_at(term, error)
+
+
+def look_at_path(path: Dict[str, Any], error: Any) -> None:
+    for _kind, _index, key in path["steps"]:
+        if key is not None:
+            look_at(key, error)
 
 
 def child(write: int, extension: Any, core: str, executable: str) -> None:

@@ -17,34 +17,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <etp/collection.h>
 #include <etp/error.h>
 #include <etp/export.h>
 #include <etp/path.h>
 
 struct etp_vm;
 
-enum etp_collection_kind {
-	ETP_COLLECTION_MAP,
-	ETP_COLLECTION_LIST,
-	ETP_COLLECTION_TUPLE,
-	/** An off-heap binary: `count` is its bytes. */
-	ETP_COLLECTION_BINARY,
-};
-
-/** "map", "list", "tuple" or "binary". */
-ETP_EXPORT const char *etp_collection_name(enum etp_collection_kind kind);
-
 struct etp_accumulator {
-	/** A process or a row (place.row; for rows of compressed tables only their
-	 *  number of words is known, so these are left out). */
+	/** A process or a row (place.row). */
 	struct etp_place place;
 	enum etp_collection_kind kind;
+	/** Rows of compressed tables are expanded one at a time: of their terms only
+	 *  those remain that are words of their own, such as atoms. The target and other
+	 *  keys are 0. */
 	struct etp_path path;
 	/** Pairs, elements or bytes. */
 	uint64_t count;
 	/** Heap words that the collection and all in it occupy, and the sizes of the
 	 *  distinct off-heap binaries that it refers to, in bytes. What another
-	 *  collection refers to as well counts in both. */
+	 *  collection refers to as well counts in both. Of a compressed row: when it is
+	 *  expanded. Nodes of its large maps are what remains of DbTerm.size, shared out
+	 *  by pairs: a few words too many if there were sub-binaries in the row. */
 	uint64_t words, binary_bytes;
 };
 

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <etp/collection.h>
 #include <etp/error.h>
 #include <etp/export.h>
 #include <etp/term.h>
@@ -32,6 +33,9 @@ enum etp_shape_kind {
 	ETP_SHAPE_LARGE_MAP,
 	/** Cons cells, all in one: `count` are cells. */
 	ETP_SHAPE_LIST,
+	/** Collections of OTP's and Elixir's modules, by kind, with all that they are built of:
+	 *  cells, nodes, buckets, pairs. Their elements are counted as what they are. */
+	ETP_SHAPE_COLLECTION,
 	ETP_SHAPE_HEAP_BINARY,
 	ETP_SHAPE_REFC_BINARY,
 	ETP_SHAPE_SUB_BINARY,
@@ -44,20 +48,25 @@ enum etp_shape_kind {
 	ETP_SHAPE_OTHER,
 };
 
-/** "tuple", "struct", "map", "large_map", "list", "heap_binary", ... */
+/** "tuple", "struct", "map", "large_map", "list", "collection", "heap_binary", ... */
 ETP_EXPORT const char *etp_shape_name(enum etp_shape_kind kind);
 
 struct etp_shape {
 	enum etp_shape_kind kind;
 	/** Tuple: its arity. Map: number of keys. Otherwise 0. */
 	uint64_t arity;
-	/** Tuple: the atom; struct: its name; fun: its module; map: the tuple of keys,
-	 *  or 0 where keys are not all atoms. Otherwise 0. */
+	/** Tuple: the atom; struct: its name; fun: its module. Otherwise 0. */
 	etp_term tag;
+	/** Map: `arity` atoms, or NULL where keys are not all atoms. */
+	etp_term *keys;
+	enum etp_collection_kind collection;
 	/** Things, the heap words that they themselves occupy, and, for REFC_BINARY, the
 	 *  sizes of the binaries they refer to (one that is referred to twice counts
-	 *  twice). */
+	 *  twice). In rows of compressed tables, nodes of large maps are what DbTerm.size
+	 *  leaves over: a few words too many if there were sub-binaries in the row. */
 	uint64_t count, words, binary_bytes;
+	/** COLLECTION: elements of all of them. */
+	uint64_t elements;
 };
 
 struct etp_histogram {
@@ -69,8 +78,7 @@ struct etp_histogram {
 };
 
 struct etp_histogram_options {
-	/** Look at this Process only, or at this DbTable only; 0 is all of them. Rows of
-	 *  compressed tables are left out. */
+	/** Look at this Process only, or at this DbTable only; 0 is all of them. */
 	uint64_t process, table;
 	/** As in etp_census_options. */
 	bool (*progress)(void *context, uint64_t done, uint64_t total, const char *what);

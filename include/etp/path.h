@@ -109,10 +109,16 @@ ETP_EXPORT struct etp_error *etp_paths_in_process(const struct etp_vm *vm, uint6
                                                   const struct etp_path_options *options,
                                                   struct etp_paths *ret);
 
-/** Paths from `term` to the target, through the `count` words at `address` only: those
- *  of an object (DbTerm.tpl), of an expanded row, or of an ErtsLiteralArea. */
+/** `count` words at an address. */
+struct etp_path_words {
+	uint64_t address, count;
+};
+
+/** Paths from `term` to the target, through these words only: those of an object
+ *  (DbTerm.tpl), of an expanded row and its key, or of an ErtsLiteralArea. */
 ETP_EXPORT struct etp_error *etp_paths_in_words(const struct etp_vm *vm, struct etp_reader *reader,
-                                                etp_term term, uint64_t address, uint64_t count,
+                                                etp_term term, const struct etp_path_words *words,
+                                                size_t count,
                                                 const struct etp_path_options *options,
                                                 struct etp_paths *ret);
 

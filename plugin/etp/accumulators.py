@@ -91,7 +91,7 @@ def pattern(path: Path, options: dict[str, Any]) -> str:
     for step in path.steps:
         if step.kind == "list":
             parts.append("[*]")
-        elif step.kind in ("value", "key") and step.key is not None:
+        elif step.kind in ("value", "key"):
             prefix = "key " if step.kind == "key" else ""
             parts.append(prefix + _key(step.key, options))
         elif step.kind != "original":
@@ -100,7 +100,7 @@ def pattern(path: Path, options: dict[str, Any]) -> str:
 
 
 def _key(key: Any, options: dict[str, Any]) -> str:
-    return str(key.format(**options)) if key.kind == "atom" else "*"
+    return str(key.format(**options)) if key is not None and key.kind == "atom" else "*"
 
 
 def _holder(vm: VM, item: dict[str, Any]) -> tuple[str, str]:

@@ -53,7 +53,8 @@ class Path:
     root_index: int
     root_key: Term | None
     steps: tuple[Step, ...]
-    target: Term
+    #: None where a row of a compressed table was looked at and is forgotten.
+    target: Term | None
 
     @staticmethod
     def of(facts: dict[str, Any]) -> Path:

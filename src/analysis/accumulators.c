@@ -5,8 +5,10 @@
 
 #include <etp/ets.h>
 
+#include "analysis/collection.h"
 #include "analysis/mark.h"
 #include "analysis/path_walk.h"
+#include "analysis/row_heap.h"
 
 enum {
 	MIN_COUNT_DEFAULT = 1000,
@@ -31,30 +33,23 @@ struct finder {
 	struct etp_accumulator_options options;
 	struct etp_accumulators *out;
 	size_t capacity;
-	struct process_heap heap;
+	struct process_heap process;
+	struct row_heap row;
+	// Of the two, that of the holder at hand.
+	const struct process_heap *heap;
 	struct path_walk walk;
 	struct marker marker;
 	struct binary_map binaries;
+	struct collection_finder collections;
+	// What collections are built of that were told by their form: no collections of
+	// their own.
+	struct heap_bits parts;
 	struct candidate candidates[CANDIDATES_MAX];
 	size_t candidate_count;
 	// Cells that may still be counted in the holder at hand.
 	uint64_t cells;
 	bool stopped;
 };
-
-const char *etp_collection_name(enum etp_collection_kind kind)
-{
-	switch (kind) {
-	case ETP_COLLECTION_MAP:
-		return "map";
-	case ETP_COLLECTION_LIST:
-		return "list";
-	case ETP_COLLECTION_TUPLE:
-		return "tuple";
-	default:
-		return "binary";
-	}
-}
 
 // Cells of a list; stops where it runs in a circle. Lists may share their ends: the cells
 // of one holder are counted a few times at most.
@@ -104,38 +99,54 @@ static bool begins_list(const struct path_walk *walk, uint32_t node)
 	return path_node_step(&walk->nodes[node]) != ETP_PATH_TAIL;
 }
 
+static void note_part(void *context, const struct collection_part *part)
+{
+	heap_bits_set(context, part->address);
+}
+
+// A collection of Erlang's own.
+static bool find_plain(struct finder *f, const struct etp_term_view *view, struct collection *ret)
+{
+	switch (view->kind) {
+	case ETP_TERM_FLATMAP:
+		*ret = (struct collection){ETP_COLLECTION_MAP, view->flatmap.size};
+		break;
+	case ETP_TERM_HASHMAP:
+		*ret = (struct collection){ETP_COLLECTION_MAP, view->hashmap.size};
+		break;
+	case ETP_TERM_TUPLE:
+		*ret = (struct collection){ETP_COLLECTION_TUPLE, view->tuple.arity};
+		break;
+	case ETP_TERM_CONS:
+		*ret = (struct collection){ETP_COLLECTION_LIST, list_length(f, view->word)};
+		break;
+	default:
+		return false;
+	}
+	return ret->size >= f->options.min_count;
+}
+
 static bool visit(void *context, struct path_walk *walk, uint32_t node,
                   const struct etp_term_view *view)
 {
 	struct finder *f = context;
-	uint64_t count = 0;
-	switch (view->kind) {
-	case ETP_TERM_FLATMAP:
-		count = view->flatmap.size;
-		break;
-	case ETP_TERM_HASHMAP:
-		count = view->hashmap.size;
-		break;
-	case ETP_TERM_TUPLE:
-		if (view->tuple.arity >= f->options.min_count)
-			add_candidate(f, node, ETP_COLLECTION_TUPLE, view->tuple.arity);
-		return true;
-	case ETP_TERM_CONS:
-		if (begins_list(walk, node))
-			count = list_length(f, view->word);
-		if (count >= f->options.min_count)
-			add_candidate(f, node, ETP_COLLECTION_LIST, count);
-		return true;
-	case ETP_TERM_BITSTRING:
+	struct collection found;
+	if (view->kind == ETP_TERM_BITSTRING) {
 		if (view->bits.proc_bin == view->address &&
 		    view->bits.bit_size / 8 >= f->options.min_bytes)
 			add_candidate(f, node, ETP_COLLECTION_BINARY, view->bits.bit_size / 8);
 		return true;
-	default:
-		return true;
 	}
-	if (count >= f->options.min_count)
-		add_candidate(f, node, ETP_COLLECTION_MAP, count);
+	if (view->kind == ETP_TERM_CONS && !begins_list(walk, node))
+		return true;
+	if (collection_find(&f->collections, view, true, f->options.min_count, &found)) {
+		if (heap_bits_test(&f->parts, view->address))
+			return true;
+		collection_parts(&f->collections, view, &found, note_part, &f->parts);
+	} else if (!find_plain(f, view, &found) || heap_bits_test(&f->parts, view->address)) {
+		return !f->collections.out_of_memory;
+	}
+	add_candidate(f, node, found.kind, found.size);
 	return true;
 }
 
@@ -159,8 +170,45 @@ static void trim(struct finder *f)
 		free(out->items[--out->count].path.steps);
 }
 
+static bool measure(struct finder *f, etp_term term)
+{
+	binary_map_clear(&f->binaries);
+	return marker_measure(&f->marker, f->heap, term, &f->binaries);
+}
+
+// Words of what was measured in an expanded row, with as many nodes of tries as the VM
+// has: what the words of the row leave over, shared out by pairs. False when memory ran
+// out.
+static bool correct_words(struct finder *f, uint64_t row_words, uint64_t *words)
+{
+	uint64_t pairs = f->marker.trie_pairs;
+	*words -= f->marker.trie_words;
+	if (!measure(f, f->row.tuple))
+		return false;
+	uint64_t known = f->marker.live_words - f->marker.trie_words;
+	if (known < row_words && f->marker.trie_pairs)
+		*words += (uint64_t)((double)(row_words - known) * (double)pairs /
+		                     (double)f->marker.trie_pairs);
+	return true;
+}
+
+static bool is_in_overlay(etp_term term)
+{
+	return term_pointer(term) >= ETP_WORDS_BASE && !term_is_immediate(term);
+}
+
+// The overlay will be that of another row.
+static void forget_row(struct etp_path *path)
+{
+	path->target = 0;
+	for (size_t i = 0; i < path->step_count; i++)
+		if (is_in_overlay(path->steps[i].key))
+			path->steps[i].key = 0;
+}
+
+// `row_words` is DbTerm.size, 0 for a process.
 static struct etp_error *add_item(struct finder *f, const struct etp_place *place,
-                                  const struct candidate *candidate)
+                                  uint64_t row_words, const struct candidate *candidate)
 {
 	struct etp_accumulators *out = f->out;
 	if (out->count == f->capacity)
@@ -170,33 +218,41 @@ static struct etp_error *add_item(struct finder *f, const struct etp_place *plac
 		.kind = candidate->kind,
 		.count = candidate->count,
 	};
-	binary_map_clear(&f->binaries);
-	if (!marker_measure(&f->marker, &f->heap, f->walk.nodes[candidate->node].address,
-	                    &f->binaries))
+	if (!measure(f, f->walk.nodes[candidate->node].address))
 		return &etp_error_no_memory;
 	item.words = f->marker.live_words;
 	for (size_t i = 0; i < f->binaries.count; i++)
 		item.binary_bytes += f->binaries.entries[i].size;
+	if (f->row.is_expanded && f->marker.trie_pairs && !correct_words(f, row_words, &item.words))
+		return &etp_error_no_memory;
 	struct etp_error *err = path_walk_path(&f->walk, candidate->node, &item.path);
-	if (!err)
-		out->items[out->count++] = item;
-	return err;
+	if (err)
+		return err;
+	if (f->row.is_expanded)
+		forget_row(&item.path);
+	out->items[out->count++] = item;
+	return NULL;
 }
 
-// Walk the holder whose memory is in f->heap.
-static struct etp_error *look_at(struct finder *f, const struct etp_place *place, etp_term start)
+// Walk the holder whose memory is in `heap`.
+static struct etp_error *look_at(struct finder *f, const struct process_heap *heap,
+                                 const struct etp_place *place, etp_term start, uint64_t row_words)
 {
 	enum { CELLS_MIN = 1 << 20, CELLS_FACTOR = 8 };
+	f->heap = heap;
 	f->candidate_count = 0;
-	f->cells = f->heap.words * CELLS_FACTOR + CELLS_MIN;
+	f->cells = heap->words * CELLS_FACTOR + CELLS_MIN;
+	f->collections.budget = f->cells;
+	f->collections.exhausted = false;
 	f->out->holders++;
-	if (!path_walk_run(&f->walk, &f->heap, start, visit, f))
+	if (!heap_bits_begin(&f->parts, heap) || !path_walk_run(&f->walk, heap, start, visit, f) ||
+	    f->collections.out_of_memory)
 		return &etp_error_no_memory;
-	f->out->truncated += f->walk.truncated;
-	f->out->unreadable += f->walk.unreadable + f->heap.unreadable;
+	f->out->truncated += f->walk.truncated || f->collections.exhausted;
+	f->out->unreadable += f->walk.unreadable + heap->unreadable;
 	struct etp_error *err = NULL;
 	for (size_t i = 0; !err && i < f->candidate_count; i++)
-		err = add_item(f, place, &f->candidates[i]);
+		err = add_item(f, place, row_words, &f->candidates[i]);
 	return err;
 }
 
@@ -217,14 +273,15 @@ static struct etp_error *look_at_processes(struct finder *f)
 		if (i % PROGRESS_HOLDERS == 0 && !report_progress(f, i, count, "processes"))
 			break;
 		struct etp_place place = {ETP_PLACE_PROCESS, addresses[i], 0};
-		err = process_heap_load(&f->heap, f->vm, &f->reader, addresses[i])
-		              ? look_at(f, &place, 0)
+		err = process_heap_load(&f->process, f->vm, &f->reader, addresses[i])
+		              ? look_at(f, &f->process, &place, 0, 0)
 		              : &etp_error_no_memory;
 	}
 	return err;
 }
 
-// A row of less than three words an element cannot hold a large collection.
+// A row of fewer words than elements are wanted cannot hold a large collection, but for an
+// array in which nothing is set.
 static struct etp_error *look_at_rows(struct finder *f, const struct etp_ets_table *table,
                                       uint64_t *done, uint64_t total)
 {
@@ -235,12 +292,11 @@ static struct etp_error *look_at_rows(struct finder *f, const struct etp_ets_tab
 	while (!err && !f->stopped && etp_ets_iter_next(&iter, &row)) {
 		if (++*done % PROGRESS_HOLDERS == 0)
 			report_progress(f, *done, total, "rows");
-		if (table->is_compressed || (row.words < f->options.min_count && !row.first_oh))
+		if (row.words < f->options.min_count && !row.first_oh)
 			continue;
-		uint64_t tuple = row.dbterm + OFFSET(f->vm, DbTerm, tpl);
 		struct etp_place place = {ETP_PLACE_ETS_ROW, table->address, row.dbterm};
-		err = process_heap_set_words(&f->heap, &f->reader, tuple, row.words)
-		              ? look_at(f, &place, tuple | TAG_PRIMARY_BOXED)
+		err = row_heap_load(&f->row, table, &row)
+		              ? look_at(f, &f->row.heap, &place, f->row.tuple, row.words)
 		              : &etp_error_no_memory;
 	}
 	f->out->unreadable += iter.unreadable;
@@ -277,7 +333,9 @@ struct etp_error *etp_accumulators_find(const struct etp_vm *vm,
 	f.capacity = f.options.max_items * 2 + CANDIDATES_MAX;
 	out.items = calloc(f.capacity, sizeof(*out.items));
 	etp_reader_init(&f.reader, vm->target);
-	process_heap_init(&f.heap);
+	process_heap_init(&f.process);
+	row_heap_init(&f.row, vm, &f.reader);
+	collection_finder_init(&f.collections, vm, &f.reader);
 	path_walk_init(&f.walk, vm, &f.reader);
 	f.walk.node_limit = THINGS_MAX;
 	marker_init(&f.marker, vm, &f.reader);
@@ -288,7 +346,10 @@ struct etp_error *etp_accumulators_find(const struct etp_vm *vm,
 	binary_map_deinit(&f.binaries);
 	marker_deinit(&f.marker);
 	path_walk_deinit(&f.walk);
-	process_heap_deinit(&f.heap);
+	heap_bits_deinit(&f.parts);
+	collection_finder_deinit(&f.collections);
+	row_heap_deinit(&f.row);
+	process_heap_deinit(&f.process);
 	if (err) {
 		etp_accumulators_deinit(&out);
 		return err;

@@ -5,7 +5,9 @@
 
 #include <etp/ets.h>
 
+#include "analysis/collection.h"
 #include "analysis/path_walk.h"
+#include "analysis/row_heap.h"
 
 enum {
 	// Things of one holder that are looked at: 512 MiB of nodes.
@@ -13,6 +15,8 @@ enum {
 	PROGRESS_HOLDERS = 256,
 	// Shapes that are told apart; what comes after goes to "other".
 	SHAPES_MAX = 1 << 20,
+	// MAP_SMALL_MAP_LIMIT, erl_map.h.
+	FLATMAP_KEYS_MAX = 32,
 };
 
 struct counter {
@@ -24,9 +28,20 @@ struct counter {
 	// Open addressing to positions in out->shapes, plus 1.
 	uint32_t *index;
 	size_t index_mask;
-	struct process_heap heap;
+	struct process_heap process;
+	struct row_heap row;
 	struct path_walk walk;
-	etp_term struct_atom;
+	struct collection_finder collections;
+	// Things of the holder at hand that are counted, by themselves or as part of a
+	// collection.
+	struct heap_bits counted;
+	// Of the row at hand: words that were counted, and pairs of tries by the shape that
+	// these were counted with.
+	uint64_t row_words;
+	struct trie_pairs {
+		struct etp_shape shape;
+		uint64_t pairs;
+	} tries[3];
 	bool out_of_memory, stopped;
 };
 
@@ -38,6 +53,7 @@ const char *etp_shape_name(enum etp_shape_kind kind)
 		[ETP_SHAPE_MAP] = "map",
 		[ETP_SHAPE_LARGE_MAP] = "large_map",
 		[ETP_SHAPE_LIST] = "list",
+		[ETP_SHAPE_COLLECTION] = "collection",
 		[ETP_SHAPE_HEAP_BINARY] = "heap_binary",
 		[ETP_SHAPE_REFC_BINARY] = "refc_binary",
 		[ETP_SHAPE_SUB_BINARY] = "sub_binary",
@@ -50,55 +66,28 @@ const char *etp_shape_name(enum etp_shape_kind kind)
 	return names[kind];
 }
 
-// Maps of the same keys may have different tuples of them: hash and compare the atoms.
-static uint64_t keys_hash(const struct counter *c, etp_term tag, bool *atoms)
+static uint64_t shape_hash(const struct etp_shape *shape)
 {
-	struct etp_reader reader = c->reader;
-	struct etp_term_view keys;
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-	*atoms = etp_term_decode(c->vm, &reader, tag, &keys) == ETP_TERM_TUPLE;
-	for (uint64_t i = 0; *atoms && i < keys.tuple.arity; i++) {
-		etp_term key = etp_word_at(keys.tuple.elements, i);
-		*atoms = term_is_atom(key);
-		hash = (hash ^ key) * UINT64_C(0x100000001b3);
-	}
-	return hash;
-}
-
-static bool same_keys(const struct counter *c, etp_term a, etp_term b)
-{
-	struct etp_reader reader = c->reader;
-	struct etp_term_view x, y;
-	return a == b || (etp_term_decode(c->vm, &reader, a, &x) == ETP_TERM_TUPLE &&
-	                  etp_term_decode(c->vm, &reader, b, &y) == ETP_TERM_TUPLE &&
-	                  x.tuple.arity == y.tuple.arity &&
-	                  !memcmp(x.tuple.elements, y.tuple.elements, x.tuple.arity * 8));
-}
-
-static uint64_t shape_hash(const struct counter *c, const struct etp_shape *shape)
-{
-	bool atoms;
-	uint64_t tag = shape->kind == ETP_SHAPE_MAP && shape->tag ? keys_hash(c, shape->tag, &atoms)
-	                                                          : shape->tag;
-	uint64_t hash = (uint64_t)shape->kind * UINT64_C(0x9e3779b97f4a7c15) ^ tag;
+	uint64_t hash = (uint64_t)shape->kind * UINT64_C(0x9e3779b97f4a7c15) ^ shape->tag ^
+	                (uint64_t)shape->collection << 32;
+	// Maps of the same keys may have different tuples of them.
+	for (uint64_t i = 0; shape->keys && i < shape->arity; i++)
+		hash = (hash ^ shape->keys[i]) * UINT64_C(0x100000001b3);
 	hash = (hash ^ shape->arity) * UINT64_C(0xff51afd7ed558ccd);
 	return hash ^ hash >> 29;
 }
 
-static bool same_shape(const struct counter *c, const struct etp_shape *a,
-                       const struct etp_shape *b)
+static bool same_shape(const struct etp_shape *a, const struct etp_shape *b)
 {
-	if (a->kind != b->kind || a->arity != b->arity)
-		return false;
-	if (a->kind == ETP_SHAPE_MAP && a->tag && b->tag)
-		return same_keys(c, a->tag, b->tag);
-	return a->tag == b->tag;
+	return a->kind == b->kind && a->arity == b->arity && a->tag == b->tag &&
+	       a->collection == b->collection && !a->keys == !b->keys &&
+	       (!a->keys || !memcmp(a->keys, b->keys, a->arity * sizeof(*a->keys)));
 }
 
 static size_t find_slot(const struct counter *c, const struct etp_shape *shape)
 {
-	size_t slot = shape_hash(c, shape) & c->index_mask;
-	while (c->index[slot] && !same_shape(c, &c->out->shapes[c->index[slot] - 1], shape))
+	size_t slot = shape_hash(shape) & c->index_mask;
+	while (c->index[slot] && !same_shape(&c->out->shapes[c->index[slot] - 1], shape))
 		slot = (slot + 1) & c->index_mask;
 	return slot;
 }
@@ -122,25 +111,39 @@ static bool grow(struct counter *c)
 	return true;
 }
 
+static bool add_shape(struct counter *c, size_t slot, struct etp_shape shape)
+{
+	if (shape.keys) {
+		etp_term *keys = calloc(shape.arity, sizeof(*keys));
+		if (!keys)
+			return false;
+		shape.keys = memcpy(keys, shape.keys, shape.arity * sizeof(*keys));
+	}
+	c->out->shapes[c->out->count] = shape;
+	c->index[slot] = (uint32_t)++c->out->count;
+	return true;
+}
+
+// The keys of `shape` stay the caller's.
 static bool count_shape(struct counter *c, struct etp_shape shape)
 {
+	c->row_words += shape.words;
 	if (c->out->count == c->capacity && !grow(c))
 		return false;
 	size_t slot = find_slot(c, &shape);
 	if (!c->index[slot] && c->out->count >= SHAPES_MAX) {
 		shape.kind = ETP_SHAPE_OTHER;
 		shape.tag = shape.arity = 0;
+		shape.keys = NULL;
 		slot = find_slot(c, &shape);
 	}
-	if (!c->index[slot]) {
-		c->out->shapes[c->out->count] = shape;
-		c->index[slot] = (uint32_t)++c->out->count;
-		return true;
-	}
+	if (!c->index[slot])
+		return add_shape(c, slot, shape);
 	struct etp_shape *known = &c->out->shapes[c->index[slot] - 1];
 	known->count += shape.count;
 	known->words += shape.words;
 	known->binary_bytes += shape.binary_bytes;
+	known->elements += shape.elements;
 	return true;
 }
 
@@ -153,24 +156,31 @@ static void shape_of_tuple(const struct etp_term_view *view, struct etp_shape *s
 		shape->tag = first;
 }
 
-static void shape_of_flatmap(const struct counter *c, const struct etp_term_view *view,
+// `keys` has room for those of any flatmap.
+static void shape_of_flatmap(struct counter *c, const struct etp_term_view *view, etp_term *keys,
                              struct etp_shape *shape)
 {
+	uint64_t size = view->flatmap.size;
 	shape->kind = ETP_SHAPE_MAP;
-	for (uint64_t i = 0; c->struct_atom && i < view->flatmap.size; i++) {
+	// The tuple of keys is of the row too, though maps may share it.
+	c->row_words += size ? 1 + size : 0;
+	bool atoms = size <= FLATMAP_KEYS_MAX;
+	for (uint64_t i = 0; i < size; i++) {
+		etp_term key = etp_word_at(view->flatmap.keys, i);
 		etp_term value = etp_word_at(view->flatmap.values, i);
-		if (etp_word_at(view->flatmap.keys, i) == c->struct_atom && term_is_atom(value)) {
+		if (key == c->collections.struct_key && term_is_atom(value)) {
 			shape->kind = ETP_SHAPE_STRUCT;
 			shape->tag = value;
 			return;
 		}
+		atoms = atoms && term_is_atom(key);
+		if (atoms)
+			keys[i] = key;
 	}
-	bool atoms;
-	keys_hash(c, view->flatmap.key_tuple, &atoms);
-	if (!atoms)
+	if (!atoms || !size)
 		return;
-	shape->arity = view->flatmap.size;
-	shape->tag = view->flatmap.key_tuple;
+	shape->arity = size;
+	shape->keys = keys;
 }
 
 static void shape_of_bits(const struct etp_term_view *view, struct etp_shape *shape)
@@ -201,11 +211,65 @@ static uint64_t trie_words(struct counter *c, const struct etp_term_view *map)
 	return iter.node_words + 2 * pairs;
 }
 
+// Nodes of tries in an expanded row are not those of the VM: see count_hidden_words().
+static void note_trie(struct counter *c, const struct etp_shape *shape, uint64_t pairs)
+{
+	struct trie_pairs *at = c->tries;
+	while (at->pairs && !same_shape(&at->shape, shape))
+		at++;
+	at->shape = *shape;
+	at->shape.count = at->shape.words = at->shape.elements = 0;
+	at->pairs += pairs;
+}
+
+struct part_counter {
+	struct counter *counter;
+	struct etp_shape *shape;
+};
+
+static void count_part(void *context, const struct collection_part *part)
+{
+	struct part_counter *parts = context;
+	if (!heap_bits_set(&parts->counter->counted, part->address))
+		return;
+	parts->counter->row_words += part->key_tuple_words;
+	if (part->trie_pairs && parts->counter->row.is_expanded) {
+		note_trie(parts->counter, parts->shape, part->trie_pairs);
+		parts->shape->words += 2 * part->trie_pairs;
+	} else {
+		parts->shape->words += part->words;
+	}
+}
+
+static bool count_collection(struct counter *c, const struct etp_term_view *view,
+                             const struct collection *found)
+{
+	struct etp_shape shape = {
+		.kind = ETP_SHAPE_COLLECTION,
+		.collection = found->kind,
+		.count = 1,
+		.elements = found->size,
+	};
+	struct part_counter parts = {c, &shape};
+	collection_parts(&c->collections, view, found, count_part, &parts);
+	return count_shape(c, shape);
+}
+
 static bool visit(void *context, struct path_walk *walk, uint32_t node,
                   const struct etp_term_view *view)
 {
 	struct counter *c = context;
 	struct etp_shape shape = {.kind = ETP_SHAPE_OTHER, .count = 1, .words = view->words};
+	struct collection found;
+	etp_term keys[FLATMAP_KEYS_MAX];
+	if (heap_bits_test(&c->counted, view->address))
+		return true;
+	bool begins = path_node_step(&walk->nodes[node]) != ETP_PATH_TAIL;
+	if (collection_find(&c->collections, view, begins, 1, &found)) {
+		c->out_of_memory = !count_collection(c, view, &found);
+		return !c->out_of_memory;
+	}
+	heap_bits_set(&c->counted, view->address);
 	switch (view->kind) {
 	case ETP_TERM_INVALID:
 		// Counted as unreadable by the walk.
@@ -214,11 +278,16 @@ static bool visit(void *context, struct path_walk *walk, uint32_t node,
 		shape_of_tuple(view, &shape);
 		break;
 	case ETP_TERM_FLATMAP:
-		shape_of_flatmap(c, view, &shape);
+		shape_of_flatmap(c, view, keys, &shape);
 		break;
 	case ETP_TERM_HASHMAP:
 		shape.kind = ETP_SHAPE_LARGE_MAP;
-		shape.words += trie_words(c, view);
+		if (c->row.is_expanded) {
+			note_trie(c, &shape, view->hashmap.size);
+			shape.words = 2 * view->hashmap.size;
+		} else {
+			shape.words += trie_words(c, view);
+		}
 		break;
 	case ETP_TERM_CONS:
 		shape.kind = ETP_SHAPE_LIST;
@@ -246,14 +315,50 @@ static bool visit(void *context, struct path_walk *walk, uint32_t node,
 	return !c->out_of_memory;
 }
 
-static bool look_at(struct counter *c, etp_term start)
+static bool look_at(struct counter *c, const struct process_heap *heap, etp_term start)
 {
+	enum { CELLS_MIN = 1 << 20, CELLS_FACTOR = 8 };
 	c->out->holders++;
-	if (!path_walk_run(&c->walk, &c->heap, start, visit, c) || c->out_of_memory)
+	c->collections.budget = heap->words * CELLS_FACTOR + CELLS_MIN;
+	c->collections.exhausted = false;
+	if (!heap_bits_begin(&c->counted, heap) ||
+	    !path_walk_run(&c->walk, heap, start, visit, c) || c->out_of_memory ||
+	    c->collections.out_of_memory)
 		return false;
-	c->out->truncated += c->walk.truncated;
-	c->out->unreadable += c->walk.unreadable + c->heap.unreadable;
+	c->out->truncated += c->walk.truncated || c->collections.exhausted;
+	c->out->unreadable += c->walk.unreadable + heap->unreadable;
 	return true;
+}
+
+// The nodes of an expanded row's large maps: what its words leave over, shared out by
+// pairs.
+static bool count_hidden_words(struct counter *c, uint64_t row_words)
+{
+	uint64_t pairs = 0, known = c->row_words;
+	size_t count = sizeof(c->tries) / sizeof(c->tries[0]);
+	for (size_t i = 0; i < count; i++)
+		pairs += c->tries[i].pairs;
+	if (known >= row_words || !pairs || c->walk.truncated || c->walk.unreadable)
+		return true;
+	uint64_t left = row_words - known;
+	for (size_t i = 0; i < count && pairs; i++) {
+		struct etp_shape shape = c->tries[i].shape;
+		shape.words = (uint64_t)((double)left * (double)c->tries[i].pairs / (double)pairs);
+		pairs -= c->tries[i].pairs;
+		left -= shape.words;
+		if (shape.words && !count_shape(c, shape))
+			return false;
+	}
+	return true;
+}
+
+static bool look_at_row(struct counter *c, const struct etp_ets_table *table,
+                        const struct etp_ets_row *row)
+{
+	c->row_words = 0;
+	memset(c->tries, 0, sizeof(c->tries));
+	return row_heap_load(&c->row, table, row) && look_at(c, &c->row.heap, c->row.tuple) &&
+	       (!c->row.is_expanded || count_hidden_words(c, row->words));
 }
 
 static void report_progress(struct counter *c, uint64_t done, uint64_t total, const char *what)
@@ -272,7 +377,8 @@ static bool look_at_processes(struct counter *c)
 			continue;
 		if (i % PROGRESS_HOLDERS == 0)
 			report_progress(c, i, count, "processes");
-		if (!process_heap_load(&c->heap, c->vm, &c->reader, addresses[i]) || !look_at(c, 0))
+		if (!process_heap_load(&c->process, c->vm, &c->reader, addresses[i]) ||
+		    !look_at(c, &c->process, 0))
 			return false;
 	}
 	return true;
@@ -285,11 +391,9 @@ static bool look_at_rows(struct counter *c, const struct etp_ets_table *table)
 	uint64_t done = 0, total = table->size > 0 ? (uint64_t)table->size : 0;
 	etp_ets_iter_init(&iter, c->vm, &c->reader, table);
 	while (!c->stopped && etp_ets_iter_next(&iter, &row)) {
-		uint64_t tuple = row.dbterm + OFFSET(c->vm, DbTerm, tpl);
 		if (++done % PROGRESS_HOLDERS == 0)
 			report_progress(c, done, total, "rows");
-		if (!process_heap_set_words(&c->heap, &c->reader, tuple, row.words) ||
-		    !look_at(c, tuple | TAG_PRIMARY_BOXED))
+		if (!look_at_row(c, table, &row))
 			return false;
 	}
 	c->out->unreadable += iter.unreadable;
@@ -308,7 +412,7 @@ static struct etp_error *look_at_tables(struct counter *c)
 		if (c->options->table && c->options->table != table->address)
 			continue;
 		found = true;
-		if (!table->is_compressed && !look_at_rows(c, table))
+		if (!look_at_rows(c, table))
 			err = &etp_error_no_memory;
 	}
 	etp_ets_tables_deinit(&tables);
@@ -330,21 +434,21 @@ struct etp_error *etp_histogram_make(const struct etp_vm *vm,
 {
 	struct etp_histogram out = {0};
 	struct counter c = {.vm = vm, .options = options, .out = &out};
-	uint64_t struct_atom;
-	struct etp_error *err = etp_vm_find_atom(vm, "__struct__", 10, &struct_atom);
-	if (!err)
-		c.struct_atom = term_make_atom(struct_atom);
-	// A VM without Elixir has no structs.
-	etp_error_destroy(err);
 	etp_reader_init(&c.reader, vm->target);
-	process_heap_init(&c.heap);
+	process_heap_init(&c.process);
+	row_heap_init(&c.row, vm, &c.reader);
+	collection_finder_init(&c.collections, vm, &c.reader);
 	path_walk_init(&c.walk, vm, &c.reader);
 	c.walk.node_limit = THINGS_MAX;
-	err = options->table || look_at_processes(&c) ? NULL : &etp_error_no_memory;
+	struct etp_error *err =
+		options->table || look_at_processes(&c) ? NULL : &etp_error_no_memory;
 	if (!err && !options->process && !c.stopped)
 		err = look_at_tables(&c);
 	path_walk_deinit(&c.walk);
-	process_heap_deinit(&c.heap);
+	heap_bits_deinit(&c.counted);
+	collection_finder_deinit(&c.collections);
+	row_heap_deinit(&c.row);
+	process_heap_deinit(&c.process);
 	free(c.index);
 	if (err) {
 		etp_histogram_deinit(&out);
@@ -359,6 +463,8 @@ struct etp_error *etp_histogram_make(const struct etp_vm *vm,
 
 void etp_histogram_deinit(struct etp_histogram *histogram)
 {
+	for (size_t i = 0; i < histogram->count; i++)
+		free(histogram->shapes[i].keys);
 	free(histogram->shapes);
 	*histogram = (struct etp_histogram){0};
 }

@@ -234,6 +234,11 @@ static bool visit_boxed(struct marker *marker, uint64_t address)
 		return true;
 	}
 	marker->live_words += first + count;
+	if (thing == ETP_THING_MAP && header_map_type(header) != ETP_MAP_FLAT) {
+		marker->trie_words += first + count;
+		if (header_map_type(header) != ETP_MAP_NODE_BITMAP)
+			marker->trie_pairs += WORD_OF(vm, head, hashmap_head, size);
+	}
 	return push(marker, words, count);
 }
 
@@ -312,6 +317,7 @@ static bool begin(struct marker *marker, const struct process_heap *heap,
 	marker->last_area = NULL;
 	marker->stack_count = 0;
 	marker->live_words = marker->terms = marker->foreign = marker->unreadable = 0;
+	marker->trie_words = marker->trie_pairs = 0;
 	marker->problem = NULL;
 	return true;
 }

@@ -34,6 +34,8 @@ struct marker {
 	// Words of live things, terms visited, and pointers that lead out of the
 	// process's own memory: to literals, or astray.
 	uint64_t live_words, terms, foreign;
+	// Of the live words, heads and nodes of tries; and the pairs that the heads count.
+	uint64_t trie_words, trie_pairs;
 	uint64_t unreadable;
 	const char *problem;
 };

@@ -114,12 +114,13 @@ struct etp_error *etp_paths_in_process(const struct etp_vm *vm, uint64_t address
 }
 
 struct etp_error *etp_paths_in_words(const struct etp_vm *vm, struct etp_reader *reader,
-                                     etp_term term, uint64_t address, uint64_t count,
-                                     const struct etp_path_options *options, struct etp_paths *ret)
+                                     etp_term term, const struct etp_path_words *words,
+                                     size_t count, const struct etp_path_options *options,
+                                     struct etp_paths *ret)
 {
 	struct process_heap heap;
 	process_heap_init(&heap);
-	struct etp_error *err = process_heap_set_words(&heap, reader, address, count)
+	struct etp_error *err = process_heap_set_words(&heap, reader, words, count)
 	                                ? search_heap(&heap, vm, reader, term, options, ret)
 	                                : &etp_error_no_memory;
 	process_heap_deinit(&heap);

@@ -12,7 +12,7 @@ void path_walk_init(struct path_walk *walk, const struct etp_vm *vm, struct etp_
 
 void path_walk_deinit(struct path_walk *walk)
 {
-	free(walk->bits);
+	heap_bits_deinit(&walk->met);
 	free(walk->nodes);
 	free(walk->roots);
 }
@@ -24,13 +24,7 @@ static bool enter(struct path_walk *walk, etp_term term, uint32_t parent,
 {
 	if (term_primary(term) != TAG_PRIMARY_BOXED && term_primary(term) != TAG_PRIMARY_LIST)
 		return true;
-	uint64_t address = term_pointer(term);
-	const struct heap_area *area = process_heap_find(walk->heap, address);
-	if (!area)
-		return true;
-	uint64_t bit = area->bit + (address - area->start) / 8;
-	uint64_t mask = UINT64_C(1) << bit % 64;
-	if (walk->bits[bit / 64] & mask)
+	if (!heap_bits_set(&walk->met, term_pointer(term)))
 		return true;
 	if (walk->node_count == walk->node_limit) {
 		walk->truncated = true;
@@ -40,7 +34,6 @@ static bool enter(struct path_walk *walk, etp_term term, uint32_t parent,
 		array_add(&walk->nodes, &walk->node_count, &walk->node_capacity, sizeof(*node));
 	if (!node)
 		return false;
-	walk->bits[bit / 64] |= mask;
 	if (index > PATH_STEP_INDEX_MASK)
 		index = PATH_STEP_INDEX_MASK;
 	*node = (struct path_node){
@@ -140,15 +133,8 @@ static bool enter_root(struct path_walk *walk, size_t index)
 bool path_walk_run(struct path_walk *walk, const struct process_heap *heap, etp_term start,
                    path_visit_fn *visit, void *context)
 {
-	size_t size = (size_t)(heap->words / 64 + 1);
-	if (size > walk->bits_capacity) {
-		uint64_t *bits = realloc(walk->bits, size * sizeof(*bits));
-		if (!bits)
-			return false;
-		walk->bits = bits;
-		walk->bits_capacity = size;
-	}
-	memset(walk->bits, 0, size * sizeof(*walk->bits));
+	if (!heap_bits_begin(&walk->met, heap))
+		return false;
 	walk->heap = heap;
 	walk->node_count = walk->root_count = 0;
 	walk->truncated = false;

@@ -14,7 +14,7 @@
 
 #include <etp/path.h>
 
-#include "analysis/process_heap.h"
+#include "analysis/heap_bits.h"
 
 enum { PATH_NODE_NONE = UINT32_MAX };
 
@@ -44,8 +44,8 @@ struct path_walk {
 	struct etp_reader *reader;
 	// Where the holder's things are; others are not entered.
 	const struct process_heap *heap;
-	uint64_t *bits;
-	size_t bits_capacity;
+	// Things that were met.
+	struct heap_bits met;
 	struct path_node *nodes;
 	size_t node_count, node_capacity, node_limit;
 	// For each root that was entered, the node where its things begin.

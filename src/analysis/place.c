@@ -3,6 +3,7 @@
 #include <etp/path.h>
 
 #include "analysis/process_heap.h"
+#include "term/row_expand.h"
 
 static struct etp_error *find_in_processes(const struct etp_vm *vm, struct etp_reader *reader,
                                            uint64_t address, struct etp_place *ret)
@@ -31,8 +32,11 @@ static void find_in_table(const struct etp_vm *vm, struct etp_reader *reader,
 	uint64_t offset = OFFSET(vm, DbTerm, tpl);
 	etp_ets_iter_init(&iter, vm, reader, table);
 	while (etp_ets_iter_next(&iter, &row)) {
-		uint64_t start = row.dbterm + offset;
-		if (address - start < row.words * 8) {
+		uint64_t start = row.dbterm + offset, words = row.words;
+		// A compressed row is not as long as it says that it would be.
+		if (table->is_compressed && address > start)
+			words = etp_row_block_words(vm, reader, row.dbterm, table->keypos);
+		if (address - start < words * 8) {
 			*ret = (struct etp_place){ETP_PLACE_ETS_ROW, table->address, row.dbterm};
 			return;
 		}

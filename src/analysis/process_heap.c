@@ -391,12 +391,14 @@ static void reset(struct process_heap *heap)
 	};
 }
 
-bool process_heap_set_words(struct process_heap *heap, struct etp_reader *reader, uint64_t address,
-                            uint64_t count)
+bool process_heap_set_words(struct process_heap *heap, struct etp_reader *reader,
+                            const struct etp_path_words *words, size_t count)
 {
 	reset(heap);
-	if (!add_area(heap, reader, HEAP_AREA_YOUNG, address, address + count * 8))
-		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!add_area(heap, reader, HEAP_AREA_YOUNG, words[i].address,
+		              words[i].address + words[i].count * 8))
+			return false;
 	place_areas(heap);
 	return true;
 }

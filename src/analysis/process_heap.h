@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <etp/path.h>
+
 #include "vm/vm.h"
 
 enum heap_area_kind {
@@ -98,10 +100,9 @@ void process_heap_deinit(struct process_heap *heap);
 bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
                        struct etp_reader *reader, uint64_t address);
 
-// Make `heap` the one area of `count` words at `address`, without roots. False when
-// memory ran out.
-bool process_heap_set_words(struct process_heap *heap, struct etp_reader *reader, uint64_t address,
-                            uint64_t count);
+// Make `heap` of these words, without roots. False when memory ran out.
+bool process_heap_set_words(struct process_heap *heap, struct etp_reader *reader,
+                            const struct etp_path_words *words, size_t count);
 
 // The area that holds `address`, or NULL.
 const struct heap_area *process_heap_find(const struct process_heap *heap, uint64_t address);

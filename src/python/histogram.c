@@ -15,16 +15,38 @@ static PyObject *tag_term(VMObject *vm, etp_term tag)
 	return Term_new(vm, NULL, tag);
 }
 
+static PyObject *keys_list(VMObject *vm, const struct etp_shape *shape)
+{
+	if (!shape->keys)
+		Py_RETURN_NONE;
+	PyObject *list = PyList_New(0);
+	for (uint64_t i = 0; list && i < shape->arity; i++) {
+		PyObject *key = Term_new(vm, NULL, shape->keys[i]);
+		if (!key || PyList_Append(list, key))
+			Py_CLEAR(list);
+		Py_XDECREF(key);
+	}
+	return list;
+}
+
 static PyObject *shape_dict(VMObject *vm, const struct etp_shape *shape)
 {
 	PyObject *tag = tag_term(vm, shape->tag);
-	if (!tag)
+	PyObject *keys = tag ? keys_list(vm, shape) : NULL;
+	if (!keys) {
+		Py_XDECREF(tag);
 		return NULL;
-	return Py_BuildValue("{s:s,s:K,s:N,s:K,s:K,s:K}", "kind", etp_shape_name(shape->kind),
-	                     "arity", (unsigned long long)shape->arity, "tag", tag, "count",
+	}
+	bool is_collection = shape->kind == ETP_SHAPE_COLLECTION;
+	return Py_BuildValue("{s:s,s:K,s:N,s:N,s:O,s:K,s:K,s:K,s:K}", "kind",
+	                     is_collection ? etp_collection_name(shape->collection)
+	                                   : etp_shape_name(shape->kind),
+	                     "arity", (unsigned long long)shape->arity, "tag", tag, "keys", keys,
+	                     "is_collection", is_collection ? Py_True : Py_False, "count",
 	                     (unsigned long long)shape->count, "words",
 	                     (unsigned long long)shape->words, "binary_bytes",
-	                     (unsigned long long)shape->binary_bytes);
+	                     (unsigned long long)shape->binary_bytes, "elements",
+	                     (unsigned long long)shape->elements);
 }
 
 PyObject *VM_histogram(VMObject *self, PyObject *args, PyObject *kwargs)

@@ -3,12 +3,12 @@
 
 #include "python/binding.h"
 
-// The word of a step's key, or None.
-static PyObject *key_term(VMObject *vm, RowWordsObject *row, etp_term key)
+// None for what is not known.
+static PyObject *known_term(VMObject *vm, RowWordsObject *row, etp_term term)
 {
-	if (!key)
+	if (!term)
 		Py_RETURN_NONE;
-	return Term_new(vm, row, key);
+	return Term_new(vm, row, term);
 }
 
 static PyObject *steps_list(VMObject *vm, RowWordsObject *row, const struct etp_path *path)
@@ -16,7 +16,7 @@ static PyObject *steps_list(VMObject *vm, RowWordsObject *row, const struct etp_
 	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < path->step_count; i++) {
 		const struct etp_path_step *step = &path->steps[i];
-		PyObject *key = key_term(vm, row, step->key);
+		PyObject *key = known_term(vm, row, step->key);
 		PyObject *item = key ? Py_BuildValue("(sKN)", etp_path_step_name(step->kind),
 		                                     (unsigned long long)step->index, key)
 		                     : NULL;
@@ -32,8 +32,8 @@ PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *pa
 	PyObject *dict = PyDict_New();
 	if (dict && dict_set(dict, "root", PyUnicode_FromString(etp_path_root_name(path->root))) &&
 	    dict_set(dict, "root_index", PyLong_FromUnsignedLongLong(path->root_index)) &&
-	    dict_set(dict, "root_key", key_term(vm, row, path->root_key)) &&
-	    dict_set(dict, "target", Term_new(vm, row, path->target)) &&
+	    dict_set(dict, "root_key", known_term(vm, row, path->root_key)) &&
+	    dict_set(dict, "target", known_term(vm, row, path->target)) &&
 	    dict_set(dict, "steps", steps_list(vm, row, path)))
 		return dict;
 	Py_XDECREF(dict);
@@ -99,8 +99,9 @@ PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
 		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
 	};
 	struct etp_paths paths;
-	struct etp_error *err = etp_paths_in_words(vm, &reader, first | TAG_PRIMARY_BOXED, first,
-	                                           (end - first) / 8, &options, &paths);
+	struct etp_path_words words = {first, (end - first) / 8};
+	struct etp_error *err = etp_paths_in_words(vm, &reader, first | TAG_PRIMARY_BOXED, &words,
+	                                           1, &options, &paths);
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
 }
 
@@ -132,11 +133,13 @@ PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t 
 		return NULL;
 	struct etp_reader reader;
 	etp_reader_init(&reader, etp_vm_target(vm->vm));
-	uint64_t address = term_pointer(tuple), count = words;
+	struct etp_path_words areas[2] = {{term_pointer(tuple), words}};
+	size_t count = 1;
 	if (row) {
 		reader.overlay = row->overlay;
-		address = row->overlay.start;
-		count = row->overlay.size / 8;
+		areas[0] = (struct etp_path_words){row->overlay.start, row->overlay.size / 8};
+		areas[1] = (struct etp_path_words){row->words.block, row->words.block_words};
+		count = 2;
 	}
 	struct etp_path_options options = {
 		.target = target,
@@ -144,6 +147,6 @@ PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t 
 	};
 	struct etp_paths paths;
 	struct etp_error *err =
-		etp_paths_in_words(vm->vm, &reader, tuple, address, count, &options, &paths);
+		etp_paths_in_words(vm->vm, &reader, tuple, areas, count, &options, &paths);
 	return err ? raise_error(err) : paths_dict(vm, row, &paths);
 }

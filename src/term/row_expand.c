@@ -124,6 +124,15 @@ bool etp_row_expand(const struct etp_vm *vm, struct etp_reader *reader, uint64_t
 		.size = row->words.used * UINT64_C(8),
 		.bytes = (const unsigned char *)row->words.words,
 	};
+	row->block = dbterm + OFFSET(vm, DbTerm, tpl);
+	row->block_words = compressed.size / 8;
 	*tuple_ret = ETP_WORDS_BASE | TAG_PRIMARY_BOXED;
 	return true;
+}
+
+uint64_t etp_row_block_words(const struct etp_vm *vm, struct etp_reader *reader, uint64_t dbterm,
+                             unsigned keypos)
+{
+	struct compressed_row row;
+	return find_row(vm, reader, dbterm, keypos, &row) ? 0 : row.size / 8;
 }

@@ -21,6 +21,9 @@ struct etp_vm;
 struct etp_row_words {
 	struct etp_words words;
 	struct etp_external external;
+	// Words of the row in the target, from its tuple on: what its key is made of lies
+	// there, and not in the overlay.
+	uint64_t block, block_words;
 };
 
 void etp_row_words_init(struct etp_row_words *row);
@@ -39,5 +42,10 @@ void etp_row_words_deinit(struct etp_row_words *row);
 bool etp_row_expand(const struct etp_vm *vm, struct etp_reader *reader, uint64_t dbterm,
                     unsigned keypos, struct etp_row_words *row, etp_term *tuple_ret,
                     const char **reason_ret);
+
+// Words that the row occupies in the target, from its tuple on. 0 if it cannot be
+// read.
+uint64_t etp_row_block_words(const struct etp_vm *vm, struct etp_reader *reader, uint64_t dbterm,
+                             unsigned keypos);
 
 #endif

@@ -16,7 +16,7 @@ COLUMNS = (
     Column("bytes", "heap and distinct binaries of all of them", kind="bytes"),
     Column("elements", "pairs of maps, elements of lists, bytes of binaries", kind="count"),
     Column("largest", "elements of the largest one", kind="count", rank=1),
-    Column("kind", "map, list, tuple or binary"),
+    Column("kind", "map, list, tuple, binary, queue, set, dict, gb_tree ..."),
     Column("collections", "how many there are at this path", kind="count", rank=1),
     Column("holders", "processes (or tables) that have one", kind="count", rank=2),
     Column("where", "registered name, initial call or table", flexible=12),
@@ -81,6 +81,8 @@ COMMAND = Command(
     description="""
     Whatever grows with traffic and is never emptied shows up here, whichever library it is in: a
     map of cursors in each connection of a pool, a list of waiting clients, a row that collects.
+    Queues, sets, dicts, trees, arrays and orddicts are told by their form, and count as one thing;
+    a pair of lists, neither of them empty, may be something else than the queue that it looks like.
     Paths that differ only in positions or in keys that are no atoms are put together.
     """,
     run=run,
@@ -88,7 +90,7 @@ COMMAND = Command(
     arguments=(
         Argument(
             "--min-elements",
-            help="smallest map, list or tuple",
+            help="smallest collection",
             metavar="N",
             kind="limit",
             default=1000,

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("bytes", "heap words that they themselves occupy", kind="bytes"),
     Column("count", "how many there are; of lists, cons cells", kind="count"),
-    Column("kind", "tuple, struct, map, list, heap_binary, refc_binary ...", rank=1),
+    Column("kind", "tuple, struct, map, list, queue, set, refc_binary ...", rank=1),
     Column("shape", "tag and arity, name of the struct, keys of the map", flexible=20),
+    Column("elements", "of all queues, sets, trees ... of this kind", kind="count", rank=1),
     Column("binaries", "sizes of the off-heap binaries they refer to", kind="bytes", rank=1),
 )
 
@@ -46,6 +47,7 @@ def run(context: Context, args: Namespace) -> Table:
                 "count": shape["count"],
                 "kind": shape["kind"],
                 "shape": text(shape),
+                "elements": shape["elements"] if shape["is_collection"] else None,
                 "binaries": shape["binary_bytes"],
             }
             for shape in found["shapes"]
@@ -62,7 +64,7 @@ def run(context: Context, args: Namespace) -> Table:
         )
     view.notes.append(
         f"{plural(found['holders'], 'process or row', 'processes and rows')} looked at; garbage,"
-        " immediates and rows of compressed tables are not counted."
+        " immediates are not counted."
     )
     view.facts["complete"] = found["complete"]
     view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
@@ -81,8 +83,8 @@ def text(shape: dict[str, Any]) -> str:
         return "{" + safe(str(tag)) + rest + "}" + _dots(shape["arity"] - 1, 8)
     if shape["kind"] == "struct":
         return f"%{safe(tag.value()).removeprefix('Elixir.')}{{}}"
-    if shape["kind"] == "map" and tag is not None:
-        keys = [safe(str(key)) for key in tag[:KEYS_SHOWN]]
+    if shape["kind"] == "map" and shape["keys"] is not None:
+        keys = [safe(str(key)) for key in shape["keys"][:KEYS_SHOWN]]
         more = ",..." if shape["arity"] > KEYS_SHOWN else ""
         return "#{" + ",".join(keys) + more + "}" + _dots(shape["arity"], KEYS_SHOWN)
     if shape["kind"] == "fun" and tag is not None:
@@ -100,7 +102,8 @@ COMMAND = Command(
     description="""
     Tuples by tag and arity, structs by name, small maps by their keys: which records fill the
     memory of the VM, of one process or of one table. Bytes are those of the things themselves,
-    without what they refer to.
+    without what they refer to. Queues, sets, dicts, trees and arrays are told by their form, and
+    count with all that they are built of, but without their elements.
     """,
     run=run,
     columns=COLUMNS,
