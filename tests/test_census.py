@@ -14,7 +14,7 @@ import _etp
 import cores
 from native import LAYOUTS, open_vm
 import mutate
-import recon
+import rabbitmq
 
 WORKLOADS = ["healthy", "terms", "ets_kinds", "ets_pins", "demo"]
 FLAVORS = ["stripped", "dwarf", "emu"]
@@ -181,7 +181,7 @@ def test_lists_of_holders(holders):
 
 @pytest.fixture(scope="module", params=FLAVORS)
 def leaks(request, core):
-    dump = core("bin_leaks", flavor=request.param, method="gcore", recon=str(recon.ebin()))
+    dump = core("bin_leaks", flavor=request.param, method="gcore", recon=str(rabbitmq.recon()))
     return dump, open_vm(dump)
 
 
@@ -298,7 +298,7 @@ PROC_BIN_HEADER = 5 << 6 | 8 << 2
 
 @pytest.fixture
 def damage(core, tmp_path):
-    return Damage(core("bin_leaks", method="gcore", recon=str(recon.ebin())), tmp_path)
+    return Damage(core("bin_leaks", method="gcore", recon=str(rabbitmq.recon())), tmp_path)
 
 
 def test_a_header_with_an_absurd_arity(damage):

@@ -13,7 +13,10 @@ EM_OF_CLASS_64 = 2
 PT_NOTE = 4
 NT_FILE = 0x46494C45
 
-every_workload = pytest.mark.parametrize("workload", cores.workloads())
+# RabbitMQ is never quiet, and needs what only its own test gives it.
+every_workload = pytest.mark.parametrize(
+    "workload", [name for name in cores.workloads() if name != "rabbitmq"]
+)
 
 
 def notes(path):

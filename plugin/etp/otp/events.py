@@ -3,7 +3,8 @@
 
 server_notify/4 goes through the list of handlers by recursion: of those that are done, each stands
 in a frame of its own; then comes the one that is called, in the frame of server_update/4, and those
-that wait in a list in the innermost frame of server_notify/4.  server_call/4 keeps the whole list.
+that wait in a list in the innermost frame of server_notify/4.  server_call/4 and
+server_add_handler/4 keep the whole list.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ def handlers_in_flight(stack: list[Frame], known: Known) -> list[Term] | None:
             rest = list(lists[0]) if lists else rest
         elif name in ("server_update", "server_call_update") and len(handlers) == 1:
             called = handlers[0]
+        elif name == "server_add_handler" and len(lists) <= 1:
+            # The new one has no state yet.
+            return list(lists[0]) if lists else []
         else:
             return None
     if called is None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loops of OTP's behaviours: their functions, and what the arguments of these are.
 
-From gen_server.erl, gen_statem.erl, gen_event.erl, gen_fsm.erl and sys.erl of OTP 23 to 29.  A
+From gen_server.erl, gen_statem.erl, gen_event.erl, gen_fsm.erl and sys.erl of OTP 23 to 29, and gen_server2.erl of
+RabbitMQ.  A
 release is told by what stands on the stack: the functions' arities and the records' names.
 """
 
@@ -60,6 +61,12 @@ FRAMES: dict[Function, tuple[tuple[str, ...], ...]] = {
 """By function: the arguments that its frame may have, in their order, while it waits or calls the
 callback module."""
 
+HOLDERS: dict[Function, str] = {
+    ("gen_server2", "process_next_msg", 1): "gs2_state",
+    ("gen_server2", "handle_msg", 2): "gs2_state",
+}
+"""Loops that keep everything in one record, and its tag.  gen_server2 is RabbitMQ's."""
+
 HIBERNATED: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("gen_server", "wake_hib"): (
         ("parent", "name", "state", "module", "hibernate_after", "debug"),
@@ -70,6 +77,7 @@ HIBERNATED: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("gen_fsm", "wake_hib"): (
         ("parent", "name", "atom", "state", "module", "hibernate_after", "debug"),
     ),
+    ("gen_server2", "wake_hib"): (("gs2_state",),),
     ("sys", "suspend_loop_hib"): (("sys_state", "parent", "module", "debug", "misc", "hibernate"),),
 }
 """By module and function: the arguments with which it goes on after hibernation, in full."""

@@ -144,6 +144,7 @@ TESTS: dict[str, Test] = {
     "statem": _state_record,
     "pair": _pair,
     "server_data": _record("server_data"),
+    "gs2_state": lambda term, _known: is_record(term, "gs2_state", 5),
     "sys_state": lambda term, _known: is_atom(term, "suspended", "running"),
     "atom": lambda term, _known: term.kind == "atom",
     "any": lambda _term, _known: True,

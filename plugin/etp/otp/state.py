@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from . import events, loops
 from .frames import Frame, Function, frames, function_of
-from .roles import Known, arguments, assign, is_atom, is_record
+from .roles import TESTS, Known, arguments, assign, is_atom, is_record
 
 if TYPE_CHECKING:
     from _etp import Term
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 Way = dict[str, "Term"]
 
 OTP_MODULES = frozenset(
-    ["gen", "gen_event", "gen_fsm", "gen_server", "gen_statem", "proc_lib", "sys"]
+    [
+        "gen", "gen_event", "gen_fsm", "gen_server", "gen_server2", "gen_statem", "proc_lib", "sys"
+    ]  # fmt: skip
 )
 
 
@@ -93,6 +95,7 @@ class _Search:
             self._parents(process),
             vm.loaded_modules,
         )
+        self.stack: list[Frame] = []
 
     def _parents(self, process: Process) -> frozenset[int]:
         """The first of '$ancestors', or whom the VM knows as parent, or the process itself."""
@@ -152,8 +155,7 @@ class _Search:
         return False
 
     def _in_frames(self) -> bool:
-        stack = frames(self.vm, self.found.process.address, self.execution)
-        self.stack = stack
+        stack = self.stack = frames(self.vm, self.found.process.address, self.execution)
         # The outermost loop is that of the process.
         for i in range(len(stack) - 1, -1, -1):
             frame = stack[i]
@@ -163,7 +165,7 @@ class _Search:
                 self.found.activity = "starting"
                 self.found.problem = f"init/1 has not returned: it is in {stack[0].text}"
                 return False
-            if frame.function in loops.FRAMES:
+            if frame.function in loops.FRAMES or frame.function in loops.HOLDERS:
                 return self._in_loop(stack, i)
         return False
 
@@ -176,8 +178,11 @@ class _Search:
         if not ways:
             terms = [term for _y, term in frame.slots]
             where = frame.text
-            for roles in loops.FRAMES[frame.function]:
+            for roles in loops.FRAMES.get(frame.function, ()):
                 ways += assign(roles, terms, self.known)
+            tag = loops.HOLDERS.get(frame.function)
+            if tag is not None:
+                ways += [{tag: term} for term in terms if TESTS[tag](term, self.known)]
         return self._accept(frame.function, ways, where, frame)
 
     def _from_registers(self, function: Function) -> list[Way]:
@@ -186,7 +191,7 @@ class _Search:
         if len(registers) != function[2]:
             return []
         ways = []
-        for roles in loops.FRAMES[function]:
+        for roles in loops.FRAMES.get(function, ()):
             way = arguments([role.rstrip("?") for role in roles], registers, self.known)
             if way is not None:
                 ways.append(way)
@@ -264,6 +269,8 @@ class _Search:
             found.module = str(way["module"].value())
             found.state_name, found.data = way["atom"], term
             found.term = self.vm.native.compose((way["atom"], term))
+        elif module == "gen_server2":
+            self._set_server2(term)
         else:
             self._set_handlers(list(term) if term.kind == "cons" else [])
         return True
@@ -283,6 +290,13 @@ class _Search:
             found.module = str(modules[0][0].value())
         found.term = pair
         found.state_name, found.data = pair[0], pair[1]
+
+    def _set_server2(self, record: Term) -> None:
+        """#gs2_state{parent, name, state, mod, ...}, all of which sys:get_state/1 returns."""
+        self.found.behaviour = "gen_server2"
+        self.found.term, self.found.data = record, record[3]
+        if record[4].kind == "atom":
+            self.found.module = str(record[4].value())
 
     def _set_handlers(self, records: Sequence[Term]) -> None:
         """#handler{module, id, state, ...} (gen_event.erl)."""
@@ -318,6 +332,9 @@ class _Search:
             found.state_name, found.data = misc[1], misc[2]
             found.term = self.vm.native.compose((misc[1], misc[2]))
             found.module = str(misc[3].value())
+            return True
+        elif is_record(misc, "gs2_state", 5):
+            self._set_server2(misc)
             return True
         elif module not in OTP_MODULES:
             # A special process; what its system_get_state/1 would make of this, if it has one,
@@ -363,8 +380,7 @@ class _Search:
 
     def _why_not(self) -> str:
         """Why no state was found, in a sentence without its period."""
-        functions = [frame.function for frame in getattr(self, "stack", [])]
-        known = [function for function in functions if function is not None]
+        known = [frame.function for frame in self.stack if frame.function is not None]
         if any(function[0] == "Elixir.Task.Supervised" for function in known):
             self.found.behaviour, self.found.activity = "Task", "busy"
             self.found.callback = known[0]
@@ -373,13 +389,10 @@ class _Search:
             place = next(f for f in known[-3:] if f[0] in OTP_MODULES - {"proc_lib"})
             self.found.behaviour = self.found.behaviour or place[0]
             return f"it was in {place[0]}:{place[1]}/{place[2]}, between callbacks"
-        own = [function for function in known if function[0] not in OTP_MODULES]
+        own = [f for f in self.stack if f.function is not None and f.function[0] not in OTP_MODULES]
         if own:
-            module, name, arity = own[-1]
-            return (
-                f"it runs a loop of its own, {module}:{name}/{arity}; etp-stackdump shows what it"
-                " holds"
-            )
+            self.found.candidates = [term for _y, term in own[-1].slots if term.kind != "nil"]
+            return f"it runs a loop of its own, {own[-1].text}; etp-stackdump shows what it holds"
         return "nothing on its stack is a loop of OTP"
 
 
@@ -409,7 +422,8 @@ def _inner_module(found: OtpState) -> str | None:
 def _state_role(function: Function) -> str:
     if function[0] == "sys":
         return "misc"
-    return {"gen_statem": "statem", "gen_event": "handlers"}.get(function[0], "state")
+    roles = {"gen_statem": "statem", "gen_event": "handlers", "gen_server2": "gs2_state"}
+    return roles.get(function[0], "state")
 
 
 def _module_of_record(record: Term, known: Known) -> Term | None:
