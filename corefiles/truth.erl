@@ -74,6 +74,7 @@ run(Workload, Dir, Method, Args) ->
     process_flag(fullsweep_after, 0),
     try
         Elixir = start_elixir(),
+        Method =:= "live" andalso truth_live:listen(Dir),
         Options = options(Workload:start(Args)),
         write(Workload, Args, Options, Elixir, filename:join(Dir, "truth.jsonl")),
         erlang:garbage_collect(),
@@ -97,8 +98,8 @@ options(_) -> #{}.
 
 dump("abort", _Dir, _After) ->
     erlang:halt(abort);
-dump("gcore", Dir, undefined) ->
-    %% From here on nothing moves; the file tells make-core to take the core and kill the VM.
+dump(Method, Dir, After) when Method =:= "live"; Method =:= "gcore", After =:= undefined ->
+    %% From here on nothing moves; the file tells make-core to take the core, or that the VM can be looked at.
     ok = file:write_file(filename:join(Dir, "ready"), os:getpid(), [raw]),
     receive after infinity -> ok end;
 dump("gcore", Dir, After) ->

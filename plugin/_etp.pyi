@@ -171,18 +171,22 @@ class VM:
     def __init__(
         self,
         *,
-        core: str,
+        core: str | None = None,
         executable: str | None = None,
         sysroot: str | None = None,
         layout: str | None = None,
         layout_directories: Sequence[str] = (),
         use_dwarf: bool = True,
-    ) -> None: ...
+        pid: int = 0,
+        copy: bool = True,
+    ) -> None:
+        """Of a core, or of a process. ``copy`` stops that, copies its memory and lets it run;
+        without it, the caller has stopped it (include/etp/target.h)."""
     def info(self) -> dict[str, Any]:
         """Facts, a flat dict: otp_release, erts_version, flavor, machine, schedulers,
         dirty_cpu_schedulers, dirty_io_schedulers, processes, process_limit, ports,
         port_limit, atoms, atom_limit, ets_tables, node (str), creation, uptime_ns
-        (-1 unknown), core_path, executable_path, core_build_id, executable_build_id
+        (-1 unknown), is_process, taken_at_ns, pause_ns, core_path, executable_path, core_build_id, executable_build_id
         (hex or ""), pid, signal, command, core_mtime, threads, segments,
         bytes_total, bytes_saved, bytes_from_files, bytes_missing, bytes_truncated,
         layout_source, layout_origin, layout_otp_release, layout_erts_version,

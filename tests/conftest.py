@@ -2,6 +2,7 @@
 """Fixtures, and the paths by which the tests import the package under test from the source tree and the build."""
 
 import sys
+from contextlib import ExitStack
 from functools import cache
 
 import pytest
@@ -20,3 +21,20 @@ def core():
     A cores.Core: its path, its executable and the truth about it. The truth of a core is read once a session.
     """
     return cache(cores.make)
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory):
+    """live(workload, flavor="stripped"|"dwarf"|"emu", **args)
+
+    A cores.Live: a VM that has written down the truth and goes on, until the end of the session.
+    """
+    with ExitStack() as started:
+
+        @cache
+        def start(workload, **options):
+            vm = cores.start(workload, tmp_path_factory.mktemp(workload), **options)
+            started.callback(vm.close)
+            return vm
+
+        yield start

@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections import defaultdict
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -168,6 +170,59 @@ def make(
             run(command, directory)
             forget_others(family, directory)
     return Core(directory)
+
+
+class Live(Core):
+    """A VM that runs, and the truth about it."""
+
+    def __init__(self, directory: Path, maker: "subprocess.Popen[bytes]"):
+        super().__init__(directory)
+        self.pid: int = self.about["pid"]
+        self._maker = maker
+
+    def ask(self) -> Line:
+        """What the VM answers now. It must be running."""
+        answer = self.directory / "answer"
+        answer.unlink(missing_ok=True)
+        os.kill(self.pid, signal.SIGUSR2)
+        deadline = time.monotonic() + 30
+        while not answer.exists():
+            assert time.monotonic() < deadline, f"the VM {self.pid} does not answer any more"
+            time.sleep(0.01)
+        line: Line = json.loads(answer.read_text())
+        return line
+
+    def is_traced(self) -> bool:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return "TracerPid:\t0\n" not in status
+
+    def close(self) -> None:
+        assert self._maker.stdin
+        self._maker.stdin.close()
+        self._maker.wait(timeout=30)
+
+
+def start(
+    workload: str,
+    directory: Path,
+    flavor: str = "stripped",
+    executable: Optional[Path] = None,
+    **args: Union[int, str],
+) -> Live:
+    """A VM that has written down the truth, and goes on."""
+    command = [str(MAKE_CORE), workload, "--method", "live", "--output", str(directory)]
+    if flavor != "stripped" or executable:
+        command += ["--beam", str(executable or beam(flavor))]
+    for key, value in sorted(args.items()):
+        command += ["--arg", f"{key}={value}"]
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "make-core.log"
+    with open(log, "wb") as output:
+        maker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
+    while not (directory / "about.json").exists():
+        assert maker.poll() is None, f"{' '.join(command)} failed:\n{log.read_text()}"
+        time.sleep(0.02)
+    return Live(directory, maker)
 
 
 def ingredients(workload: str, flavor: str) -> Iterator[Union[bytes, str]]:

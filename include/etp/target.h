@@ -11,6 +11,9 @@
  * of files (the text and read-only data of beam.smp) are taken from the
  * executable and the libraries that NT_FILE names once their build-id matched.
  *
+ * A target made of a process has its memory as it was when the process was
+ * stopped; etp never writes to a process.
+ *
  * Thread safety: after creation a target is read-only, and any number of
  * threads may read it, each with a reader of its own (see etp_reader).
  * Creation and destruction belong to one thread.
@@ -41,6 +44,25 @@ struct etp_core_options {
  *  @param ret Owned by the caller; release with etp_target_destroy(). */
 ETP_EXPORT struct etp_error *etp_target_open_core(const struct etp_core_options *options,
                                                   struct etp_target **ret);
+
+struct etp_process_options {
+	/** A process of this machine. */
+	int pid;
+	/** Path of a beam.smp with more symbols than that of the process, or NULL. */
+	const char *executable;
+	/** Stop the process, copy what analyses need of its memory, and let it run;
+	 *  for as long as the target lives if there is no room for a copy (then
+	 *  there is a warning). False: the caller has stopped it (a debugger), and
+	 *  destroys the target before it runs; memory is read when it is needed. */
+	bool copy;
+};
+
+/** Open a process. Nothing of it is written to or changed. Errors: NOT_FOUND
+ *  (no such process), OS (no permission; traced by another process), UNSUPPORTED.
+ *  The target must be destroyed by the thread that opened it.
+ *  @param ret Owned by the caller; release with etp_target_destroy(). */
+ETP_EXPORT struct etp_error *etp_target_open_process(const struct etp_process_options *options,
+                                                     struct etp_target **ret);
 
 /** A block of memory that the caller vouches for; used by tests and by front
  *  ends that have bytes from elsewhere. */
@@ -107,9 +129,16 @@ struct etp_mapped_file {
 	bool matched;
 };
 
+enum etp_target_kind {
+	ETP_TARGET_CORE,
+	ETP_TARGET_MEMORY,
+	ETP_TARGET_PROCESS,
+};
+
 struct etp_target_info {
+	enum etp_target_kind kind;
 	enum etp_machine machine;
-	/** Path of the core, NULL for a memory target. */
+	/** Path of the core, NULL for other targets. */
 	const char *core_path;
 	/** Path of the executable whose symbols are in use, NULL if none. */
 	const char *executable_path;
@@ -125,7 +154,11 @@ struct etp_target_info {
 	const char *command;
 	/** Modification time of the core file, seconds since the epoch, 0 if unknown. */
 	int64_t core_mtime;
-	/** PT_LOAD headers of the core (blocks of a memory target); threads. */
+	/** Of a process: since when its bytes are what they are, in nanoseconds since
+	 *  the epoch, and for how many it was stopped by us. 0 if we did not stop it,
+	 *  or it stands still yet. */
+	int64_t taken_at_ns, pause_ns;
+	/** PT_LOAD headers of the core (blocks, mappings of other targets); threads. */
 	size_t segment_count, thread_count;
 	/** Bytes of address space; of these present in the core file; supplied from
 	 *  matched files; absent altogether; and merely reserved, without any

@@ -28,20 +28,23 @@ _LAZY = {"VM": "vm", "Error": "vm", "EtsTable": "ets"}
 
 
 def open(  # noqa: A001 - the name is the interface
-    core: str,
+    core: str | None = None,
     executable: str | None = None,
     sysroot: str | None = None,
     layout: str | None = None,
+    pid: int = 0,
 ) -> VM:
-    """Open a core file of beam.smp.
+    """Open a core file of beam.smp, or a copy of the memory of the process ``pid``.
 
+    The process is stopped while it is copied, and then runs on; ``vm.info.pause_ns`` says for
+    how long.  Where there is no room for a copy, it stands still until the VM is dropped.
     ``executable`` is the beam.smp that dumped it (default: the path that the core names, below
     ``sysroot`` when given).  ``layout`` names a layout file to use instead of the one that fits.
     Raises ``etp.Error`` with one or more plain sentences.
     """
     from .vm import VM
 
-    return VM.open(core, executable=executable, sysroot=sysroot, layout=layout)
+    return VM.open(core, executable=executable, sysroot=sysroot, layout=layout, pid=pid)
 
 
 def __getattr__(name: str) -> object:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python3 -m etp CORE [--executable BEAM] COMMAND ...``: the commands without a debugger."""
+"""``etp CORE|PID [BEAM] COMMAND ...``: the commands without a debugger."""
 
 from __future__ import annotations
 
@@ -26,25 +26,37 @@ class CommandLine(Context):
     def open_vm(self) -> VM:
         from .vm import VM
 
+        target = self._arguments.TARGET
+        pid = _pid(target)
         return VM.open(
-            self._arguments.CORE,
+            None if pid else target,
             executable=self._arguments.executable,
             sysroot=self.settings.sysroot,
             layout=self.settings.layout,
+            pid=pid,
         )
+
+
+def _pid(target: str) -> int:
+    """The process that is meant; 0 if a file is."""
+    return int(target) if target.isdecimal() and not os.path.exists(target) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="etp",
-        description="Read the memory of an Erlang VM from a core file.",
+        usage="%(prog)s [options] CORE|PID [BEAM] COMMAND [ARGUMENT ...]",
+        description="Read the memory of an Erlang VM: of a core file, or of a process, which is"
+        " stopped for as long as it takes to copy its memory.",
         epilog="Commands: " + ", ".join(c.name for c in COMMANDS) + "; each has --help. The"
         ' prefix "etp-" may be left out.',
     )
-    parser.add_argument("CORE", help="core file")
+    parser.add_argument("TARGET", metavar="CORE|PID", help="core file, or number of a process")
     parser.add_argument("COMMAND", help="etp-ets-leaks, for example")
     parser.add_argument("ARGUMENT", nargs=argparse.REMAINDER, help="arguments of the command")
-    parser.add_argument("-e", "--executable", metavar="BEAM", help="the beam.smp that dumped it")
+    parser.add_argument(
+        "-e", "--executable", metavar="BEAM", help="its beam.smp; may stand before COMMAND too"
+    )
     parser.add_argument(
         "-s",
         "--set",
@@ -58,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
+    if find(arguments.COMMAND) is None and arguments.ARGUMENT and find(arguments.ARGUMENT[0]):
+        arguments.executable = arguments.COMMAND
+        arguments.COMMAND = arguments.ARGUMENT.pop(0)
     settings = Settings()
     try:
         for assignment in arguments.set:

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from .commands.declaration import Column
 from .text import safe
-from .units import WORD, format_bytes, format_count
+from .units import WORD, format_bytes, format_count, format_duration, format_pause
 from .views import Block, Facts, Lines, Listing, Paragraph, Report, Table, TermText, Units, View
 
 READING_WIDTH = 100
@@ -111,11 +111,16 @@ class _Writer:
 
 
 def render(
-    view: View, screen: Screen, as_json: bool = False, warnings: tuple[str, ...] = ()
+    view: View,
+    screen: Screen,
+    as_json: bool = False,
+    warnings: tuple[str, ...] = (),
+    as_of: dict[str, Any] | None = None,
 ) -> None:
-    """Write a view to a screen; ``warnings`` come before all of it."""
+    """Write a view to a screen; ``warnings`` come before all of it.  ``as_of`` tells of when the
+    memory of a process is (Context.as_of), and comes behind."""
     if as_json:
-        _render_json(view, screen, list(warnings))
+        _render_json(view, screen, list(warnings), as_of)
         return
     own = [] if isinstance(view, TermText) else view.warnings
     for warning in [*warnings, *own]:
@@ -132,15 +137,33 @@ def render(
         screen.write(safe(view.text, keep_newlines=True) + "\n")
     else:
         _listing(view, screen)
+    if as_of:
+        _block(Paragraph(_as_of_text(as_of), "dim"), screen)
 
 
-def _render_json(view: View, screen: Screen, warnings: list[str]) -> None:
+def _as_of_text(as_of: dict[str, Any]) -> str:
+    clock = as_of["time"][11:-1]
+    if as_of["pause_seconds"] is None:
+        state = "which stands still since then or longer"
+    else:
+        state = f"which stood still for {format_pause(as_of['pause_seconds'])}"
+    return (
+        f"As of {clock} UTC, {format_duration(as_of['age_seconds'])} ago: the memory of process"
+        f" {as_of['pid']}, {state}."
+    )
+
+
+def _render_json(
+    view: View, screen: Screen, warnings: list[str], as_of: dict[str, Any] | None
+) -> None:
     if isinstance(view, Listing):
-        _listing_json(view, screen, warnings)
+        _listing_json(view, screen, warnings, as_of)
         return
     data = view.data()
     if isinstance(data, dict) and warnings:
         data = {**data, "warnings": [*warnings, *data.get("warnings", [])]}
+    if isinstance(data, dict) and as_of:
+        data = {**data, "as_of": as_of}
     screen.write(_json(data, indent=2) + "\n")
 
 
@@ -164,7 +187,9 @@ def _listing(view: Listing, screen: Screen) -> None:
         _block(Paragraph(note, "dim"), screen)
 
 
-def _listing_json(view: Listing, screen: Screen, warnings: list[str]) -> None:
+def _listing_json(
+    view: Listing, screen: Screen, warnings: list[str], as_of: dict[str, Any] | None
+) -> None:
     head = _json(view.facts)[1:-1]
     screen.write("{" + (head + ", " if head else "") + _json(view.noun) + ": [")
     count = 0
@@ -176,7 +201,9 @@ def _listing_json(view: Listing, screen: Screen, warnings: list[str]) -> None:
     except KeyboardInterrupt:
         interrupted = True
     notes = view.close(count, interrupted)
-    tail = {"count": count, "notes": notes, "warnings": [*warnings, *view.warnings]}
+    tail: dict[str, Any] = {"count": count, "notes": notes, "warnings": [*warnings, *view.warnings]}
+    if as_of:
+        tail["as_of"] = as_of
     screen.write("\n], " + _json({**tail, "complete": not interrupted})[1:] + "\n")
 
 

@@ -63,6 +63,13 @@ def format_duration(seconds: float) -> str:
     raise AssertionError("unreachable")
 
 
+def format_pause(seconds: float) -> str:
+    """``85 ms``, ``2.4 s``: how long something stood still."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s"
+
+
 def parse_limit(text: str) -> int:
     """A number of things; ``unlimited``, ``all`` and 0 mean no limit (0)."""
     if text in ("unlimited", "all"):

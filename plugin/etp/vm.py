@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The VM of a core as typed Python objects.
+"""The VM of a core or of a process as typed Python objects.
 
 A thin skin over the binding: what costs time is done there, and nothing is read before it is
 asked for.
@@ -76,6 +76,12 @@ class Info:
     creation: int
     #: Nanoseconds by the VM's own clock, to the last time it looked; -1 when unknown.
     uptime_ns: int
+    #: A process, not a core.
+    is_process: bool
+    #: Of a process: nanoseconds since the epoch at which its memory was as we have it, and for
+    #: how many it was stopped to copy it (0: we did not, or it stands still yet).
+    taken_at_ns: int
+    pause_ns: int
     core_path: str
     executable_path: str
     core_build_id: str
@@ -178,7 +184,7 @@ class Atoms(Sequence[str]):
 
 
 class VM:
-    """One VM, as its core shows it."""
+    """One VM, as its memory shows it."""
 
     def __init__(self, native: _etp.VM) -> None:
         #: The object of the binding (plugin/_etp.pyi).
@@ -192,15 +198,21 @@ class VM:
 
     @staticmethod
     def open(
-        core: str,
+        core: str | None = None,
         executable: str | None = None,
         sysroot: str | None = None,
         layout: str | None = None,
         use_dwarf: bool = True,
+        pid: int = 0,
+        copy: bool = True,
     ) -> VM:
+        """Of a core, or of the process ``pid``, which is stopped for a copy of its memory; with
+        ``copy=False`` it must stand still already, for as long as the VM is used."""
         return VM(
             _etp.VM(
                 core=core,
+                pid=pid,
+                copy=copy,
                 executable=executable,
                 sysroot=sysroot,
                 layout=layout,
@@ -367,7 +379,7 @@ class VM:
 
     def census(self, progress: Progress | None = None) -> Census:
         """One pass over all processes, tables, literals, timers and ports.  A whole one is kept:
-        the core does not change."""
+        the memory that we see does not change."""
         if self._census is None:
             import time
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What etp uses of gdb's Python API, for mypy."""
 
+from collections.abc import Callable
 from typing import Any
 
 class error(RuntimeError): ...
@@ -44,11 +45,24 @@ class TargetConnection:
 class Progspace:
     filename: str | None
 
+class InferiorThread:
+    def is_running(self) -> bool: ...
+
+class EventRegistry:
+    def connect(self, function: Callable[[Any], object]) -> None: ...
+
+class events:
+    cont: EventRegistry
+    exited: EventRegistry
+    inferior_call: EventRegistry
+    memory_changed: EventRegistry
+
 class Inferior:
     num: int
     pid: int
     connection: TargetConnection | None
     progspace: Progspace
+    def threads(self) -> tuple[InferiorThread, ...]: ...
 
 def selected_inferior() -> Inferior: ...
 def current_progspace() -> Progspace: ...

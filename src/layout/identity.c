@@ -297,7 +297,7 @@ static struct etp_error *explain(struct etp_error *err, const struct etp_target 
 		        "etp_erts_version, which every Erlang emulator exports.",
 		        info->executable_path);
 		if (info->command && *info->command)
-			fprintf(out, " The command of the core is \"%s\".", info->command);
+			fprintf(out, " Its command line is \"%s\".", info->command);
 	} else if (has_its_executable(info)) {
 		kind = ETP_ERROR_LAYOUT;
 		fprintf(out,
@@ -322,7 +322,7 @@ static struct etp_error *explain(struct etp_error *err, const struct etp_target 
 		else
 			fprintf(out, " No executable is in use.");
 		if (info->command && *info->command)
-			fprintf(out, " The command of the core is \"%s\".", info->command);
+			fprintf(out, " Its command line is \"%s\".", info->command);
 		fprintf(out, " Give the beam.smp of the machine that dumped the core "
 		             "(lib/erlang/erts-VERSION/bin/beam.smp), or a sysroot that holds it.");
 	}

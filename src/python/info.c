@@ -125,6 +125,9 @@ static PyObject *list_of_warnings(const struct etp_target_info *info)
 static bool add_target(const struct etp_target_info *info, PyObject *dict)
 {
 	return dict_set(dict, "machine", text(etp_machine_name(info->machine))) &&
+	       dict_set(dict, "is_process", PyBool_FromLong(info->kind == ETP_TARGET_PROCESS)) &&
+	       dict_set(dict, "taken_at_ns", PyLong_FromLongLong(info->taken_at_ns)) &&
+	       dict_set(dict, "pause_ns", PyLong_FromLongLong(info->pause_ns)) &&
 	       dict_set(dict, "core_path", path_or_none(info->core_path)) &&
 	       dict_set(dict, "executable_path", path_or_none(info->executable_path)) &&
 	       dict_set(dict, "core_build_id", build_id(&info->core_build_id)) &&

@@ -6,13 +6,18 @@ PyTypeObject *VM_type;
 static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {
-		"core", "executable", "sysroot", "layout", "layout_directories", "use_dwarf", NULL};
-	const char *core, *executable = NULL, *sysroot = NULL, *layout = NULL;
+		"core",      "executable", "sysroot", "layout", "layout_directories",
+		"use_dwarf", "pid",        "copy",    NULL};
+	const char *core = NULL, *executable = NULL, *sysroot = NULL, *layout = NULL;
 	PyObject *directories = NULL;
-	int use_dwarf = 1;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzzOp:VM", names, &core, &executable,
-	                                 &sysroot, &layout, &directories, &use_dwarf))
+	int use_dwarf = 1, pid = 0, copy = 1;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|z$zzzOpip:VM", names, &core, &executable,
+	                                 &sysroot, &layout, &directories, &use_dwarf, &pid, &copy))
 		return -1;
+	if (!core == !pid) {
+		PyErr_SetString(PyExc_TypeError, "either a core or a pid must be given");
+		return -1;
+	}
 	if (self->vm) {
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ called twice");
 		return -1;
@@ -30,10 +35,13 @@ static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
 	if (ok) {
 		struct etp_core_options core_options = {
 			.core = core, .executable = executable, .sysroot = sysroot};
+		struct etp_process_options process_options = {
+			.pid = pid, .executable = executable, .copy = copy};
 		struct etp_layout_options layout_options = {
 			.file = layout, .directories = paths, .no_dwarf = !use_dwarf};
 		struct etp_target *target = NULL;
-		err = etp_target_open_core(&core_options, &target);
+		err = core ? etp_target_open_core(&core_options, &target)
+		           : etp_target_open_process(&process_options, &target);
 		if (!err) {
 			err = etp_vm_open(target, &layout_options, &self->vm);
 			if (err)

@@ -422,9 +422,12 @@ static struct etp_error *replace_mismatch(struct etp_core *core, struct executab
 		executable->is_open = true;
 		char *used ETP_CLEANUP_FREE = etp_printable(file.path);
 		return etp_target_warn(core->target,
-		                       "The executable %s is not the one that dumped core, which "
-		                       "was %s. %s has the core's build-id and is used instead.",
-		                       given, wanted, used ? used : "The file at that path");
+		                       "The executable %s is not the one that %s, which "
+		                       "was %s. %s has %s build-id and is used instead.",
+		                       given,
+		                       core->live_executable ? "the process runs" : "dumped core",
+		                       wanted, used ? used : "The file at that path",
+		                       core->live_executable ? "its" : "the core's");
 	}
 	if (found)
 		etp_elf_file_close(&file);
@@ -564,8 +567,8 @@ static struct etp_error *use_executable(struct etp_core *core, struct executable
 	// Separate debug information has symbols, but no pages.
 	struct etp_elf_file pages = *file;
 	struct etp_error *err = NULL;
-	bool have_pages = !file->debug_only;
-	if (file->debug_only) {
+	bool have_pages = !file->debug_only || core->live_executable;
+	if (!have_pages) {
 		enum verdict verdict = DIFFERS;
 		err = try_core_path(core, executable, &pages, &have_pages, &verdict);
 		if (!err && have_pages && (verdict != MATCHES || pages.debug_only)) {
@@ -583,11 +586,12 @@ static struct etp_error *use_executable(struct etp_core *core, struct executable
 			"usual directories.",
 			printable ? printable : "The executable");
 	}
-	if (!err && have_pages) {
+	// A process has its pages itself.
+	if (!err && have_pages && !core->live_executable) {
 		entry->used_path = pages.path;
 		err = fill_group(core, &pages, group);
 	}
-	if (have_pages && file->debug_only)
+	if (have_pages && file->debug_only && !core->live_executable)
 		etp_elf_file_close(&pages);
 	if (!err)
 		err = etp_target_load_symbols(target, file, group->image.bias,
@@ -732,7 +736,8 @@ static struct etp_error *open_files(struct etp_core *core, struct file_group *gr
 		executable.entry->is_executable = true;
 	}
 	if (executable.group->path) {
-		executable.core_path = path_on_disk(executable.group->path);
+		executable.core_path = core->live_executable ? strdup(core->live_executable)
+		                                             : path_on_disk(executable.group->path);
 		if (!executable.core_path)
 			return &etp_error_no_memory;
 	}
@@ -747,7 +752,7 @@ static struct etp_error *open_files(struct etp_core *core, struct file_group *gr
 			executable.entry->end = executable.group->image.end;
 		}
 	}
-	for (size_t i = 0; i < group_count; i++) {
+	for (size_t i = 0; i < group_count && !core->live_executable; i++) {
 		if (&groups[i] == executable.group || !groups[i].has_image)
 			continue;
 		struct etp_mapped_file *entry = &target->files[count++];

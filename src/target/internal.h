@@ -35,6 +35,8 @@ struct etp_symbol {
 
 struct etp_stitches;
 struct etp_load;
+struct etp_live;
+struct etp_source;
 
 struct etp_target {
 	struct etp_target_info info;
@@ -58,7 +60,13 @@ struct etp_target {
 	// ascending, without overlap; none for other targets.
 	struct etp_load *loads;
 	size_t load_count;
+	// The memory of a process; then there are no `segments`.
+	struct etp_live *live;
+	struct etp_source *source;
 };
+
+// live_target.c
+void etp_source_destroy(struct etp_source *source);
 
 // target.c
 struct etp_error *etp_target_alloc(struct etp_target **ret);
@@ -130,6 +138,9 @@ struct etp_core {
 	// From NT_AUXV; 0 if not told.
 	uint64_t at_phdr, at_entry;
 	uint64_t page_size;
+	// Of a process that runs, not of a core: where its executable can be opened.
+	// Such a target needs no pages of files.
+	const char *live_executable;
 	// Pages of files; they join the saved segments when all files are done, so
 	// that what is compared with a file are the core's own bytes.
 	struct etp_segment *filled;
@@ -139,6 +150,7 @@ struct etp_core {
 // Take what the program needs from one PT_NOTE.
 struct etp_error *etp_core_read_notes(struct etp_core *core, const unsigned char *notes,
                                       size_t size, uint64_t align);
+void etp_core_read_auxv(struct etp_core *core, const struct etp_note *note);
 
 // image.c: ELF images, in memory and on disk.
 

@@ -41,6 +41,7 @@ static struct etp_error *add_blocks(struct etp_target *target, const struct etp_
 		kept += target->segments[i].size;
 	if (kept != total)
 		return etp_error_create(ETP_ERROR_ARGUMENT, "Memory blocks overlap.");
+	target->info.kind = ETP_TARGET_MEMORY;
 	target->info.segment_count = count;
 	target->info.bytes_total = target->info.bytes_saved = total;
 	return NULL;

@@ -61,7 +61,7 @@ static uint64_t word(const unsigned char *p)
 	return value;
 }
 
-static void read_auxv(struct etp_core *core, const struct etp_note *note)
+void etp_core_read_auxv(struct etp_core *core, const struct etp_note *note)
 {
 	for (size_t at = 0; note->desc_size - at >= 16; at += 16) {
 		uint64_t value = word(note->desc + at + 8);
@@ -191,7 +191,7 @@ struct etp_error *etp_core_read_notes(struct etp_core *core, const unsigned char
 			err = read_prpsinfo(core, &note);
 			break;
 		case NT_AUXV:
-			read_auxv(core, &note);
+			etp_core_read_auxv(core, &note);
 			break;
 		case NT_FILE:
 			err = read_file_note(core, &note);

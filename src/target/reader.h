@@ -14,7 +14,8 @@ bool etp_target_find_segment(const struct etp_target *target, uint64_t address,
 // elsewhere is no pointer.
 bool etp_target_is_missing(const struct etp_target *target, uint64_t address);
 
-// All segments in ascending order of address; they do not overlap.
-const struct etp_segment *etp_target_segments(const struct etp_target *target, size_t *count_ret);
+// The segment that holds `address`, or else the first one above it. False if there is none.
+bool etp_target_next_segment(const struct etp_target *target, uint64_t address,
+                             struct etp_segment *ret);
 
 #endif

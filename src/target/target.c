@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "target/live.h"
+
 struct etp_string {
 	struct etp_string *next;
 	char text[];
@@ -46,6 +48,8 @@ void etp_target_destroy(struct etp_target *target)
 		free(string);
 		string = next;
 	}
+	etp_live_destroy(target->live);
+	etp_source_destroy(target->source);
 	free(target->segments);
 	free(target->loads);
 	free(target->symbols_by_name);
@@ -201,6 +205,8 @@ static size_t search(const struct etp_target *target, uint64_t address)
 bool etp_target_find_segment(const struct etp_target *target, uint64_t address,
                              struct etp_segment *ret)
 {
+	if (target->live)
+		return etp_live_find(target->live, address, ret);
 	size_t index = search(target, address);
 	if (index == SIZE_MAX)
 		return false;
@@ -211,10 +217,19 @@ bool etp_target_find_segment(const struct etp_target *target, uint64_t address,
 	return true;
 }
 
-const struct etp_segment *etp_target_segments(const struct etp_target *target, size_t *count_ret)
+bool etp_target_next_segment(const struct etp_target *target, uint64_t address,
+                             struct etp_segment *ret)
 {
-	*count_ret = target->segment_count;
-	return target->segments;
+	if (target->live)
+		return etp_live_next(target->live, address, ret);
+	size_t index = search(target, address);
+	if (index == SIZE_MAX ||
+	    address - target->segments[index].start >= target->segments[index].size)
+		index++;
+	if (index >= target->segment_count)
+		return false;
+	*ret = target->segments[index];
+	return true;
 }
 
 // Copy what is there from `address` on, at most `size` bytes; returns how many.
@@ -223,19 +238,14 @@ static uint64_t copy_out(const struct etp_target *target, uint64_t address, void
                          uint64_t size)
 {
 	uint64_t done = 0;
-	size_t index = search(target, address);
-	if (index == SIZE_MAX)
-		return 0;
-	for (; done < size && index < target->segment_count; index++) {
-		const struct etp_segment *segment = &target->segments[index];
-		uint64_t offset = address + done - segment->start;
-		if (offset >= segment->size)
-			break;
-		uint64_t part = segment->size - offset;
+	struct etp_segment segment;
+	while (done < size && etp_target_find_segment(target, address + done, &segment)) {
+		uint64_t offset = address + done - segment.start;
+		uint64_t part = segment.size - offset;
 		if (part > size - done)
 			part = size - done;
 		if (buffer)
-			memcpy((char *)buffer + done, segment->bytes + offset, part);
+			memcpy((char *)buffer + done, segment.bytes + offset, part);
 		done += part;
 	}
 	return done;

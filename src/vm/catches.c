@@ -79,7 +79,7 @@ void etp_code_init_catches(const struct etp_vm *vm, struct etp_code *code)
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
 	uint64_t size = SIZEOF(vm, bc_pool);
-	size_t position = 0;
+	uint64_t position = 0;
 	struct etp_segment segment;
 	while (etp_executable_memory(vm->target, &position, &segment)) {
 		uint64_t skip = -segment.start & 7;

@@ -11,28 +11,26 @@ enum {
 	NUM_CODE_IX = 3,
 };
 
-bool etp_executable_memory(const struct etp_target *target, size_t *position,
+bool etp_executable_memory(const struct etp_target *target, uint64_t *position,
                            struct etp_segment *ret)
 {
 	const struct etp_target_info *info = etp_target_info(target);
-	uint64_t start = info->executable_start;
+	uint64_t start = *position > info->executable_start ? *position : info->executable_start;
 	uint64_t end = info->executable_end ? info->executable_end : UINT64_MAX;
-	size_t count;
-	const struct etp_segment *segments = etp_target_segments(target, &count);
-	while (*position < count) {
-		struct etp_segment segment = segments[(*position)++];
-		uint64_t segment_end = segment.start + segment.size;
-		if (segment_end <= start || segment.start >= end)
-			continue;
-		uint64_t first = segment.start < start ? start : segment.start;
-		uint64_t last = segment_end > end ? end : segment_end;
-		segment.bytes += first - segment.start;
-		segment.start = first;
-		segment.size = last - first;
-		*ret = segment;
-		return true;
-	}
-	return false;
+	struct etp_segment segment;
+	if (start >= end || !etp_target_next_segment(target, start, &segment) ||
+	    segment.start >= end)
+		return false;
+	uint64_t first = segment.start < start ? start : segment.start;
+	uint64_t last = segment.start + segment.size;
+	if (last > end)
+		last = end;
+	segment.bytes += first - segment.start;
+	segment.start = first;
+	segment.size = last - first;
+	*position = last;
+	*ret = segment;
+	return true;
 }
 
 static bool is_string(struct etp_reader *reader, uint64_t address, const char *text, size_t size)
@@ -51,7 +49,8 @@ size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, uint64_t 
 	size_t name_size = strlen(name) + 1;
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
-	size_t position = 0, count = 0;
+	uint64_t position = 0;
+	size_t count = 0;
 	struct etp_segment segment;
 	while (etp_executable_memory(vm->target, &position, &segment)) {
 		uint64_t skip = -segment.start & 7;

@@ -34,8 +34,8 @@ uint64_t etp_index_table_entry(const struct etp_index_table *table, struct etp_r
                                uint32_t index);
 
 // Memory of the executable (all of a target that has none), one piece at a time
-// from `*position`, 0 at first. False at the end.
-bool etp_executable_memory(const struct etp_target *target, size_t *position,
+// from address `*position`, 0 at first. False at the end.
+bool etp_executable_memory(const struct etp_target *target, uint64_t *position,
                            struct etp_segment *ret);
 
 #endif

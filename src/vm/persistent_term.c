@@ -92,7 +92,7 @@ struct etp_error *etp_persistent_terms_init(struct etp_persistent_terms *terms,
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
 	struct etp_segment segment;
-	size_t position = 0;
+	uint64_t position = 0;
 	while (etp_executable_memory(vm->target, &position, &segment)) {
 		for (uint64_t offset = 0; offset + 8 <= segment.size; offset += 8) {
 			bool found;

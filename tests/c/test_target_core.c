@@ -46,17 +46,16 @@ static void check_invariants(const struct etp_target *target)
 	const struct etp_target_info *info = etp_target_info(target);
 	assert_int_equal(info->bytes_total, info->bytes_saved + info->bytes_from_files +
 	                                            info->bytes_missing + info->bytes_reserved);
-	size_t count;
-	const struct etp_segment *segments = etp_target_segments(target, &count);
 	volatile unsigned char sink = 0;
-	for (size_t i = 0; i < count; i++) {
-		assert_true(segments[i].size > 0);
-		if (i > 0)
-			assert_true(segments[i].start - segments[i - 1].start >=
-			                    segments[i - 1].size &&
-			            segments[i].start > segments[i - 1].start);
-		sink += segments[i].bytes[0];
-		sink += segments[i].bytes[segments[i].size - 1];
+	struct etp_segment segment;
+	for (uint64_t address = 0; etp_target_next_segment(target, address, &segment);) {
+		assert_true(segment.size > 0);
+		assert_true(segment.start >= address);
+		sink += segment.bytes[0];
+		sink += segment.bytes[segment.size - 1];
+		address = segment.start + segment.size;
+		if (address == 0)
+			break;
 	}
 	(void)sink;
 	assert_non_null(info->command);
@@ -105,11 +104,12 @@ static void test_good_core(void **state)
 	check_invariants(target);
 
 	// What continues in memory and in the file is one segment.
-	size_t count;
-	const struct etp_segment *segments = etp_target_segments(target, &count);
-	assert_int_equal(count, 2);
-	assert_int_equal(segments[0].start, heap);
-	assert_int_equal(segments[0].size, 2 * PAGE);
+	struct etp_segment segment;
+	assert_true(etp_target_next_segment(target, 0, &segment));
+	assert_int_equal(segment.start, heap);
+	assert_int_equal(segment.size, 2 * PAGE);
+	assert_true(etp_target_next_segment(target, heap + 2 * PAGE, &segment));
+	assert_false(etp_target_next_segment(target, segment.start + segment.size, &segment));
 	check_byte(target, heap, page_of(1, 0));
 	check_byte(target, heap + PAGE - 1, page_of(1, PAGE - 1));
 	check_byte(target, heap + PAGE, page_of(2, 0));

@@ -201,13 +201,14 @@ static void test_overlay(void **state)
 static void test_segments(void **state)
 {
 	struct fixture *f = *state;
-	size_t count;
-	const struct etp_segment *segments = etp_target_segments(f->target, &count);
-	assert_int_equal(count, 3);
-	assert_int_equal(segments[0].start, 0x1000);
-	assert_int_equal(segments[1].start, 0x1100);
-	assert_int_equal(segments[2].start, 0x2000);
 	struct etp_segment segment;
+	assert_true(etp_target_next_segment(f->target, 0, &segment));
+	assert_int_equal(segment.start, 0x1000);
+	assert_true(etp_target_next_segment(f->target, 0x1100, &segment));
+	assert_int_equal(segment.start, 0x1100);
+	assert_true(etp_target_next_segment(f->target, 0x1200, &segment));
+	assert_int_equal(segment.start, 0x2000);
+	assert_false(etp_target_next_segment(f->target, 0x2100, &segment));
 	assert_true(etp_target_find_segment(f->target, 0x11ff, &segment));
 	assert_int_equal(segment.start, 0x1100);
 	assert_false(etp_target_find_segment(f->target, 0x1200, &segment));
@@ -225,11 +226,11 @@ static void test_contiguous_blocks_merge(void **state)
 		{0x10, 0x10, bytes}, {0x20, 0x10, bytes + 0x10}, {0x40, 0x10, bytes + 0x20}};
 	struct etp_target *target;
 	assert_null(etp_target_create_memory(blocks, 3, NULL, 0, &target));
-	size_t count;
-	const struct etp_segment *segments = etp_target_segments(target, &count);
-	assert_int_equal(count, 2);
-	assert_int_equal(segments[0].size, 0x20);
-	assert_int_equal(segments[1].start, 0x40);
+	struct etp_segment segment;
+	assert_true(etp_target_next_segment(target, 0, &segment));
+	assert_int_equal(segment.size, 0x20);
+	assert_true(etp_target_next_segment(target, 0x30, &segment));
+	assert_int_equal(segment.start, 0x40);
 	etp_target_destroy(target);
 }
 

@@ -26,13 +26,22 @@ class Context:
         self.quiet = True
         self._vm: VM | None = None
         self._warned: VM | None = None
+        #: Did the command that runs ask for the VM?
+        self.vm_was_used = False
 
     @property
     def vm(self) -> VM:
         """The VM at hand, opened on first use.  Raises Problem or etp.Error."""
+        self.vm_was_used = True
+        if self.is_stale():
+            self.drop_vm()
         if self._vm is None:
             self._vm = self.open_vm()
         return self._vm
+
+    def is_stale(self) -> bool:
+        """Is the VM at hand another one than the front end has now?"""
+        return False
 
     def open_vm(self) -> VM:
         raise NotImplementedError
@@ -52,6 +61,20 @@ class Context:
             return ()
         self._warned = self._vm
         return self._vm.info.warnings
+
+    def as_of(self) -> dict[str, object] | None:
+        """Of a process: which, and of when the bytes are that the last answer was made from."""
+        if self._vm is None or not self.vm_was_used or not self._vm.info.is_process:
+            return None
+        import time
+
+        info = self._vm.info
+        return {
+            "pid": info.pid,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(info.taken_at_ns // 10**9)),
+            "age_seconds": round(time.time() - info.taken_at_ns / 1e9, 3),
+            "pause_seconds": info.pause_ns / 1e9 if info.pause_ns else None,
+        }
 
     def evaluate(self, expression: str) -> int | None:
         """Value of an expression of the debugger; None when there is no debugger to ask."""

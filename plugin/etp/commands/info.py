@@ -132,21 +132,22 @@ def _checks(info: Info) -> str:
 
 
 def _build_id(info: Info) -> str:
+    memory = "memory" if info.is_process else "core"
     if not info.core_build_id:
-        return info.executable_build_id and info.executable_build_id + " (not in the core)"
+        return info.executable_build_id and info.executable_build_id + f" (not in the {memory})"
     if info.core_build_id == info.executable_build_id:
-        return info.core_build_id + ", the same in core and executable"
-    return f"core {info.core_build_id}, executable {info.executable_build_id or 'unknown'}"
+        return info.core_build_id + f", the same in {memory} and executable"
+    return f"{memory} {info.core_build_id}, executable {info.executable_build_id or 'unknown'}"
 
 
 def _memory(info: Info) -> str:
     from ..units import format_bytes
 
     text = f"{format_bytes(info.bytes_total)} in {info.segments:,} segments:"
-    text += f" {format_bytes(info.bytes_saved)} saved"
+    text += f" {format_bytes(info.bytes_saved)} {'readable' if info.is_process else 'saved'}"
     if info.bytes_from_files:
         text += f", {format_bytes(info.bytes_from_files)} taken from files"
-    text += f", {format_bytes(info.bytes_missing)} missing"
+    text += f", {format_bytes(info.bytes_missing)} {'left out' if info.is_process else 'missing'}"
     if info.bytes_truncated:
         text += f"; the core is cut off by {format_bytes(info.bytes_truncated)}"
     return text

@@ -23,8 +23,9 @@ def run_command(command: Command, line: str | list[str], context: Context) -> No
 
     as_json = bool(getattr(args, "json", False))
     context.quiet = as_json
+    context.vm_was_used = False
     view = command.run(context, args)
-    render(view, context.screen(), as_json, context.new_warnings())
+    render(view, context.screen(), as_json, context.new_warnings(), context.as_of())
 
 
 def explain(error: Exception, command: Command) -> str:

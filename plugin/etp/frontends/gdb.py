@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 
 class GdbContext(Context):
-    """The VM of gdb's current core."""
+    """The VM of gdb's current core or process."""
 
     def __init__(self) -> None:
         super().__init__()
+        # What a process had in its memory is so no more once it ran, or gdb wrote to it.
+        for event in ("cont", "exited", "inferior_call", "memory_changed"):
+            getattr(gdb.events, event).connect(lambda _event: self.drop_vm())
         #: What the open VM depends on: inferior, connection, executable, settings.
         self._key: tuple[object, ...] | None = None
 
-    @property
-    def vm(self) -> VM:
+    def is_stale(self) -> bool:
         key = self._current_key()
-        if self._vm is None or key != self._key:
-            self._vm = self._key = None
-            self._vm = self.open_vm()
-            self._key = key
-        return self._vm
+        changed = key != self._key
+        self._key = key
+        return changed
 
     def _current_key(self) -> tuple[object, ...]:
         # A core that is opened gets a new connection number, so this changes with it.
@@ -48,6 +48,7 @@ class GdbContext(Context):
         connection = getattr(inferior, "connection", None)
         return (
             inferior.num,
+            inferior.pid,
             connection.num if connection else _core_path(),
             gdb.current_progspace().filename,
             self._sysroot(),
@@ -57,11 +58,17 @@ class GdbContext(Context):
     def open_vm(self) -> VM:
         from ..vm import VM
 
+        pid = _stopped_pid()
+        executable = gdb.current_progspace().filename
+        if pid and executable and executable.startswith("target:"):
+            executable = None
         return VM.open(
-            _core_or_problem(),
-            executable=gdb.current_progspace().filename,
+            None if pid else _core_or_problem(),
+            executable=executable,
             sysroot=self._sysroot(),
             layout=self.settings.layout,
+            pid=pid,
+            copy=False,
         )
 
     def _sysroot(self) -> str | None:
@@ -122,20 +129,31 @@ def _core_path() -> str | None:
     return None
 
 
-def _core_or_problem() -> str:
+def _stopped_pid() -> int:
+    """The process that gdb has attached to, 0 if it has none."""
     inferior = gdb.selected_inferior()
     connection = getattr(inferior, "connection", None)
-    if connection is not None and connection.type != "core":
+    if connection is None or connection.type == "core" or not inferior.pid:
+        return 0
+    if connection.type != "native":
         raise Problem(
-            f"This is a running process (pid {inferior.pid}); etp reads core files. Take one with"
-            " gdb's `gcore FILE`, then: gdb BEAM FILE. The VM stands still for it (one of 1.1 GB for"
-            " 3.8 s), and the file can be larger than its memory (3 GB)."
+            f"This process (pid {inferior.pid}) is one of another machine (gdb's target"
+            f" {connection.type}). etp reads memory where it is: run gdb there, or take a snapshot"
+            " there with: etp PID etp-snapshot FILE."
         )
+    if any(thread.is_running() for thread in inferior.threads()):
+        raise Problem(
+            f"Process {inferior.pid} runs. etp reads it while it stands still: `interrupt` stops it."
+        )
+    return inferior.pid
+
+
+def _core_or_problem() -> str:
     path = _core_path()
     if path is None:
         raise Problem(
-            "gdb has no core file open. Start it as: gdb /path/to/beam.smp CORE, or give the"
-            " command: core-file CORE."
+            "gdb has no core file open, and is attached to no process. Start it as: gdb"
+            " /path/to/beam.smp CORE, or gdb -p PID, or give the command: core-file CORE."
         )
     return path
 

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command on a VM that lives: in gdb, and on the command line.
+
+Expected is what the same command says on a core of the same VM, taken while it stood still; that such
+answers are right, the tests of cores show.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import cores
+import pytest
+
+ENTRY = cores.ROOT / "plugin" / "etp-gdb.py"
+ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
+
+COMMANDS = (
+    "etp-ets-leaks --explain",
+    "etp-ets-tables --binaries --limit all",
+    "etp-ets-show session_cache --key {user,17}",
+    "etp-bins --limit 5",
+    "etp-bin-leaks",
+    "etp-memory",
+    "etp-who {binary}",
+    "etp-accumulators",
+    "etp-histogram --table session_cache",
+    "etp-processes --limit all",
+    "etp-process-info session_cache_server",
+    "etp-messages",
+    "etp-msgq session_cache_server",
+    "etp-links session_cache_server",
+    "etp-monitors session_cache_server",
+    "etp-dictdump session_cache_server",
+    "etp-stacktrace session_cache_server",
+    "etp-stackdump session_cache_server",
+    "etp-heapdump session_cache_server",
+    "etp-offheapdump session_cache_server",
+    "etp-modules",
+    "etp 0xcf",
+    "etp-help",
+)
+"""Of every command; etp-info says other things of a process than of a core."""
+
+AS_OF = re.compile(
+    r"^As of [^:]+:\d\d:\d\d UTC, .* ago: the memory of process (\d+),[^.]*\.\n", re.M
+)
+
+
+def gdb(*arguments, check=True):
+    """Standard output from the first command of ours on."""
+    result = subprocess.run(
+        [
+            "gdb",
+            "-nx",
+            "-batch",
+            "-iex",
+            "set debuginfod enabled off",
+            "-x",
+            str(ENTRY),
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        env=ENVIRONMENT,
+    )
+    if check:
+        assert "Traceback" not in result.stderr, result.stderr
+    return result.stdout.partition("---\n")[2], result.stderr
+
+
+def etp(target, *words, check=True):
+    """The command line."""
+    result = subprocess.run(
+        [sys.executable, "-m", "etp", str(target), *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        cwd=cores.ROOT / "plugin",
+        env={**ENVIRONMENT, "ETP_BUILD_DIR": str(cores.BUILD)},
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    if check:
+        assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def commands(vm):
+    """COMMANDS with the address of a binary of this VM."""
+    for command in COMMANDS:
+        if "{binary}" in command:
+            binaries = json.loads(etp(vm.pid, "etp-bins", "--json", "--limit", "1"))["binaries"]
+            command = command.replace("{binary}", binaries[0]["address"])
+        yield command
+
+
+def parts(out):
+    """The output of each command, without the lines that tell the age of the bytes."""
+    return [AS_OF.sub("", part) for part in out.split("===\n")]
+
+
+@pytest.fixture(scope="module")
+def demo(live):
+    try:
+        vm = live("demo")
+        assert etp(vm.pid, "etp-info")
+    except AssertionError as error:
+        if "SYS_PTRACE" in str(error):
+            pytest.skip("tracing is not allowed here")
+        raise
+    return vm
+
+
+@pytest.fixture(scope="module")
+def answers(demo, tmp_path_factory):
+    """What gdb says on the live VM, and on a core that it took in the same stop."""
+    path = tmp_path_factory.mktemp("gcore") / "core"
+    lines = list(commands(demo))
+    asked = [word for line in lines for word in ("-ex", line, "-ex", "echo ===\\n")]
+    live_out, error = gdb(
+        "-p", str(demo.pid), "-ex", "echo ---\\n", *asked, "-ex", f"gcore {path}", "-ex", "detach"
+    )
+    if not path.exists():
+        pytest.skip(f"attaching is not allowed here: {error}")
+    core_out, _ = gdb(str(demo.executable), "-c", str(path), "-ex", "echo ---\\n", *asked)
+    path.unlink()
+    return lines, live_out, core_out
+
+
+def test_every_command_is_tried():
+    from etp.commands.registry import COMMANDS as registered
+
+    tried = {command.split()[0] for command in COMMANDS} | {"etp-info"}
+    assert tried == {command.name for command in registered}
+
+
+def test_gdb_answers_on_a_process_as_on_a_core(answers):
+    lines, live_out, core_out = answers
+    for line, found, expected in zip(lines, parts(live_out), parts(core_out)):
+        assert expected, line
+        assert found == expected, line
+    assert len(AS_OF.findall(live_out)) == len(lines) - 1, "all but the help tell their age"
+
+
+def test_the_command_line_answers_as_gdb(answers, demo):
+    lines, live_out, _ = answers
+    for line, expected in zip(lines, parts(live_out)):
+        if line == "etp-memory":
+            continue  # a stop later, the VM's own threads have allocated something
+        name, _, rest = line.partition(" ")
+        words = [rest] if name == "etp" else rest.split()
+        assert AS_OF.sub("", etp(demo.pid, name, *words)) == expected, line
+
+
+def test_tables_and_processes_are_those_of_the_vm(demo):
+    tables = json.loads(etp(demo.pid, "etp-ets-tables", "--json", "--limit", "all"))
+    found = {table["ref"]: table for table in tables["tables"]}
+    assert set(found) == set(demo.truth.tables)
+    for reference, table in demo.truth.tables.items():
+        assert found[reference]["size"] == table["size"]
+        assert found[reference]["memory_words"] == table["memory"]
+    processes = json.loads(etp(demo.pid, "etp-processes", "--json", "--limit", "all"))
+    rows = {row["pid"]: row for row in processes["processes"]}
+    assert set(rows) == set(demo.truth.processes)
+    for pid, process in demo.truth.processes.items():
+        if not process["volatile"]:
+            assert rows[pid]["status"] == process["status"]
+            assert rows[pid]["total_heap_size"] == process["total_heap_size"]
+
+
+def test_the_vm_runs_on_and_answers(answers, demo):
+    for _ in range(3):
+        before = demo.ask()
+        etp(demo.pid, "etp-ets-tables")
+        assert not demo.is_traced()
+        after = demo.ask()
+        assert after["process_count"] == before["process_count"]
+        assert after["ets_count"] == demo.truth.system["ets_count"]
+
+
+def test_the_age_and_the_pause_are_told(demo):
+    said = json.loads(etp(demo.pid, "etp-ets-tables", "--json"))["as_of"]
+    assert said["pid"] == demo.pid
+    assert 0 < said["pause_seconds"] < 30
+    assert 0 <= said["age_seconds"] < 60
+
+
+def test_continue_makes_the_answers_anew(demo):
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        "gdb",
+        ["-nx", "-q", "-iex", "set debuginfod enabled off", "-iex", "set pagination off",
+         "-iex", "handle SIGUSR2 nostop noprint", "-x", str(ENTRY), "-p", str(demo.pid)],
+        env=ENVIRONMENT, timeout=60, encoding="utf-8", dimensions=(24, 200),
+    )  # fmt: skip
+
+    def run(command):
+        child.sendline(command)
+        child.expect(r"\(gdb\) ")
+        return child.before
+
+    child.expect(r"\(gdb\) ")
+    try:
+        first = run("etp-info --json")
+        again = run("etp-info --json")
+        child.sendline("continue")
+        child.expect("Continuing")
+        demo.ask()
+        child.sendintr()
+        child.expect(r"\(gdb\) ")
+        later = run("etp-info --json")
+        assert "Traceback" not in first + again + later
+        taken = [re.findall(r'"taken_at_ns": (\d+)', text)[-1] for text in (first, again, later)]
+        assert taken[0] == taken[1] < taken[2]
+        assert "no process" in run("detach").lower() + run("etp-info").lower()
+    finally:
+        child.close(force=True)
+    assert demo.ask()
+
+
+def test_a_deleted_executable_is_found(live, tmp_path):
+    import shutil
+
+    beam = tmp_path / "beam.smp"
+    shutil.copy(cores.installed_beam(), beam)
+    vm = cores.start("healthy", tmp_path / "vm", executable=beam)
+    try:
+        beam.unlink()
+        said = json.loads(etp(vm.pid, "etp-info", "--json"))
+        assert said["executable_path"] == f"/proc/{vm.pid}/exe"
+        assert said["otp_release"] == vm.truth.system["otp_release"]
+        out, _ = gdb("-p", str(vm.pid), "-ex", "echo ---\\n", "-ex", "etp-ets-leaks")
+        assert "Nothing suspicious" in out
+    finally:
+        vm.close()
+
+
+def test_other_programs_and_no_programs(demo):
+    sleep = subprocess.Popen(["sleep", "60"])
+    try:
+        said = subprocess.run(
+            [sys.executable, "-m", "etp", str(sleep.pid), "etp-info"],
+            cwd=cores.ROOT / "plugin", capture_output=True, text=True,
+        )  # fmt: skip
+    finally:
+        sleep.kill()
+        sleep.wait()
+    assert said.returncode == 1
+    assert "is not a beam.smp" in said.stderr and "Traceback" not in said.stderr
+    said = subprocess.run(
+        [sys.executable, "-m", "etp", str(sleep.pid), "etp-info"],
+        cwd=cores.ROOT / "plugin", capture_output=True, text=True,
+    )  # fmt: skip
+    assert "There is no process" in said.stderr
