@@ -114,6 +114,10 @@ class Term:
     def items(self) -> Iterator[tuple["Term", "Term"]]: ...
     def tail(self) -> "Term":
         """Tail of a cons cell."""
+    def tally(self) -> dict[str, Any]:
+        """The values of a map by their kind, counted in one pass (include/etp/measure.h):
+        {"size", "found" (less when parts cannot be read), "kinds": [(tag Term | None, arity,
+        count, a value)], "others" (of further kinds)}. Error(argument) if it is no map."""
 
 class Location(TypedDict):
     """What code an address is in."""
@@ -166,6 +170,8 @@ class EtsRow:
         """Addresses of the Binaries that the row refers to, one for each reference."""
     def paths(self, target: int, max_paths: int = 1) -> dict[str, Any]:
         """As VM.paths_in_process, from the row."""
+    def measure(self, term: Term) -> dict[str, int]:
+        """As VM.measure, of a term of the row."""
 
 class VM:
     def __init__(
@@ -326,7 +332,7 @@ class VM:
     ) -> dict[str, Any]:
         """Large collections inside of processes and rows; include/etp/accumulators.h.
         {"items": [{"place": "process" or "ets", "holder", "row" (addresses), "kind": as in
-        include/etp/collection.h, "count", "words", "binary_bytes", "path": as in
+        include/etp/measure.h, "count", "words", "binary_bytes", "path": as in
         paths_in_process, in rows of compressed tables without the target and keys that are no
         atoms}], "more", "holders", "truncated", "unreadable", "complete"}."""
     def histogram(
@@ -348,6 +354,9 @@ class VM:
     def paths_in_literals(self, area: int, target: int, max_paths: int = 1) -> dict[str, Any]:
         """The same from the thing at the start of an ErtsLiteralArea, which for a persistent
         term is {Key, Value}."""
+    def measure(self, process: int, term: Term) -> dict[str, int]:
+        """What a term of a process (address) and all in it occupy: {"words", "binaries"
+        (distinct, off the heap), "binary_bytes", "unreadable"}; include/etp/measure.h."""
     def census(self, progress: Progress | None = None) -> "Census":
         """One pass over the memory of all processes and tables, and all else that holds
         binaries."""

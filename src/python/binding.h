@@ -98,6 +98,11 @@ PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *pa
 PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t words,
                     PyObject *args);
 
+// EtsRow.measure(term), likewise; Term.tally().
+PyObject *row_measure(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t words,
+                      PyObject *args);
+PyObject *Term_tally(TermObject *self, PyObject *ignored);
+
 // Append a new reference, which is stolen; as dict_set() otherwise.
 bool list_append(PyObject *list, PyObject *item);
 
@@ -124,6 +129,7 @@ PyObject *VM_messages(VMObject *self, PyObject *args);
 PyObject *VM_message_shapes(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_info(VMObject *self, PyObject *ignored);
 PyObject *VM_compose(VMObject *self, PyObject *value);
+PyObject *VM_measure(VMObject *self, PyObject *args);
 PyObject *VM_location(VMObject *self, PyObject *args);
 PyObject *VM_fun_location(VMObject *self, PyObject *args);
 PyObject *VM_modules(VMObject *self, PyObject *ignored);

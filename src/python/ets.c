@@ -369,6 +369,11 @@ static PyObject *EtsRow_paths(EtsRowObject *self, PyObject *args)
 	return row_paths(self->vm, self->words, self->tuple, self->row.words, args);
 }
 
+static PyObject *EtsRow_measure(EtsRowObject *self, PyObject *args)
+{
+	return row_measure(self->vm, self->words, self->tuple, self->row.words, args);
+}
+
 // Addresses of the Binaries in the row's off-heap chain, one for each reference.
 static PyObject *EtsRow_binaries(EtsRowObject *self, PyObject *ignored)
 {
@@ -394,6 +399,7 @@ static PyObject *EtsRow_binaries(EtsRowObject *self, PyObject *ignored)
 
 static PyMethodDef EtsRow_methods[] = {
 	{"paths", (PyCFunction)EtsRow_paths, METH_VARARGS, NULL},
+	{"measure", (PyCFunction)EtsRow_measure, METH_VARARGS, NULL},
 	{"binaries", (PyCFunction)EtsRow_binaries, METH_NOARGS, NULL},
 	{NULL, NULL, 0, NULL},
 };

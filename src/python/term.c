@@ -686,6 +686,7 @@ static PyMethodDef Term_methods[] = {
 	{"binary", (PyCFunction)Term_binary, METH_NOARGS, NULL},
 	{"is_proper_list", (PyCFunction)Term_is_proper_list, METH_NOARGS, NULL},
 	{"tail", (PyCFunction)Term_tail, METH_NOARGS, NULL},
+	{"tally", (PyCFunction)Term_tally, METH_NOARGS, NULL},
 	{"keys", (PyCFunction)Term_keys, METH_NOARGS, NULL},
 	{"values", (PyCFunction)Term_values, METH_NOARGS, NULL},
 	{"items", (PyCFunction)Term_items, METH_NOARGS, NULL},

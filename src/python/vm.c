@@ -305,6 +305,7 @@ static PyMethodDef VM_methods[] = {
 	{"place_of", (PyCFunction)VM_place_of, METH_VARARGS, NULL},
 	{"paths_in_process", (PyCFunction)VM_paths_in_process, METH_VARARGS, NULL},
 	{"paths_in_literals", (PyCFunction)VM_paths_in_literals, METH_VARARGS, NULL},
+	{"measure", (PyCFunction)VM_measure, METH_VARARGS, NULL},
 	{"census", (PyCFunction)(void (*)(void))VM_census, METH_VARARGS | METH_KEYWORDS, NULL},
 	{"memory", (PyCFunction)VM_memory, METH_NOARGS, NULL},
 	{"process_binaries", (PyCFunction)VM_process_binaries, METH_VARARGS, NULL},
