@@ -192,7 +192,7 @@ class VM:
         self._info: Info | None = None
         self._ets_tables: EtsTables | None = None
         self._census: Census | None = None
-        self._elixir_version: str | None = None
+        self._applications: dict[str, str] | None = None
         self._processes: dict[int, Process | None] = {}
         self._loaded_modules: frozenset[str] | None = None
 
@@ -347,13 +347,20 @@ class VM:
         return self._loaded_modules
 
     @property
+    def applications(self) -> dict[str, str]:
+        """Versions of the applications that are loaded, by name."""
+        if self._applications is None:
+            from .applications import versions
+
+            self._applications = versions(self)
+        return self._applications
+
+    @property
     def elixir_version(self) -> str:
         """Version of the application elixir, ``1.14.0``; "" when it is not loaded."""
-        if self._elixir_version is None:
-            from .elixir import version
+        from .elixir import version
 
-            self._elixir_version = version(self)
-        return self._elixir_version
+        return version(self)
 
     @property
     def ets_tables(self) -> EtsTables:
