@@ -125,6 +125,13 @@ SETTINGS = (
         "scripts/extract-layout makes one from a beam.smp with debug information.",
     ),
     Setting(
+        "inspectors",
+        "path",
+        "",
+        "Directory with inspectors of your own, Python files that are run.",
+        "Not set: ~/.config/etp/inspectors. See ARCHITECTURE.md for what they look like.",
+    ),
+    Setting(
         "stats",
         "switch",
         False,

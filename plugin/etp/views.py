@@ -78,7 +78,9 @@ class Table:
         if sort:
             column = next(c for c in self.columns if c.name == sort)
             numeric = column.kind in ("count", "bytes", "percent")
-            self.rows.sort(key=lambda row: _sort_key(row.get(column.key)), reverse=numeric)
+            # Largest first, and what has no number last.
+            order = _descending_key if numeric else _sort_key
+            self.rows.sort(key=lambda row: order(row.get(column.key)))
         if reverse:
             self.rows.reverse()
         if limit and limit < len(self.rows):
@@ -116,6 +118,11 @@ def _sort_key(value: Any) -> tuple[int, Any]:
     if isinstance(value, (list, tuple)):
         return (1, " ".join(str(v) for v in value))
     return (1, str(value))
+
+
+def _descending_key(value: Any) -> tuple[int, Any]:
+    rank, comparable = _sort_key(value)
+    return (rank, -comparable if rank == 0 else comparable)
 
 
 Block = Union[Paragraph, Facts, Lines, Table]

@@ -2,7 +2,8 @@
 """From where on a number is suspicious: all in one place.
 
 They are chosen so that an ordinary busy VM is clean: each needs both an amount that matters and a
-share that ordinary use does not reach.  ``etp-ets-leaks --explain`` prints them.
+share that ordinary use does not reach.  ``--explain`` of etp-ets-leaks and of etp-db-connections
+prints them.
 """
 
 from __future__ import annotations
@@ -52,4 +53,29 @@ class Thresholds:
     inherited_rows: int = 100
 
 
+@dataclass(frozen=True)
+class DbThresholds:
+    """Of etp-db-connections."""
+
+    #: Cursors on idle connections: nobody can use them any more.  A driver that is not known to leak
+    #: may leave a few behind.
+    idle_cursors: int = 10
+    #: Cursors on a connection that is checked out: a client has a few streams at a time.
+    busy_cursors: int = 100
+
+    #: Tables that reconnects left behind, of a driver that is not known to do so.
+    orphan_tables: int = 10
+
+    #: Statements that one connection caches.
+    cached_queries: int = 5000
+
+    #: A buffer, a last result, or another part of a connection's state.
+    part_bytes: int = 1 * MIB
+
+    #: Callers that wait while no connection is idle are suspicious when one has waited for longer
+    #: than the pool's queue_target (this if it is not known).
+    wait_ms: int = 50
+
+
 THRESHOLDS = Thresholds()
+DB_THRESHOLDS = DbThresholds()

@@ -1,0 +1,937 @@
+# SPDX-License-Identifier: Apache-2.0
+# The processes, tables and structs that DBConnection and its drivers keep, without either: pools of database
+# connections in every state, in the layout of one family of releases of db_connection.
+#
+# What goes wrong, in one pool each: streams leave their cursors behind (MyXQL up to 0.4.0) and reconnecting its query
+# tables (up to 0.4.2); a cache of statements grows without bound; all connections are out and callers wait; a last
+# result stays. The pool MyApp.Repo is healthy, with cursors in use on a connection that is checked out.
+#
+# An analysis should say: `expect`. `secret` is the password in the options of each pool, which nothing may show.
+#
+# --arg family=  "1.1"   up to 1.1.3: one process a connection, the state of a busy one is with its client
+#                "2.0"   2.0.0 to 2.4.0: a table a connection, rows of 7 elements, processes of the library `connection`
+#                "2.4"   2.4.1 to 2.4.3: `ts` in the row, a 4th element in the pool's state
+#                "2.5"   2.5.0 to 2.10.0: gen_statem
+#                "2.10"  from 2.10.1 (default): connected_at in the process and in the row
+# --arg cursors=N  with family=1.1: of a connection that is idle, for measuring speed (default 0)
+# --arg healthy=1  the pool MyApp.Repo only
+#
+# The modules below have the names of those that they stand for, and the functions in which those processes wait; what
+# they do is only what makes the same structures.
+
+defmodule DbConnections.Family do
+  def get, do: :persistent_term.get(__MODULE__)
+  def put(family), do: :persistent_term.put(__MODULE__, family)
+  def statem?, do: get() in [:"2.5", :"2.10"]
+end
+
+defmodule DBConnection.Backoff do
+  defstruct [:type, :min, :max, :state]
+
+  def new, do: %__MODULE__{type: :rand_exp, min: 1000, max: 30_000, state: {1000, 333}}
+end
+
+defmodule DBConnection.Holder do
+  alias DbConnections.Family
+
+  @hour 3_600_000
+
+  def new(pool, ref, mod, state) do
+    options = if Family.get() == :"2.10", do: [decentralized_counters: true], else: []
+    holder = :ets.new(__MODULE__, [:public, :ordered_set | options])
+    true = :ets.insert_new(holder, row(self(), mod, state))
+    :ets.setopts(holder, {:heir, pool, ref})
+    holder
+  end
+
+  # Element 5 is ts, later connected_at.
+  defp row(connection, mod, state) do
+    case Family.get() do
+      :"2.0" -> {:conn, connection, mod, state, nil, nil, :ok}
+      _ -> {:conn, connection, mod, state, nil, System.monotonic_time(), nil, :ok}
+    end
+  end
+
+  def update(pool, ref, mod, state) do
+    holder = new(pool, ref, mod, state)
+    :ets.give_away(holder, pool, {:checkin, ref, checkin_time()})
+    holder
+  end
+
+  # In milliseconds before 2.1.
+  def checkin_time, do: if(Family.get() == :"2.0", do: System.monotonic_time(1000), else: System.monotonic_time())
+
+  def checkout(pool, opts), do: checkout_call(pool, [self()], true, System.monotonic_time(1000), opts[:timeout])
+
+  defp checkout_call(pid, callers, queue?, start, timeout) do
+    lock = Process.monitor(pid)
+    send(pid, {:db_connection, {self(), lock}, {:checkout, callers, start, queue?}})
+
+    receive do
+      {:"ETS-TRANSFER", holder, pool, {^lock, ref, _checkin_time}} ->
+        Process.demonitor(lock, [:flush])
+        deadline = deadline(timeout, pool, ref, holder, start)
+        :ets.update_element(holder, :conn, [{5, lock}, {deadline_position(), deadline}])
+        [row] = :ets.lookup(holder, :conn)
+        {:ok, {:pool_ref, pool, ref, deadline, holder, lock}, elem(row, 2), elem(row, 3)}
+
+      {^lock, reply} ->
+        Process.demonitor(lock, [:flush])
+        {reply, timeout}
+    end
+  end
+
+  defp deadline(:infinity, _pool, _ref, _holder, _start), do: nil
+
+  defp deadline(_, pool, ref, holder, start) do
+    :erlang.start_timer(start + @hour, pid_of(pool), {ref, holder, self(), @hour}, abs: true)
+  end
+
+  defp pid_of(pool) when is_pid(pool), do: pool
+  defp deadline_position, do: if(Family.get() == :"2.0", do: 6, else: 7)
+
+  def checkin({:pool_ref, pool, ref, deadline, holder, _lock}) do
+    if deadline, do: :erlang.cancel_timer(deadline)
+    :ets.update_element(holder, :conn, [{5, nil}, {deadline_position(), nil}])
+    :ets.give_away(holder, pool, {:checkin, ref, checkin_time()})
+  end
+
+  def put_state({:pool_ref, _, _, _, holder, _}, state), do: :ets.update_element(holder, :conn, {4, state})
+
+  # Calls the driver, and puts the state that it returns into the row.
+  def handle({:pool_ref, _, _, _, holder, _}, fun, args) do
+    [{:conn, _, module, state, _, _, _, _}] = for row <- :ets.lookup(holder, :conn), do: widened(row)
+    result = apply(module, fun, args ++ [state])
+    :ets.update_element(holder, :conn, {4, :erlang.element(:erlang.tuple_size(result), result)})
+    result
+  end
+
+  defp widened({:conn, a, b, c, d, e, f}), do: {:conn, a, b, c, d, nil, e, f}
+  defp widened(row), do: row
+end
+
+defmodule DBConnection.ConnectionPool do
+  use GenServer
+  alias DbConnections.Family
+  alias DBConnection.Holder
+
+  def start_link({mod, opts}), do: GenServer.start_link(__MODULE__, {mod, opts}, Keyword.take(opts, [:name]))
+
+  def init({mod, opts}) do
+    options = if Family.get() == :"2.10", do: [decentralized_counters: true], else: []
+    queue = :ets.new(__MODULE__.Queue, [:protected, :ordered_set | options])
+
+    {:ok, supervisor} =
+      DynamicSupervisor.start_child(
+        DBConnection.ConnectionPool.Supervisor,
+        {DBConnection.ConnectionPool.Pool, {self(), queue, mod, opts}}
+      )
+
+    if Family.get() == :"2.10", do: Process.put({__MODULE__, :watcher_ref}, supervisor)
+    {:ok, with_ts({:busy, queue, codel(opts)})}
+  end
+
+  defp codel(opts) do
+    codel = %{
+      target: opts[:queue_target] || 50,
+      interval: opts[:queue_interval] || if(Family.get() == :"2.10", do: 2000, else: 1000),
+      delay: 0,
+      slow: false,
+      next: System.monotonic_time(1000),
+      poll: make_ref(),
+      idle_interval: 1000,
+      idle: make_ref()
+    }
+
+    if Family.get() == :"2.0", do: codel, else: Map.put(codel, :idle_limit, opts[:pool_size])
+  end
+
+  defp with_ts({status, queue, codel}) do
+    case Family.get() do
+      :"2.0" -> {status, queue, codel}
+      :"2.10" -> {status, queue, codel, {nil, nil}}
+      _ -> {status, queue, codel, {System.monotonic_time(), 0}}
+    end
+  end
+
+  def handle_info({:db_connection, from, {:checkout, _callers, now, _queue?}} = checkout, state) do
+    queue = elem(state, 1)
+
+    case {elem(state, 0), :ets.first(queue)} do
+      {:ready, {_time, holder} = key} ->
+        {pid, mref} = from
+        :ets.give_away(holder, pid, {mref, queue, elem(key, 0)})
+        :ets.delete(queue, key)
+        {:noreply, state}
+
+      {:ready, :"$end_of_table"} ->
+        handle_info(checkout, put_elem(state, 0, :busy))
+
+      {:busy, _} ->
+        :ets.insert(queue, {{now, System.unique_integer(), from}})
+        {:noreply, state}
+    end
+  end
+
+  def handle_info({:"ETS-TRANSFER", holder, _, {:checkin, queue, time}}, state) do
+    # The real one serves who waits; here nobody does while connections are checked in.
+    :ets.insert(queue, {{time, holder}})
+    {:noreply, put_elem(state, 0, :ready)}
+  end
+end
+
+defmodule DBConnection.ConnectionPool.Pool do
+  use Supervisor, restart: :temporary
+
+  def start_link(arg), do: Supervisor.start_link(__MODULE__, arg)
+
+  def init({pool, tag, mod, opts}) do
+    {plan, opts} = Keyword.pop(opts, :plan)
+
+    children =
+      for {how, index} <- Enum.with_index(plan, 1) do
+        args = [mod, [pool_index: index] ++ opts, pool, tag, how]
+        %{id: {mod, pool, index}, start: {DBConnection.Connection, :start_link, args}}
+      end
+
+    Supervisor.init(children, strategy: :one_for_one)
+  end
+end
+
+# The library `connection`.
+defmodule Connection do
+  defstruct [:mod, :backoff, :raise, :mod_state]
+
+  def start_link(mod, args, opts) do
+    case Keyword.pop(opts, :name) do
+      {nil, opts} -> :gen.start(__MODULE__, :link, mod, args, opts)
+      {name, opts} -> :gen.start(__MODULE__, :link, {:local, name}, mod, args, opts)
+    end
+  end
+
+  def init_it(starter, _parent, name, mod, args, opts) do
+    Process.put(:"$initial_call", {mod, :init, 1})
+    {:ok, mod_state, backoff} = mod.init(args)
+    :proc_lib.init_ack(starter, {:ok, self()})
+    timer = if backoff, do: :erlang.start_timer(backoff, self(), __MODULE__)
+    state = %__MODULE__{mod: mod, backoff: timer, mod_state: mod_state}
+
+    if is_pid(name),
+      do: :gen_server.enter_loop(__MODULE__, opts, state),
+      else: :gen_server.enter_loop(__MODULE__, opts, state, name)
+  end
+
+  def init(_), do: {:stop, __MODULE__}
+
+  def handle_cast(request, %{mod: mod, mod_state: mod_state} = s) do
+    {:noreply, mod_state, how} = mod.handle_cast(request, mod_state)
+    {:noreply, %{s | mod_state: mod_state}, how}
+  end
+
+  def handle_call(request, from, %{mod: mod, mod_state: mod_state} = s) do
+    {:noreply, mod_state} = mod.handle_call(request, from, mod_state)
+    {:noreply, %{s | mod_state: mod_state}}
+  end
+
+  def handle_info(_, s), do: {:noreply, s}
+  def terminate(_, _), do: :ok
+end
+
+# The process of a connection. `how` is {state, where}: the driver's state as of the last ping, and
+# :pool, :closed (disconnected, with a backoff), :connecting or :after_connect.
+defmodule DBConnection.Connection do
+  alias DbConnections.Family
+  alias DBConnection.{Backoff, Holder}
+
+  @hour 3_600_000
+
+  def start_link(mod, opts, pool, tag, how) do
+    args = {mod, opts, pool, tag, how}
+
+    if Family.statem?(),
+      do: :gen_statem.start_link(__MODULE__, args, []),
+      else: Connection.start_link(__MODULE__, args, [])
+  end
+
+  # Of 1.x: a pool of one connection, whose clients queue in its state.
+  def start_link(mod, opts) do
+    {how, opts} = Keyword.pop(opts, :plan)
+    Connection.start_link(__MODULE__, {mod, opts, how}, Keyword.take(opts, [:name]))
+  end
+
+  def callback_mode, do: :handle_event_function
+
+  def init({mod, opts, {state, where}}) do
+    s = %{
+      mod: mod, opts: opts, state: nil, client: :closed, broker: nil, regulator: nil, lock: nil, queue: :queue.new(),
+      timer: nil, backoff: Backoff.new(), after_connect: nil, after_connect_timeout: 15_000, idle: :passive,
+      idle_timeout: 1000, idle_time: 0, after_timeout: :backoff
+    }
+
+    case where do
+      :closed -> {:ok, s, @hour}
+      :pool -> {:ok, %{s | state: state.(), client: nil}, nil}
+    end
+  end
+
+  def init({mod, opts, pool, tag, {state, where}}) do
+    s = %{
+      mod: mod, opts: opts, state: nil, client: :closed, pool: pool, tag: tag, timer: nil, backoff: Backoff.new(),
+      after_connect: nil, after_connect_timeout: 15_000
+    }
+
+    # Both came in between: connection_listeners with 2.3.1.
+    s = if Family.get() == :"2.0", do: s, else: Map.put(s, :connection_listeners, [])
+    s = if Family.get() == :"2.10", do: Map.put(s, :connected_at, nil), else: s
+
+    s =
+      case where do
+        :closed -> s
+        :connecting -> %{s | state: state.(), client: {make_ref(), :connect}}
+        :after_connect -> after_connect(%{s | state: state.()})
+        :pool -> %{s | state: state.(), client: {make_ref(), :connect}}
+      end
+
+    s = if where != :closed and Map.has_key?(s, :connected_at), do: %{s | connected_at: System.monotonic_time()}, else: s
+    backoff = if where == :closed, do: @hour
+
+    if where == :pool do
+      if Family.statem?(), do: :gen_statem.cast(self(), :connected), else: GenServer.cast(self(), :connected)
+    end
+
+    cond do
+      not Family.statem?() -> {:ok, s, backoff}
+      backoff -> {:ok, :no_state, s, {{:timeout, :backoff}, backoff, nil}}
+      true -> {:ok, :no_state, s}
+    end
+  end
+
+  # The function of `after_connect` runs in a process of its own, which has a holder of its own.
+  defp after_connect(s) do
+    {pid, ref} = spawn_monitor(DBConnection.Task, :init, [self()])
+    Holder.update(pid, ref, s.mod, s.state)
+    timer = :erlang.start_timer(@hour, self(), {__MODULE__, pid, @hour})
+    %{s | client: {ref, :after_connect}, timer: timer, after_connect: &DBConnection.Task.init/1}
+  end
+
+  def handle_event(:cast, :connected, :no_state, s), do: {:keep_state, to_pool(s), :hibernate}
+  def handle_event(_, _, :no_state, _), do: :keep_state_and_data
+  def handle_cast(:connected, s), do: {:noreply, to_pool(s), :hibernate}
+
+  defp to_pool(s), do: %{s | client: {Holder.update(s.pool, s.tag, s.mod, s.state), :pool}}
+
+  # 1.x: a client gets the state in the reply, and the process keeps what it had.
+  def handle_call({:checkout, ref, _queue?, _timeout}, {pid, _} = from, s) do
+    client = {ref, Process.monitor(pid)}
+
+    if s.client == nil do
+      GenServer.reply(from, {:ok, {self(), ref}, s.mod, s.state})
+      {:noreply, %{s | client: client, timer: :erlang.start_timer(@hour, self(), {__MODULE__, pid, @hour})}}
+    else
+      {:noreply, %{s | queue: :queue.in({client, 15_000, from}, s.queue)}}
+    end
+  end
+end
+
+defmodule DBConnection.Task do
+  def init(_parent) do
+    receive do
+      {:"ETS-TRANSFER", holder, _, {:checkin, _ref, _}} -> MyXQL.Client.com_query(holder, "SET time_zone = '+00:00'")
+    end
+  end
+end
+
+# The test sandbox: each owner of a connection has a proxy, which has a holder of its own beside the real one.
+defmodule DBConnection.Ownership.Manager do
+  use GenServer
+
+  def start_link({mod, opts}), do: GenServer.start_link(__MODULE__, {mod, opts}, name: opts[:name])
+
+  def init({mod, opts}) do
+    {:ok, pool} = DBConnection.ConnectionPool.start_link({mod, Keyword.delete(opts, :name)})
+    ets = :ets.new(opts[:name], [:set, :named_table, :protected, read_concurrency: true])
+
+    {:ok,
+     %{pool: pool, checkouts: %{}, owners: %{}, checkout_opts: [], mode: :manual, mode_ref: nil, ets: ets, log: nil}}
+  end
+
+  def handle_call({:checkout, caller}, _from, state) do
+    {:ok, proxy} = GenServer.start_link(DBConnection.Ownership.Proxy, {caller, state.pool})
+    ref = Process.monitor(proxy)
+    :ets.insert(state.ets, {caller, proxy})
+    owners = Map.put(state.owners, ref, {proxy, caller, [caller]})
+    checkouts = Map.put(state.checkouts, caller, {:owner, ref, proxy})
+    {:reply, {:ok, proxy}, %{state | owners: owners, checkouts: checkouts}}
+  end
+
+  def handle_call(:pool, _from, state), do: {:reply, state.pool, state}
+end
+
+defmodule DBConnection.Ownership.Proxy do
+  use GenServer
+  alias DBConnection.Holder
+
+  def init({caller, pool}) do
+    {:ok,
+     %{
+       client: nil, timer: nil, holder: nil, timeout: 100, interval: 1000, poll: make_ref(),
+       owner: {caller, Process.monitor(caller)}, pool: pool, pool_ref: nil, pool_opts: [timeout: :infinity],
+       queue: :queue.new(), mod: nil, ownership_timer: nil
+     }}
+  end
+
+  def handle_info({:db_connection, from, {:checkout, _callers, now, _queue?}}, state) do
+    case state do
+      %{holder: nil} ->
+        {:ok, pool_ref, mod, conn_state} = Holder.checkout(state.pool, timeout: :infinity)
+        {_, owner_ref} = state.owner
+        holder = Holder.new(self(), owner_ref, mod, conn_state)
+        {:noreply, give(from, %{state | pool_ref: pool_ref, holder: holder, mod: mod})}
+
+      %{client: nil} ->
+        {:noreply, give(from, state)}
+
+      _ ->
+        {:noreply, %{state | queue: :queue.in({now, from}, state.queue)}}
+    end
+  end
+
+  def handle_info({:"ETS-TRANSFER", _, _, {:checkin, _, _}}, state), do: {:noreply, %{state | client: nil}}
+
+  defp give({pid, ref}, state) do
+    :ets.give_away(state.holder, pid, {ref, ref, nil})
+    {:current_stacktrace, stack} = Process.info(pid, :current_stacktrace)
+    %{state | client: {pid, ref, stack}}
+  end
+end
+
+# The drivers: what their processes wait in, and a query as it is on the stack meanwhile.
+defmodule MyXQL.Client do
+  def com_stmt_execute(client, _statement_id, _params), do: receive(do: ({:never, ^client} -> :ok))
+  def com_query(client, _statement), do: receive(do: ({:never, ^client} -> :ok))
+end
+
+defmodule MyXQL.Connection do
+  def handle_execute(query, params, _opts, state) do
+    result = MyXQL.Client.com_stmt_execute(client(state), query.statement_id, params)
+    {:ok, query, result, state}
+  end
+
+  defp client(%{client: client}), do: client
+  defp client(state), do: state
+end
+
+defmodule Postgrex.Protocol do
+  def handle_execute(query, params, _opts, state) do
+    result = receive(do: ({:never, ^params} -> :ok))
+    {:ok, query, result, state}
+  end
+end
+
+defmodule Mariaex.Protocol do
+  defdelegate handle_execute(query, params, opts, state), to: Postgrex.Protocol
+end
+
+defmodule Tds.Protocol do
+  defdelegate handle_execute(query, params, opts, state), to: Postgrex.Protocol
+end
+
+defmodule Exqlite.Connection do
+  defdelegate handle_execute(query, params, opts, state), to: Postgrex.Protocol
+end
+
+# The structs, with the fields that they have in a release. Each function is called in the process of a connection, which
+# so owns the table of queries; `n` tells connections apart.
+defmodule DbConnections.Drivers do
+  def myxql(release, n, cursors, options \\ []) do
+    common = %{
+      cursors: cursors(release, cursors), disconnect_on_error_codes: [:ER_MAX_PREPARED_STMT_COUNT_REACHED],
+      ping_timeout: 15_000, prepare: :named, transaction_status: options[:transaction] || :idle
+    }
+
+    socket = {:gen_tcp, socket()}
+
+    case release do
+      "0.2.4" ->
+        Map.merge(common, %{__struct__: MyXQL.Protocol, sock: socket, connection_id: n, prepared_statements: %{}})
+
+      "0.2.9" ->
+        Map.merge(common, %{__struct__: MyXQL.Connection, sock: socket, connection_id: n, queries: myxql_queries(options)})
+
+      _ ->
+        client = %{__struct__: MyXQL.Client, sock: socket, connection_id: n}
+        fields = %{__struct__: MyXQL.Connection, client: client, queries: myxql_queries(options), last_ref: make_ref()}
+        Map.merge(common, fields)
+    end
+  end
+
+  # A reconnect made a table without deleting the one before.
+  defp myxql_queries(options) do
+    for _ <- 1..Keyword.get(options, :orphans, 0)//1, do: :ets.new(MyXQL.Connection, [:set, :public])
+    table = :ets.new(MyXQL.Connection, [:set, :public])
+    for i <- 1..Keyword.get(options, :queries, 3)//1, do: :ets.insert(table, {"ecto_#{i}", {i, i, make_ref()}})
+    table
+  end
+
+  # {as declared, fetched from}
+  def cursors(release, {params, column_defs}) do
+    without_id = release in ["0.2.4", "0.2.9"]
+    entry = fn kind, value, i -> if without_id, do: {kind, value}, else: {kind, value, i} end
+
+    Map.new(
+      for(i <- 1..params//1, do: {make_ref(), entry.(:params, [i, "a parameter"], i)}) ++
+        for(i <- 1..column_defs//1, do: {make_ref(), entry.(:column_defs, column_defs(), i)})
+    )
+  end
+
+  defp column_defs do
+    [
+      {:column_def, "id", :mysql_type_longlong, 20, 16_899, false},
+      {:column_def, "name", :mysql_type_var_string, 1020, 4097, nil}
+    ]
+  end
+
+  def mariaex(release, n, cursors) do
+    lru = :ets.new(:cache, [:public])
+    :ets.insert(lru, {:__counter__, 0})
+    cache = :ets.new(:cache, [:public])
+
+    state = %{
+      __struct__: Mariaex.Protocol, sock: {Mariaex.Connection.Tcp, socket()}, state: :running, state_data: nil,
+      deprecated_eof: true, binary_as: nil, connection_id: self(), opts: [], catch_eof: false, buffer: "", timeout: 5000,
+      lru_cache: {100, lru}, cache: cache, cursors: mariaex_cursors(release, cursors), seqnum: n, json_library: Poison,
+      ssl_conn_state: :not_used
+    }
+
+    if release == "0.9.1", do: Map.merge(state, %{datetime: :structs, transaction_status: :idle}), else: state
+  end
+
+  def mariaex_cursors("0.8.4", {_, n}), do: Map.new(1..n//1, fn _ -> {make_ref(), [{:column, "id"}, {:column, "name"}]} end)
+
+  def mariaex_cursors("0.9.1", {first, halt}) do
+    Map.new(
+      for(i <- 1..first//1, do: {make_ref(), {:first, i, ["a parameter"]}}) ++
+        for(i <- 1..halt//1, do: {make_ref(), {:halt, i, [{:column, "id"}]}})
+    )
+  end
+
+  def postgrex(release, n, options \\ []) do
+    table = :ets.new(Postgrex.Protocol, [:set, :public])
+
+    for i <- 1..Keyword.get(options, :queries, 3)//1 do
+      # With the query when it was prepared with cache: :statement.
+      row = {"ecto_#{i}", make_ref()}
+      :ets.insert(table, if(rem(i, 100) == 1, do: Tuple.append(row, query(Postgrex.Query, i)), else: row))
+    end
+
+    state = %{
+      __struct__: Postgrex.Protocol, sock: {:gen_tcp, socket()}, connection_id: n, connection_key: 7 * n,
+      peer: {{127, 0, 0, 1}, 5432}, types: {Postgrex.DefaultTypes, make_ref()}, null: nil, timeout: 15_000,
+      parameters: make_ref(), queries: table, postgres: options[:postgres] || :idle, transactions: :naive,
+      buffer: options[:buffer] || :active_once
+    }
+
+    if release == "0.13.5" do
+      state
+    else
+      Map.merge(state, %{
+        ping_timeout: 15_000, disconnect_on_error_codes: [], scram: nil, disable_composite_types: false, messages: []
+      })
+    end
+  end
+
+  def tds(n, options) do
+    %{
+      __struct__: Tds.Protocol, sock: {:gen_tcp, socket()}, usock: nil, itcp: n, opts: options[:opts], state: :ready,
+      result: options[:result], query: options[:query], transaction: options[:transaction],
+      env: %{trans: <<0>>, savepoint: 0, collation: nil, packetsize: 4096}
+    }
+  end
+
+  def exqlite(n) do
+    %{
+      __struct__: Exqlite.Connection, db: make_ref(), default_transaction_mode: :deferred, directory: nil,
+      path: "/var/lib/my_app/#{n}.db", transaction_status: :idle, status: :idle, chunk_size: nil, before_disconnect: nil
+    }
+  end
+
+  def query(struct, i) do
+    common = %{
+      __struct__: struct, name: "ecto_#{i}", ref: make_ref(), cache: :reference,
+      statement: "SELECT u0.`id`, u0.`name` FROM `users` AS u0 WHERE (u0.`id` > #{i})"
+    }
+
+    case struct do
+      MyXQL.Query -> Map.merge(common, %{num_params: 1, statement_id: i})
+      _ -> Map.merge(common, %{param_oids: [20], columns: ["id", "name"], result_oids: [20, 1043], types: nil})
+    end
+  end
+
+  # No socket is needed: a port that lives as long as the VM stands for it.
+  defp socket, do: hd(:erlang.ports())
+end
+
+# Who uses connections. What a client does is decided by the connection that it gets.
+defmodule DbConnections.Client do
+  alias DBConnection.Holder
+
+  def use(pool, plans, parent) do
+    {:ok, pool_ref, _mod, state} = Holder.checkout(pool, timeout: 15_000)
+    [row] = :ets.lookup(elem(pool_ref, 4), :conn)
+    plan = Map.get(plans, elem(row, 1)) || Map.fetch!(plans, :any)
+    Holder.put_state(pool_ref, plan.live.(state))
+    send(parent, {self(), elem(row, 1), plan.then})
+
+    case plan.then do
+      :checkin -> Holder.checkin(pool_ref)
+      :query -> Holder.handle(pool_ref, :handle_execute, [plan.query, [1], []])
+      :stream -> each_row(pool_ref, plan.query)
+    end
+  end
+
+  # A consumer that is slower than its stream.
+  def each_row(pool_ref, query) do
+    receive do: (:next_row -> :ok)
+    {pool_ref, query}
+  end
+
+  # 1.x: the state is in the client's dictionary meanwhile.
+  def use_old(connection, plan, parent) do
+    {:ok, pool_ref, mod, state} = :gen_server.call(connection, {:checkout, make_ref(), true, 15_000}, :infinity)
+    conn_ref = make_ref()
+    conn = %{__struct__: DBConnection, pool_mod: DBConnection.Connection, pool_ref: pool_ref, conn_mod: mod, conn_ref: conn_ref}
+    Process.put({DBConnection, conn_ref}, {if(plan.then == :stream, do: :transaction, else: :idle), plan.live.(state)})
+    send(parent, {self(), connection, plan.then})
+
+    case plan.then do
+      :query -> {mod.handle_execute(plan.query, [1], [], state), conn}
+      :stream -> each_row(conn, plan.query)
+    end
+  end
+end
+
+defmodule DbConnections do
+  alias DbConnections.{Client, Drivers, Family}
+
+  @secret "correct-horse-battery-staple"
+
+  def start(args) do
+    family = args |> Map.get(:family, '2.10') |> List.to_atom()
+    Family.put(family)
+    :persistent_term.put({__MODULE__, :cursors}, Map.get(args, :cursors, 0))
+    releases = releases(family)
+    for {app, vsn} <- releases, do: :ok = load(app, vsn)
+    unless family == :"1.1", do: {:ok, _} = detached(fn -> supervisor() end)
+    pools = if Map.has_key?(args, :healthy), do: [healthy(family)], else: pools(family)
+    started = Enum.map(pools, &start_pool/1)
+
+    %{
+      rows: %{DBConnection.Holder => {:sample, 0}, Postgrex.Protocol => {:sample, 10}},
+      expect: %{
+        family: family,
+        releases: Map.new(releases, fn {app, vsn} -> {app, {:text, vsn}} end),
+        secret: {:text, @secret},
+        pools: List.flatten(started)
+      }
+    }
+  end
+
+  defp releases(:"1.1"), do: [db_connection: '1.1.3', mariaex: '0.8.4', postgrex: '0.13.5']
+  defp releases(:"2.0"), do: [db_connection: '2.0.6', mariaex: '0.9.1', myxql: '0.2.9']
+  defp releases(:"2.4"), do: [db_connection: '2.4.3', myxql: '0.4.0']
+  defp releases(:"2.5"), do: [db_connection: '2.5.0', myxql: '0.6.1']
+
+  defp releases(:"2.10"),
+    do: [db_connection: '2.10.2', ecto_sql: '3.12.1', exqlite: '0.39.0', myxql: '0.8.0', postgrex: '0.22.2', tds: '2.3.7']
+
+  defp load(app, vsn), do: :application.load({:application, app, [vsn: vsn, modules: [], registered: [], applications: []]})
+
+  defp supervisor, do: DynamicSupervisor.start_link(name: DBConnection.ConnectionPool.Supervisor, strategy: :one_for_one)
+
+  # ---- pools -------------------------------------------------------------------------------------------------
+
+  defp pools(:"1.1") do
+    [
+      healthy(:"1.1"),
+      pool(MyApp.Idle, Mariaex.Protocol, [conn(maria("0.8.4", {0, :persistent_term.get({__MODULE__, :cursors})}), :idle)]),
+      pool(MyApp.Busy, Postgrex.Protocol, [conn(pg("0.13.5"), :query)], waiting: 3),
+      pool(MyApp.Down, Mariaex.Protocol, [conn(none(), :closed)]),
+      pool(MyApp.Streams, Mariaex.Protocol, [conn(maria("0.8.4", {0, 2}), :stream, add: {0, 5})])
+    ]
+  end
+
+  defp pools(:"2.0") do
+    [
+      healthy(:"2.0"),
+      pool(MyApp.Legacy, MyXQL.Connection, leaking("0.2.9"), leak: "0.4.1"),
+      pool(MyApp.Old, MyXQL.Protocol, [conn(my("0.2.4", {1, 40}), :idle)], leak: "0.4.1"),
+      exhausted("0.2.9"),
+      down("0.2.9")
+    ]
+  end
+
+  defp pools(:"2.4") do
+    [healthy(:"2.4"), pool(MyApp.Legacy, MyXQL.Connection, leaking("0.4.0"), leak: "0.4.1"), exhausted("0.4.0"), down("0.4.0")]
+  end
+
+  defp pools(:"2.5"), do: [healthy(:"2.5"), exhausted("0.6.1"), down("0.6.1")]
+
+  defp pools(:"2.10") do
+    [
+      healthy(:"2.10"),
+      exhausted("0.8.0"),
+      down("0.8.0"),
+      pool(MyApp.Pg, Postgrex.Protocol, [conn(pg("0.22.2", queries: 6000), :idle), conn(pg("0.22.2", buffer: large()), :idle)]),
+      pool(MyApp.Mssql, Tds.Protocol, [conn(tds(tds_options()), :idle)]),
+      pool(MyApp.Lite, Exqlite.Connection, [conn(exqlite(), :idle)]),
+      pool(MyApp.Shards, MyXQL.Connection, [conn(my("0.8.0", {0, 0}), :idle), conn(my("0.8.0", {0, 0}), :idle)], partitions: 2),
+      pool(MyApp.Sandbox, MyXQL.Connection, for(_ <- 1..3, do: conn(my("0.8.0", {0, 0}), :idle)), owners: 2)
+    ]
+  end
+
+  # Two idle, one that runs a query, one in the middle of three streams.
+  defp healthy(:"1.1") do
+    pool(MyApp.Repo, Mariaex.Protocol, [conn(maria("0.8.4", {0, 0}), :stream, add: {0, 3})], healthy: true)
+  end
+
+  defp healthy(:"2.0"), do: pool(MyApp.Repo, Mariaex.Protocol, healthy_conns(&maria("0.9.1", &1)), healthy: true)
+  defp healthy(:"2.4"), do: pool(MyApp.Repo, MyXQL.Connection, healthy_conns(&my("0.4.0", &1)), healthy: true)
+  defp healthy(:"2.5"), do: pool(MyApp.Repo, MyXQL.Connection, healthy_conns(&my("0.6.1", &1)), healthy: true)
+  defp healthy(:"2.10"), do: pool(MyApp.Repo, MyXQL.Connection, healthy_conns(&my("0.8.0", &1)), healthy: true)
+
+  defp healthy_conns(driver) do
+    none = driver.({0, 0})
+    [conn(none, :query), conn(none, :stream, add: {1, 2}), conn(none, :idle), conn(none, :idle)]
+  end
+
+  # What the process had at the last ping, and what has come since.
+  defp leaking(release) do
+    [
+      conn(my(release, {5, 10}, orphans: 4), :idle, add: {1, 84}),
+      conn(my(release, {0, 0}), :idle, add: {0, 7}),
+      conn(my(release, {2, 2}), :stream, add: {0, 40}),
+      conn(my(release, {0, 1}, orphans: 2), :query),
+      conn(my(release, {3, 0}), :idle)
+    ]
+  end
+
+  defp exhausted(release) do
+    none = my(release, {0, 0}, transaction: :transaction)
+    pool(MyApp.Busy, MyXQL.Connection, [conn(none, :query), conn(none, :query)], waiting: 5)
+  end
+
+  defp down(release) do
+    none = my(release, {0, 0})
+    pool(MyApp.Down, MyXQL.Connection, [conn(none(), :closed), conn(none(), :closed), conn(none, :connecting), conn(none, :after_connect)])
+  end
+
+  # A driver is a function that makes the state of its Nth connection, and what is in that.
+  defp my(release, cursors, options \\ []) do
+    facts = %{cursors: cursors, queries: if(release == "0.2.4", do: 0, else: 3), orphans: options[:orphans] || 0}
+    {fn i -> Drivers.myxql(release, i, cursors, options) end, facts}
+  end
+
+  defp maria(release, cursors), do: {&Drivers.mariaex(release, &1, cursors), %{cursors: cursors, queries: 0, orphans: 0}}
+
+  defp pg(release, options \\ []) do
+    {&Drivers.postgrex(release, &1, options), %{cursors: {0, 0}, queries: options[:queries] || 3, orphans: 0}}
+  end
+
+  @nothing %{cursors: {0, 0}, queries: 0, orphans: 0}
+  defp tds(options), do: {&Drivers.tds(&1, options), @nothing}
+  defp exqlite, do: {&Drivers.exqlite/1, @nothing}
+  defp none, do: {nil, @nothing}
+
+  defp large, do: :binary.copy("row ", 10_000)
+  defp tds_options, do: [opts: options(1), result: [[1, large()]], query: "SELECT report FROM reports"]
+
+  defp conn({driver, facts}, then, options \\ []), do: %{driver: driver, facts: facts, then: then, add: options[:add] || {0, 0}}
+  defp pool(name, mod, conns, options \\ []), do: %{name: name, mod: mod, conns: conns, options: options}
+
+  defp options(size) do
+    [hostname: "db.example.org", username: "app", password: @secret, database: "app", pool_size: size, queue_target: 100]
+  end
+
+  # ---- 2.x ---------------------------------------------------------------------------------------------------
+
+  # The pool of a repo has no name of its own; its supervisor has.
+  defp start_pool(%{name: name, mod: mod} = pool) do
+    if Family.get() == :"1.1", do: start_old(pool), else: start_new(pool, name, mod)
+  end
+
+  defp start_new(pool, name, mod) do
+    how = for {conn, i} <- Enum.with_index(pool.conns, 1), do: {conn.driver && fn -> conn.driver.(i) end, where(conn.then)}
+    opts = [plan: how] ++ options(length(how))
+
+    cond do
+      partitions = pool.options[:partitions] ->
+        spec = %{id: mod, start: {DBConnection.ConnectionPool, :start_link, [{mod, opts}]}}
+        partitioned = {PartitionSupervisor, name: Module.concat(name, PartitionSupervisor), child_spec: spec, partitions: partitions}
+        {:ok, _} = detached(fn -> Supervisor.start_link([partitioned], strategy: :one_for_one, name: name) end)
+        parts = for {_, pid, _, _} <- PartitionSupervisor.which_children(Module.concat(name, PartitionSupervisor)), do: pid
+        for pid <- parts, do: of_pool(pid, pool, nil)
+
+      owners = pool.options[:owners] ->
+        {:ok, manager} = detached(fn -> DBConnection.Ownership.Manager.start_link({mod, [name: name] ++ opts}) end)
+        of_pool(GenServer.call(manager, :pool), pool, {manager, owners})
+
+      true ->
+        spec = %{id: mod, start: {DBConnection.ConnectionPool, :start_link, [{mod, opts}]}}
+        {:ok, supervisor} = detached(fn -> Supervisor.start_link([spec], strategy: :one_for_one, name: name) end)
+        [{_, pid, _, _}] = Supervisor.which_children(supervisor)
+        of_pool(pid, pool, nil)
+    end
+  end
+
+  defp where(then) when then in [:closed, :connecting, :after_connect], do: then
+  defp where(_), do: :pool
+
+  # The parent of what Fun starts sleeps for ever.
+  defp detached(fun) do
+    {_, result} = :truth.hold(:undefined, fun)
+    result
+  end
+
+  defp of_pool(pid, pool, ownership) do
+    queue = elem(:sys.get_state(pid), 1)
+    connected = Enum.count(pool.conns, &(where(&1.then) == :pool))
+    wait(fn -> :ets.info(queue, :size) == connected end)
+    plans = Map.new(connections(pid), fn {i, conn} -> {conn, plan(Enum.at(pool.conns, i - 1), i)} end)
+    used = if ownership, do: own(ownership), else: use_all(pid, plans, connected)
+    waiters = for _ <- 1..Keyword.get(pool.options, :waiting, 0)//1, do: spawn(fn -> Client.use(pid, plans, nil) end)
+    wait(fn -> length(waiters) == 0 or :ets.info(queue, :size) == length(waiters) end)
+
+    %{
+      pid: pid,
+      name: pool.name,
+      module: pool.mod,
+      leak: {:text, pool.options[:leak] || ""},
+      healthy: pool.options[:healthy] || false,
+      waiting: waiters,
+      owners: if(ownership, do: elem(ownership, 1), else: 0),
+      connections: for({i, conn} <- connections(pid), do: truth(conn, Enum.at(pool.conns, i - 1), used))
+    }
+  end
+
+  defp connections(pool) do
+    for {_, supervisor, _, _} <- DynamicSupervisor.which_children(DBConnection.ConnectionPool.Supervisor),
+        {{_, ^pool, i}, conn, _, _} <- Supervisor.which_children(supervisor),
+        do: {i, conn}
+  end
+
+  defp plan(conn, i) do
+    then = if conn.then == :idle, do: :checkin, else: conn.then
+    %{then: then, live: &with_cursors(&1, conn.add), query: Drivers.query(MyXQL.Query, i)}
+  end
+
+  defp with_cursors(state, {0, 0}), do: state
+
+  defp with_cursors(%{__struct__: Mariaex.Protocol} = state, add) do
+    release = if Map.has_key?(state, :datetime), do: "0.9.1", else: "0.8.4"
+    %{state | cursors: Map.merge(state.cursors, Drivers.mariaex_cursors(release, add))}
+  end
+
+  defp with_cursors(state, add) do
+    release = if Map.has_key?(state, :client), do: "0.4.0", else: "0.2.9"
+    %{state | cursors: Map.merge(state.cursors, Drivers.cursors(release, add))}
+  end
+
+  # Each connection in the pool is checked out once, the first that came first.
+  defp use_all(pool, plans, connected) do
+    for _ <- 1..connected//1, into: %{} do
+      parent = self()
+      # Times of the queue are in milliseconds in 2.0, and which is first must be sure.
+      Process.sleep(2)
+      client = spawn(fn -> Client.use(pool, plans, parent) end)
+
+      receive do
+        {^client, conn, :checkin} ->
+          wait(fn -> not Process.alive?(client) end)
+          :sys.get_state(pool)
+          {conn, nil}
+
+        {^client, conn, _} ->
+          {conn, client}
+      end
+    end
+  end
+
+  # Owners of the sandbox: the first one uses its connection, with a cursor; the others do not at the moment.
+  defp own({manager, owners}) do
+    for i <- 1..owners do
+      parent = self()
+      owner = spawn(fn -> receive(do: (:done -> :ok)) end)
+      {:ok, proxy} = GenServer.call(manager, {:checkout, owner})
+      then = if i == 1, do: :stream, else: :checkin
+      plan = %{then: then, live: &with_cursors(&1, {1, 1}), query: Drivers.query(MyXQL.Query, i)}
+      client = spawn(fn -> Client.use(proxy, %{any: plan}, parent) end)
+      receive(do: ({^client, ^proxy, _} -> :ok))
+      if then == :checkin, do: wait(fn -> not Process.alive?(client) end)
+      %{pool_ref: {:pool_ref, _, _, _, holder, _}} = :sys.get_state(proxy)
+      [row] = :ets.lookup(holder, :conn)
+      {elem(row, 1), {proxy, if(i == 1, do: client), {1, 1}}}
+    end
+    |> Map.new()
+  end
+
+  # What an analysis should say of a connection. `live` and `stale` are {as declared, fetched from}; `stale` is the copy
+  # in its process.
+  defp truth(pid, conn, used) do
+    {stale_params, stale_defs} = stale = conn.facts.cursors
+    {add_params, add_defs} = conn.add
+    live = {stale_params + add_params, stale_defs + add_defs}
+
+    {status, client, proxy, live, stale} =
+      case {conn.then, used[pid]} do
+        {:closed, _} -> {:disconnected, nil, nil, nil, nil}
+        {:connecting, _} -> {:connecting, nil, nil, stale, nil}
+        {:after_connect, _} -> {:after_connect, nil, nil, stale, stale}
+        {_, {proxy, client, live}} -> {:checked_out, client, proxy, live, stale}
+        {:idle, _} -> {:idle, nil, nil, live, stale}
+        # 1.x: the process has the state when nobody else does.
+        {_, client} -> {:checked_out, client, nil, live, stale}
+      end
+
+    %{
+      pid: pid, status: status, client: client || :undefined, proxy: proxy || :undefined, live: live || :undefined,
+      stale: stale || :undefined, queries: conn.facts.queries, orphans: conn.facts.orphans
+    }
+  end
+
+  # ---- 1.x ---------------------------------------------------------------------------------------------------
+
+  # A pool is a connection.
+  defp start_old(pool) do
+    for {conn, i} <- Enum.with_index(pool.conns, 1) do
+      how = {conn.driver && fn -> conn.driver.(i) end, where(conn.then)}
+      opts = [plan: how, name: pool.name] ++ options(1)
+      {:ok, pid} = detached(fn -> DBConnection.Connection.start_link(pool.mod, opts) end)
+      parent = self()
+
+      client =
+        if conn.then in [:query, :stream] do
+          plan = %{plan(conn, i) | query: Drivers.query(Postgrex.Query, i)}
+          client = spawn(fn -> Client.use_old(pid, plan, parent) end)
+          receive(do: ({^client, _, _} -> client))
+        end
+
+      waiters = for _ <- 1..Keyword.get(pool.options, :waiting, 0)//1, do: spawn(fn -> Client.use_old(pid, %{}, nil) end)
+      for waiter <- waiters, do: wait(fn -> Process.info(waiter, :status) == {:status, :waiting} end)
+
+      %{
+        pid: pid, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: pool.options[:healthy] || false, waiting: waiters, owners: 0,
+        connections: [truth(pid, conn, %{pid => client})]
+      }
+    end
+  end
+
+  defp wait(done, tries \\ 500)
+  defp wait(_, 0), do: raise("it did not happen")
+
+  defp wait(done, tries) do
+    unless done.() do
+      Process.sleep(10)
+      wait(done, tries - 1)
+    end
+  end
+end

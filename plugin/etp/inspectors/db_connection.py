@@ -1,0 +1,821 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools of DBConnection: their connections, who has them, who waits, and what drivers keep.
+
+From lib/db_connection/*.ex of 1.1.3 and 2.0.0 to 2.10.2.  Which release it is, is told by what
+stands in the terms.  While a connection is in the pool or checked out, its state is in the row of a
+table, the holder (2.x), or in the dictionary of the client that uses it (1.x); the process of the
+connection has a copy of an earlier moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ..code import location
+from ..otp import state as otp_state
+from ..otp.frames import frames
+from ..text import safe
+from ..units import WORD
+from ..vm import VM, Error
+from .base import (
+    DRIVERS,
+    LARGE_PARTS,
+    Driver,
+    Entries,
+    Measure,
+    atom,
+    element,
+    get,
+    integer,
+    queue,
+    queue_length,
+    size,
+    struct_name,
+    tagged,
+)
+
+if TYPE_CHECKING:
+    from _etp import EtsRow, Term
+
+    from ..code import Location
+    from ..ets import EtsTable
+    from ..otp import OtpState
+    from ..vm import Process
+
+POOL = ("Elixir.DBConnection.ConnectionPool", "init", 1)
+CONNECTION = ("Elixir.DBConnection.Connection", "init", 1)
+PROXY = ("Elixir.DBConnection.Ownership.Proxy", "init", 1)
+MANAGER = ("Elixir.DBConnection.Ownership.Manager", "init", 1)
+POOLBOY = ("poolboy", "init", 1)
+HOLDER = "Elixir.DBConnection.Holder"
+
+MONOTONIC_START_NS = -576_460_752 * 10**9
+"""erlang:monotonic_time() when the VM starts, if it counts nanoseconds: MIN_SMALL in whole seconds
+(ERTS_MONOTONIC_TIME_START_EXTERNAL, erl_time.h)."""
+
+LARGE_BYTES = 64 * 1024
+"""A part of a state that no driver names is told from this size on."""
+
+STATEMENT_MAX = 2000
+"""Bytes of a statement that are read."""
+
+Status = Literal[
+    "idle", "checked out", "after connect", "connecting", "disconnected", "busy", "unknown"
+]
+
+
+@dataclass
+class Queries:
+    """Cached statements."""
+
+    count: int
+    bytes: int
+    #: The table that they are in, if it is one.
+    table: EtsTable | None = None
+
+
+@dataclass
+class DriverState:
+    """What one copy of a driver's state holds."""
+
+    struct: str
+    driver: Driver | None
+    #: Releases that have these fields; "" when that is not known.
+    release: str
+    bytes: int
+    cursors: Entries | None = None
+    queries: Queries | None = None
+    buffer_bytes: int = 0
+    result_bytes: int = 0
+    transaction: str = ""
+    statement: str = ""
+    #: Large collections of a driver that is not known: (field, elements, bytes).
+    parts: list[tuple[str, int, int]] = field(default_factory=list)
+    unreadable: int = 0
+
+
+@dataclass
+class Copy:
+    """A driver's state, and where it stands."""
+
+    #: "holder", "proxy's holder", "process" or "client's dictionary".
+    where: str
+    term: Term
+    measure: Measure
+    content: DriverState
+
+
+@dataclass
+class Client:
+    """A process that has a connection, or waits for one."""
+
+    pid: Term
+    process: Process | None
+    function: Location | None
+    #: Since when it waits, in nanoseconds before the VM's last look at its clock; None: unknown.
+    waits_ns: int | None = None
+    #: The query that stands on its stack.
+    query: str = ""
+    query_struct: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.process.label if self.process is not None else ""
+
+
+@dataclass
+class Connection:
+    """One connection, or the attempt of one."""
+
+    process: Process
+    status: Status
+    module: str
+    pool_pid: Term | None = None
+    client: Client | None = None
+    #: The state as of now, None when there is none or it was not found.
+    live: Copy | None = None
+    #: What others have of an earlier moment: the process, and the pool's holder while a proxy has it.
+    older: list[Copy] = field(default_factory=list)
+    holder: EtsTable | None = None
+    #: :ok, :error or :aborted of the holder.
+    holder_status: str = ""
+    #: Proxy of the ownership pool that has the connection, and whose it is.
+    proxy: Process | None = None
+    owner: Term | None = None
+    #: How long it has been idle, and connected, in nanoseconds.
+    idle_ns: int | None = None
+    connected_ns: int | None = None
+    #: Type and bounds of the backoff, and whether its timer runs.
+    backoff: str = ""
+    #: Releases of db_connection whose processes look so.
+    release: str = ""
+    #: Tables of queries of earlier connections that the process still owns.
+    orphans: list[EtsTable] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    #: Callers that wait in the connection's own queue (1.x), or its proxy's.
+    waiting: list[Client] = field(default_factory=list)
+
+    @property
+    def cursors(self) -> int:
+        """Cursors that are held now."""
+        if self.live is None or self.live.content.cursors is None:
+            return 0
+        return self.live.content.cursors.count
+
+    @property
+    def content(self) -> DriverState | None:
+        return self.live.content if self.live is not None else None
+
+    def take_own(self) -> None:
+        """What the process has is what there is."""
+        self.live = self.older.pop() if self.older else None
+
+
+@dataclass
+class Pool:
+    """One pool: in 1.x without poolboy or sbroker, the connection itself."""
+
+    pid: Term
+    process: Process | None
+    name: str
+    #: "ConnectionPool", "Ownership", "Connection", "Poolboy", or "" of another.
+    kind: str
+    #: Releases of db_connection that have this layout.
+    release: str
+    #: "ready", "busy" or "".
+    status: str = ""
+    connections: list[Connection] = field(default_factory=list)
+    waiting: list[Client] = field(default_factory=list)
+    #: target, interval, idle_interval, idle_limit, delay in milliseconds; slow.
+    settings: dict[str, int | bool] = field(default_factory=dict)
+    #: As the options of its connections say; None: they do not.
+    pool_size: int | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def count(self, *statuses: Status) -> int:
+        return sum(connection.status in statuses for connection in self.connections)
+
+    @property
+    def modules(self) -> list[str]:
+        return sorted({c.module for c in self.connections if c.module})
+
+    @property
+    def cursors(self) -> int:
+        return sum(connection.cursors for connection in self.connections)
+
+
+@dataclass
+class Pools:
+    """All pools, and what goes with none of them."""
+
+    pools: list[Pool]
+    #: Holder tables that no connection's process refers to.
+    stray_holders: list[EtsTable]
+    problems: list[str]
+
+    @property
+    def connections(self) -> list[Connection]:
+        return [connection for pool in self.pools for connection in pool.connections]
+
+    @property
+    def cursors(self) -> int:
+        return sum(pool.cursors for pool in self.pools)
+
+
+def read(vm: VM) -> Pools:
+    """Find all pools and connections of a VM."""
+    return _Reader(vm).read()
+
+
+@dataclass
+class _Row:
+    """{conn, connection, module, state, lock, [ts,] deadline, status}"""
+
+    table: EtsTable
+    row: EtsRow
+
+    @property
+    def connection(self) -> Term:
+        return self.row.term[1]
+
+    @property
+    def module(self) -> str:
+        return atom(self.row.term[2]) or ""
+
+    @property
+    def state(self) -> Term:
+        return self.row.term[3]
+
+    @property
+    def connected(self) -> int | None:
+        """System.monotonic_time() of its making, from 2.10.1 on of the connection's."""
+        return integer(self.row.term[5]) if len(self.row.term) == 8 else None
+
+    @property
+    def status(self) -> str:
+        return atom(self.row.term[len(self.row.term) - 1]) or ""
+
+
+class _Reader:
+    def __init__(self, vm: VM) -> None:
+        self.vm = vm
+        self.problems: list[str] = []
+        self.tables = {str(table.ref): table for table in vm.ets_tables}
+        self.by_owner: dict[int, list[EtsTable]] = {}
+        for table in vm.ets_tables:
+            self.by_owner.setdefault(table.owner.word, []).append(table)
+        self.rows: dict[int, _Row] = {}
+        #: Holders that a connection or a proxy refers to.
+        self.claimed: set[int] = set()
+        #: How long holders have been idle, by their reference.
+        self.idle_ns: dict[str, int] = {}
+        self.pools: dict[int, Pool] = {}
+        uptime = vm.info.uptime_ns
+        self.now = None if uptime < 0 else MONOTONIC_START_NS + uptime
+
+    def read(self) -> Pools:
+        kinds: dict[tuple[str, str, int], list[Process]] = {}
+        for process in self.vm.processes():
+            call = process.initial_call
+            if call in (POOL, CONNECTION, PROXY, MANAGER, POOLBOY):
+                kinds.setdefault(call, []).append(process)
+        self._read_holders()
+        for process in kinds.get(POOL, ()):
+            self._pool(process)
+        connections = [self._connection(process) for process in kinds.get(CONNECTION, ())]
+        for connection in connections:
+            self._pool_of(connection).connections.append(connection)
+        by_holder = {c.holder.address: c for c in connections if c.holder is not None}
+        for process in kinds.get(PROXY, ()):
+            self._proxy(process, by_holder)
+        for process in kinds.get(MANAGER, ()):
+            self._manager(process)
+        for pool in self.pools.values():
+            self._finish(pool)
+        stray = [row.table for a, row in self.rows.items() if a not in self.claimed]
+        pools = sorted(self.pools.values(), key=lambda pool: (pool.name, pool.pid.word))
+        return Pools(pools, stray, self.problems + _unreadable(connections))
+
+    # ---- holders ---------------------------------------------------------------------------
+
+    def _read_holders(self) -> None:
+        for table in self.vm.ets_tables:
+            if table.name != HOLDER or table.is_deleting:
+                continue
+            try:
+                row = table.row()
+            except Error as error:
+                self.problems.append(f"the row of the holder {table.ref} cannot be read: {error}")
+                continue
+            if row is not None and tagged(row.term, "conn") and len(row.term) in (7, 8):
+                self.rows[table.address] = _Row(table, row)
+
+    def _table(self, term: Term | None) -> EtsTable | None:
+        """The table of a tid."""
+        if term is None or term.kind != "ref":
+            return None
+        return self.tables.get(str(term))
+
+    # ---- pools -----------------------------------------------------------------------------
+
+    def _pool(self, process: Process) -> None:
+        found = otp_state(self.vm, process)
+        pool = Pool(process.pid, process, self._name(process), "ConnectionPool", "")
+        self.pools[process.pid.word] = pool
+        state = found.data
+        if state is None or state.kind != "tuple" or len(state) not in (3, 4):
+            why = found.problem or "it is none that is known"
+            pool.problems.append(f"the state of the pool {process.pid} was not read: {why}")
+            return
+        pool.status = atom(state[0]) or ""
+        pool.release = "2.0.0 to 2.4.0" if len(state) == 3 else "2.4.1 to 2.4.3"
+        for name in ("target", "interval", "idle_interval", "idle_limit", "delay"):
+            number = integer(get(state[2], name))
+            if number is not None:
+                pool.settings[name] = number
+        pool.settings["slow"] = atom(get(state[2], "slow")) == "true"
+        self._queue(pool, self._table(state[1]), found)
+
+    def _queue(self, pool: Pool, table: EtsTable | None, found: OtpState) -> None:
+        """Rows are {{Time, Holder}} of the idle, and {{Time, Integer, {Pid, Ref}}} of the waiting."""
+        if table is None:
+            pool.problems.append(f"the queue of the pool {pool.pid} is not among the tables")
+            return
+        rows = table.rows()
+        for row in rows:
+            key = row.key
+            if key.kind != "tuple":
+                continue
+            since = self._ago(_nanoseconds(element(key, 0)))
+            pid = element(element(key, 2), 0)
+            if len(key) == 3 and pid is not None:
+                pool.waiting.append(self._client(pid, since))
+            elif len(key) == 2 and since is not None:
+                self.idle_ns[str(key[1])] = since
+        if rows.gaps:
+            pool.problems.append(
+                f"{rows.gaps:,} rows of the queue of the pool {pool.pid}: {rows.problem}"
+            )
+
+    def _ago(self, time: int | None) -> int | None:
+        """Nanoseconds since a System.monotonic_time()."""
+        if time is None or self.now is None or time > self.now + 10**9:
+            return None
+        return max(0, self.now - time)
+
+    def _name(self, process: Process) -> str:
+        """The registered name, or that of the nearest ancestor that has one, as db_connection's own
+        messages name a pool."""
+        if process.name:
+            return process.name
+        for ancestor in self._ancestors(process):
+            name = atom(ancestor)
+            if name is not None:
+                return name
+        return ""
+
+    def _ancestors(self, process: Process) -> list[Term]:
+        for key, value in self.vm.native.process_info(process.address)["dictionary"]:
+            if atom(key) == "$ancestors" and value.kind == "cons" and value.is_proper_list():
+                return list(value)
+        return []
+
+    def _pool_of(self, connection: Connection) -> Pool:
+        pid = connection.pool_pid if connection.pool_pid is not None else connection.process.pid
+        pool = self.pools.get(pid.word)
+        if pool is None:
+            process = self.vm.process(pid) if pid.kind == "pid" else None
+            alone = pid.word == connection.process.pid.word
+            name = self._name(process) if process is not None else ""
+            pool = Pool(pid, process, name, "Connection" if alone else "", "")
+            self.pools[pid.word] = pool
+            if process is not None and process.initial_call == POOLBOY:
+                pool.kind = "Poolboy"
+                self._poolboy(pool, process)
+            elif not alone and process is None:
+                pool.problems.append(
+                    f"the pool {pid} of the connection {connection.process.pid} is dead"
+                )
+        return pool
+
+    def _poolboy(self, pool: Pool, process: Process) -> None:
+        """#state{supervisor, workers, waiting, monitors, size, ...} of poolboy.erl: waiting is a
+        queue of {From, Ref, Ref}."""
+        found = otp_state(self.vm, process)
+        state = found.data
+        if not tagged(state, "state") or queue_length(element(state, 3)) is None:
+            pool.problems.append(f"the state of poolboy {process.pid}: {found.problem}")
+            return
+        pool.pool_size = integer(element(state, 5))
+        for entry in queue(element(state, 3)):
+            pid = element(element(entry, 0), 0)
+            if pid is not None:
+                pool.waiting.append(self._client(pid, None))
+
+    def _finish(self, pool: Pool) -> None:
+        order = {"checked out": 0, "idle": 2, "disconnected": 3}
+        pool.connections.sort(key=lambda c: (order.get(c.status, 1), c.process.pid.word))
+        for connection in pool.connections:
+            pool.waiting += connection.waiting
+            pool.release = connection.release or pool.release
+            pool.problems += connection.problems
+
+    # ---- connections -----------------------------------------------------------------------
+
+    def _connection(self, process: Process) -> Connection:
+        found = otp_state(self.vm, process)
+        connection = Connection(process, "unknown", "")
+        data = found.data
+        backoff_timer = None
+        if data is not None and struct_name(data) == "Elixir.Connection":
+            backoff_timer = get(data, "backoff")
+            data = get(data, "mod_state")
+        held = [row for row in self.rows.values() if row.connection.word == process.pid.word]
+        if data is None or get(data, "mod") is None:
+            why = found.problem or "it is none that is known"
+            connection.problems.append(
+                f"the state of the connection {process.pid} was not read: {why}"
+            )
+            if held:
+                self._take_holder(connection, held[0])
+                connection.pool_pid = held[0].table.heir
+            return connection
+        connection.module = atom(data["mod"]) or ""
+        connection.pool_pid = get(data, "pool")
+        state = get(data, "state")
+        if state is not None and atom(state) is None and state.kind == "atom":
+            state = None
+        if state is not None:
+            connection.older.append(self._copy("process", state, self._measure_in(process)))
+        if not found.is_current:
+            connection.problems.append(
+                f"the connection {process.pid} was busy; of it, what it had before is shown"
+            )
+        connection.backoff = _backoff(get(data, "backoff"), backoff_timer)
+        connection.release = _release(found, data)
+        if "pool" in data:
+            self._new_connection(connection, get(data, "client"), held)
+        else:
+            self._old_connection(connection, data)
+        if connection.connected_ns is None:
+            connection.connected_ns = self._ago(integer(get(data, "connected_at")))
+        self._find_orphans(connection)
+        return connection
+
+    def _new_connection(
+        self, connection: Connection, client: Term | None, held: list[_Row]
+    ) -> None:
+        """2.x: client is closed, {Holder, pool}, {Ref, connect} or {Ref, after_connect}."""
+        how = atom(element(client, 1))
+        if atom(client) == "closed":
+            connection.status = "disconnected"
+        elif how == "pool":
+            table = self._table(element(client, 0))
+            row = self.rows.get(table.address) if table is not None else None
+            if row is None:
+                # While it pings, and before it notices that the pool took the holder away.
+                connection.status = "busy"
+                connection.take_own()
+            else:
+                self._take_holder(connection, row)
+        elif how == "connect":
+            connection.status = "connecting"
+            connection.take_own()
+        elif how == "after_connect":
+            connection.status = "after connect"
+            if held:
+                self._take_holder(connection, held[0])
+                connection.status = "after connect"
+        elif client is not None:
+            connection.problems.append(
+                f"the client of {connection.process.pid} is none that is known"
+            )
+
+    def _take_holder(self, connection: Connection, row: _Row) -> None:
+        """The owner of the holder has the connection."""
+        table = row.table
+        connection.holder = table
+        connection.module = connection.module or row.module
+        connection.holder_status = row.status
+        connection.connected_ns = self._ago(row.connected)
+        self.claimed.add(table.address)
+        connection.live = self._copy("holder", row.state, row.row.measure)
+        pool = connection.pool_pid or table.heir
+        if pool is not None and table.owner.word == pool.word:
+            connection.status = "idle"
+            connection.idle_ns = self.idle_ns.get(str(table.ref))
+        else:
+            connection.status = "checked out"
+            connection.client = self._client(table.owner, None, with_query=True)
+
+    def _old_connection(self, connection: Connection, data: Term) -> None:
+        """1.x: client is closed, nil, or {Ref, Monitor}; a checked-out state is with the client."""
+        client = get(data, "client")
+        pool = self._old_pool(connection, data)
+        if pool is not None:
+            connection.pool_pid = pool
+        for entry in queue(get(data, "queue")):
+            pid = element(element(entry, 2), 0)
+            if pid is not None:
+                connection.waiting.append(self._client(pid, None))
+        monitor = element(client, 1)
+        if atom(client) == "closed":
+            connection.status = "disconnected"
+        elif client is not None and client.kind == "atom":
+            connection.status = "idle"
+            connection.take_own()
+        elif monitor is not None and monitor.kind == "ref":
+            connection.status = "checked out"
+            self._find_old_client(connection, monitor)
+        elif atom(monitor) in ("broker", "regulator"):
+            connection.status = "idle" if atom(monitor) == "broker" else "connecting"
+            connection.take_own()
+        elif atom(monitor) == "after_connect":
+            connection.status = "after connect"
+        else:
+            connection.status = "connecting"
+            connection.take_own()
+
+    def _old_pool(self, connection: Connection, data: Term) -> Term | None:
+        broker = get(data, "broker")
+        if broker is not None and broker.kind == "pid":
+            return broker
+        for ancestor in self._ancestors(connection.process):
+            process = self.vm.process(ancestor) if ancestor.kind == "pid" else None
+            if process is not None and process.initial_call == POOLBOY:
+                return ancestor
+        return None
+
+    def _find_old_client(self, connection: Connection, monitor: Term) -> None:
+        """The process behind the monitor, whose dictionary has {DBConnection, Ref} => {Status, State}."""
+        info = self.vm.native.process_info(connection.process.address)
+        pid = next(
+            (
+                m["other"]
+                for m in info["all_monitors"]
+                if m["ref"] == monitor and not m["is_target"]
+            ),
+            None,
+        )
+        if pid is None:
+            connection.problems.append(
+                f"the client of {connection.process.pid} is not monitored any more"
+            )
+            return
+        connection.client = self._client(pid, None, with_query=True)
+        client = connection.client.process
+        if client is None or not connection.older:
+            return
+        stale = connection.older[0]
+        for key, value in self.vm.native.process_info(client.address)["dictionary"]:
+            state = element(value, 1)
+            if not tagged(key, "Elixir.DBConnection", 2) or state is None:
+                continue
+            # A client may have connections of several pools.
+            if struct_name(state) == stale.content.struct and _same_socket(state, stale.term):
+                measure = self._measure_in(client)
+                connection.live = self._copy("client's dictionary", state, measure)
+                connection.holder_status = atom(element(value, 0)) or ""
+
+    def _find_orphans(self, connection: Connection) -> None:
+        """Tables of queries that the process owns, beside the one in its state."""
+        driver = DRIVERS.get(connection.module)
+        if driver is None or not driver.table_leak:
+            return
+        queries = connection.content.queries if connection.content is not None else None
+        current = queries.table.address if queries is not None and queries.table else 0
+        for table in self.by_owner.get(connection.process.pid.word, ()):
+            if table.name == driver.struct and table.address != current and not table.is_deleting:
+                connection.orphans.append(table)
+
+    # ---- ownership -------------------------------------------------------------------------
+
+    def _proxy(self, process: Process, by_holder: dict[int, Connection]) -> None:
+        """A proxy has checked out a connection, and hands its state on in a holder of its own."""
+        found = otp_state(self.vm, process)
+        state = found.data
+        if state is None or state.kind != "map":
+            self.problems.append(
+                f"the state of the proxy {process.pid} was not read: {found.problem}"
+            )
+            return
+        # {pool_ref, Pool, Reference, Deadline, Holder, Lock}
+        real = self._table(element(get(state, "pool_ref"), 4))
+        connection = by_holder.get(real.address) if real is not None else None
+        own = self._table(get(state, "holder"))
+        row = self.rows.get(own.address) if own is not None else None
+        if row is not None:
+            self.claimed.add(row.table.address)
+        if connection is None:
+            return
+        connection.proxy = process
+        connection.owner = element(get(state, "owner"), 0)
+        connection.client = None
+        for entry in queue(get(state, "queue")):
+            pid = element(element(entry, 1), 0)
+            if pid is not None:
+                waits = self._ago(_nanoseconds(element(entry, 0)))
+                connection.waiting.append(self._client(pid, waits))
+        if row is None:
+            return
+        connection.holder_status = row.status
+        if connection.live is not None:
+            connection.older.insert(0, connection.live)
+        connection.live = self._copy("proxy's holder", row.state, row.row.measure)
+        if row.table.owner.word != process.pid.word:
+            connection.client = self._client(row.table.owner, None, with_query=True)
+
+    def _manager(self, process: Process) -> None:
+        found = otp_state(self.vm, process)
+        inner = get(found.data, "pool")
+        pool = self.pools.get(inner.word) if inner is not None else None
+        if pool is not None:
+            pool.kind = "Ownership"
+            pool.name = self._name(process) or pool.name
+
+    # ---- states of drivers -----------------------------------------------------------------
+
+    def _measure_in(self, process: Process) -> Measure:
+        return lambda term: self.vm.native.measure(process.address, term)
+
+    def _copy(self, where: str, term: Term, measure: Measure) -> Copy:
+        return Copy(where, term, measure, self._content(term, measure))
+
+    def _content(self, state: Term, measure: Measure) -> DriverState:
+        struct = struct_name(state)
+        driver = DRIVERS.get(struct)
+        total = measure(state)
+        found = DriverState(
+            struct, driver, driver.release(state) if driver else "", _bytes(total),
+            unreadable=total["unreadable"],
+        )  # fmt: skip
+        if driver is None:
+            found.parts = _large_parts(state, measure)
+            return found
+        cursors = get(state, driver.cursors) if driver.cursors else None
+        if cursors is not None and cursors.kind == "map":
+            found.cursors = entries(cursors, measure)
+        found.queries = self._queries(
+            get(state, driver.queries) if driver.queries else None, measure
+        )
+        for name in driver.buffers:
+            found.buffer_bytes += _held(get(state, name), measure)
+        for name in driver.results:
+            found.result_bytes += _held(get(state, name), measure)
+        texts = (_status(get(state, name)) for name in driver.transaction)
+        found.transaction = next((text for text in texts if text), "")
+        statement = get(state, driver.statement) if driver.statement else None
+        found.statement = _text(statement)
+        found.result_bytes += _held(statement, measure)
+        return found
+
+    def _queries(self, term: Term | None, measure: Measure) -> Queries | None:
+        """In a table, in {Size, Table}, or in a map."""
+        if term is None:
+            return None
+        if term.kind == "map":
+            return Queries(len(term), _bytes(measure(term)))
+        inner = element(term, 1)
+        table = self._table(inner if inner is not None else term)
+        if table is None:
+            return None
+        # The table of Mariaex has a row with a counter.
+        counter = 1 if inner is not None and table.size else 0
+        return Queries(table.size - counter, table.memory_bytes, table)
+
+    # ---- clients ---------------------------------------------------------------------------
+
+    def _client(self, pid: Term, waits_ns: int | None, with_query: bool = False) -> Client:
+        process = self.vm.process(pid)
+        if process is None:
+            return Client(pid, None, None, waits_ns)
+        execution = self.vm.native.execution(process.address)
+        client = Client(pid, process, location(execution["current_function"]), waits_ns)
+        if with_query:
+            for frame in frames(self.vm, process.address, execution):
+                for _y, term in frame.slots:
+                    struct = struct_name(term)
+                    statement = get(term, "statement")
+                    if struct and statement is not None and not client.query:
+                        client.query, client.query_struct = _text(statement), struct
+        return client
+
+
+def _release(found: OtpState, data: Term) -> str:
+    """Which releases of db_connection have such a process."""
+    if "pool" not in data:
+        return "up to 1.1.3"
+    if "connected_at" in data:
+        return "2.10.1 or later"
+    if found.behaviour == "gen_statem":
+        return "2.5.0 to 2.10.0"
+    # The pool tells the others apart.
+    return ""
+
+
+def _nanoseconds(time: Term | None) -> int | None:
+    """A System.monotonic_time() in nanoseconds or, far from what these can be, in milliseconds."""
+    number = integer(time)
+    if number is None:
+        return None
+    return number * 10**6 if abs(number) < 10**15 else number
+
+
+def entries(term: Term, measure: Measure) -> Entries:
+    """A map of cursors: how many, of which kinds, how large."""
+    tally = term.tally()
+    kinds: dict[str, int] = {}
+    for tag, arity, count, _sample in tally["kinds"]:
+        name = safe(str(tag.value())) if tag is not None else "tuple" if arity else "other"
+        kinds[name] = kinds.get(name, 0) + count
+    if tally["others"]:
+        kinds["other"] = kinds.get("other", 0) + tally["others"]
+    measured = measure(term)
+    missing = tally["size"] - tally["found"]
+    return Entries(tally["size"], kinds, _bytes(measured), missing + measured["unreadable"])
+
+
+def _bytes(measured: dict[str, int]) -> int:
+    return measured["words"] * WORD + measured["binary_bytes"]
+
+
+def _held(term: Term | None, measure: Measure) -> int:
+    """What a field holds; 0 for nil and for a status that it has instead."""
+    if term is None or term.kind in ("atom", "nil", "small"):
+        return 0
+    return _bytes(measure(term))
+
+
+def _status(term: Term | None) -> str:
+    """idle, or transaction, or of {transaction, Ref} its first element."""
+    name = atom(term) or atom(element(term, 0))
+    return safe(name) if name else ""
+
+
+def _text(term: Term | None) -> str:
+    """A statement: a binary, or iodata, of which only the size is told."""
+    if term is None:
+        return ""
+    if term.kind == "bitstring":
+        return safe(" ".join(term.bytes(STATEMENT_MAX).decode("utf-8", "replace").split()))
+    return f"({size(term) or 0:,} elements)" if term.kind == "cons" else ""
+
+
+def _backoff(term: Term | None, timer: Term | None) -> str:
+    """Of %DBConnection.Backoff{}: ``rand_exp 1000 to 30000 ms``."""
+    low, high, kind = integer(get(term, "min")), integer(get(term, "max")), atom(get(term, "type"))
+    if low is None or high is None or kind is None:
+        return ""
+    waiting = ", its timer runs" if timer is not None and timer.kind == "ref" else ""
+    return f"{safe(kind)}, {low:,} to {high:,} ms{waiting}"
+
+
+def _same_socket(state: Term, other: Term) -> bool:
+    for name in ("sock", "client", "db", "connection_id"):
+        mine, its = get(state, name), get(other, name)
+        if mine is not None and its is not None:
+            return mine == its
+    return True
+
+
+def _large_parts(
+    state: Term, measure: Callable[[Term], dict[str, int]]
+) -> list[tuple[str, int, int]]:
+    """Fields of an unknown driver's state that hold much."""
+    if state.kind != "map" or len(state) > 100:
+        return []
+    found = []
+    for key, value in state.items():
+        count = size(value)
+        name = atom(key)
+        if count is None or name is None or (value.kind == "tuple" and count < 1000):
+            continue
+        total = _bytes(measure(value))
+        if total >= LARGE_BYTES or count >= 1000:
+            found.append((safe(name), count, total))
+    found.sort(key=lambda part: -part[2])
+    return found[:LARGE_PARTS]
+
+
+def _unreadable(connections: list[Connection]) -> list[str]:
+    missing = sum(c.live.content.unreadable for c in connections if c.live is not None)
+    missing += sum(
+        c.live.content.cursors.unreadable
+        for c in connections
+        if c.live is not None and c.live.content.cursors is not None
+    )
+    if not missing:
+        return []
+    return [
+        f"{missing:,} parts of the states of connections could not be read; sizes are too small"
+    ]
+
+
+def cursor_entries(copy: Copy) -> Iterator[tuple[Term, Term]]:
+    """The cursors of a state: (reference, entry)."""
+    driver = copy.content.driver
+    cursors = get(copy.term, driver.cursors) if driver is not None and driver.cursors else None
+    if cursors is not None and cursors.kind == "map":
+        yield from cursors.items()

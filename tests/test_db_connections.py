@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools of DBConnection in the layout of each family of releases, against what the workload put there."""
+
+import json
+import time
+from typing import Any, Dict
+
+import pytest
+
+from etp.commands.context import Context
+from etp.commands.registry import find
+from etp.commands.runner import run_command
+from etp.diagnosis.db_connections import diagnose
+from etp.inspectors import load
+from etp.inspectors.db_connection import cursor_entries, read
+from etp.render import Screen
+from etp.vm import VM
+
+FAMILIES = ["1.1", "2.0", "2.4", "2.5", "2.10"]
+RELEASES = {
+    "1.1": "up to 1.1.3",
+    "2.0": "2.0.0 to 2.4.0",
+    "2.4": "2.4.1 to 2.4.3",
+    "2.5": "2.5.0 to 2.10.0",
+    "2.10": "2.10.1 or later",
+}
+STATUS = {
+    "checked_out": "checked out",
+    "after_connect": "after connect",
+}
+#: As each driver calls them: {as declared, fetched from}.
+DECLARED = ("params", "first")
+
+
+class Reader(Context):
+    """Runs commands, and gives back what they write."""
+
+    def __init__(self, vm: VM, width: int = 80) -> None:
+        super().__init__()
+        self._opened = vm
+        self._width = width
+        self.text = ""
+
+    def open_vm(self) -> VM:
+        return self._opened
+
+    def screen(self) -> Screen:
+        def write(text: str) -> None:
+            self.text += text
+
+        return Screen(write, width=self._width)
+
+    def run(self, name: str, *words: str) -> str:
+        command = find(name)
+        assert command is not None
+        self.text = ""
+        run_command(command, list(words), self)
+        return self.text
+
+    def json(self, name: str, *words: str) -> Dict[str, Any]:
+        return json.loads(self.run(name, *words, "--json"))
+
+
+def open_vm(dump):
+    load()
+    return VM.open(str(dump.path), executable=str(dump.executable))
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def dump(request, core):
+    return core("db_connections", family=request.param)
+
+
+@pytest.fixture(scope="module")
+def expect(dump):
+    return dump.truth.workload["expect"]
+
+
+@pytest.fixture(scope="module")
+def vm(dump):
+    return open_vm(dump)
+
+
+@pytest.fixture(scope="module")
+def pools(vm):
+    return read(vm)
+
+
+@pytest.fixture(scope="module")
+def verdict(vm, pools):
+    return diagnose(pools, vm.applications)
+
+
+def by_pid(pools):
+    return {str(connection.process.pid): connection for connection in pools.connections}
+
+
+def pair(copy):
+    """[as declared, fetched from] of a copy's cursors; of a driver without any, no cursor."""
+    if copy is None:
+        return None
+    kinds = copy.content.cursors.kinds if copy.content.cursors is not None else {}
+    declared = sum(count for kind, count in kinds.items() if kind in DECLARED)
+    return [declared, sum(kinds.values()) - declared]
+
+
+def said_cursors(expect):
+    return sum(sum(c["live"] or []) for pool in expect["pools"] for c in pool["connections"])
+
+
+def test_pools(pools, expect):
+    found = {str(pool.pid): pool for pool in pools.pools}
+    assert sorted(found) == sorted(said["pid"] for said in expect["pools"])
+    assert pools.problems == [] and pools.stray_holders == []
+    for said in expect["pools"]:
+        pool = found[said["pid"]]
+        # Pools in a PartitionSupervisor are called as that.
+        assert pool.name.removesuffix(".PartitionSupervisor") == said["name"]
+        assert pool.problems == []
+        assert pool.release == RELEASES[expect["family"]]
+        assert len(pool.connections) == len(said["connections"])
+        assert pool.modules == [said["module"]]
+        assert (pool.kind == "Ownership") == (said["owners"] > 0)
+        if expect["family"] != "1.1":
+            assert pool.settings["target"] == 100
+            assert pool.settings["interval"] == (2000 if expect["family"] == "2.10" else 1000)
+
+
+def test_connections(pools, expect):
+    """Status, clients, cursors by kind, both live and stale, cached queries: all of it exact."""
+    found = by_pid(pools)
+    seen = set()
+    for pool in expect["pools"]:
+        for said in pool["connections"]:
+            connection = found.pop(said["pid"])
+            assert connection.status == STATUS.get(said["status"], said["status"]), said
+            assert pair(connection.live) == said["live"], said
+            stale = [copy for copy in connection.older if copy.where == "process"]
+            own_is_live = connection.live is not None and connection.live.where == "process"
+            if not own_is_live:
+                assert pair(stale[0] if stale else None) == said["stale"], said
+            client = connection.client
+            if said["status"] != "after_connect":
+                assert (str(client.pid) if client else None) == said["client"], said
+            proxy = connection.proxy
+            assert (str(proxy.pid) if proxy else None) == said["proxy"], said
+            assert len(connection.orphans) == said["orphans"], said
+            if connection.content is not None:
+                queries = connection.content.queries
+                assert (queries.count if queries else 0) == said["queries"], said
+            seen.add(connection.status)
+    assert not found
+    assert {"idle", "checked out", "disconnected"} <= seen
+    assert pools.cursors == said_cursors(expect) > 0
+
+
+def test_clients(pools, expect):
+    """What clients do: their function, and the query on the stack."""
+    found = by_pid(pools)
+    for pool in expect["pools"]:
+        for said in pool["connections"]:
+            client = found[said["pid"]].client
+            if said["client"] is None:
+                continue
+            assert client.query.startswith("SELECT u0.`id`"), said
+            assert client.function.function in ("com_stmt_execute", "each_row", "handle_execute")
+
+
+def test_waiting(pools, expect):
+    found = {str(pool.pid): pool for pool in pools.pools}
+    waiting = 0
+    for said in expect["pools"]:
+        callers = found[said["pid"]].waiting
+        assert sorted(str(caller.pid) for caller in callers) == sorted(said["waiting"])
+        waiting += len(callers)
+        for caller in callers:
+            name = (caller.function.function, caller.function.arity)
+            if expect["family"] == "1.1":
+                assert name == ("do_call", 4) and caller.waits_ns is None
+            else:
+                assert name == ("checkout_call", 5)
+                assert 0 <= caller.waits_ns < 60 * 10**9
+    assert waiting >= 3
+
+
+def test_times(pools, expect):
+    for connection in pools.connections:
+        if expect["family"] not in ("1.1", "2.0") and connection.status in ("idle", "checked out"):
+            assert 0 <= connection.connected_ns < 60 * 10**9
+        if connection.status == "idle" and expect["family"] != "1.1":
+            assert 0 <= connection.idle_ns < 60 * 10**9
+
+
+def test_cursor_entries(pools):
+    for connection in pools.connections:
+        if connection.live is not None and connection.cursors:
+            entries = list(cursor_entries(connection.live))
+            assert len(entries) == connection.cursors
+            assert all(ref.kind == "ref" for ref, _entry in entries)
+
+
+def test_verdict(verdict, expect):
+    """The leak is named with the release that fixes it; the exhausted pool; what is healthy is not."""
+    kinds = {suspect.kind: suspect for suspect in verdict.suspects}
+    assert verdict.cursors == said_cursors(expect)
+    leaks = sorted({pool["leak"] for pool in expect["pools"]} - {""})
+    assert verdict.is_leak == bool(leaks)
+    if leaks:
+        suspect = kinds["cursor_leak"]
+        assert f"to {leaks[0]} or later" in suspect.advice[0]
+        assert f"MyXQL {expect['releases']['myxql']} leaks" in "".join(
+            s.title for s in verdict.suspects
+        )
+        left = sum(
+            sum(c["live"]) for p in expect["pools"] for c in p["connections"]
+            if p["leak"] and c["status"] == "idle"
+        )  # fmt: skip
+        assert sum(s.numbers[0].value for s in verdict.suspects if s.kind == "cursor_leak") == left
+        assert "0.4.3" in kinds["orphaned_queries"].advice[0]
+        orphans = sum(c["orphans"] for p in expect["pools"] for c in p["connections"])
+        assert len(kinds["orphaned_queries"].tables) == orphans == 6
+    else:
+        assert "orphaned_queries" not in kinds
+    assert "MyApp.Busy is exhausted" == kinds["exhausted"].title
+    assert "MyApp.Down has no connection" == kinds["down"].title
+    assert ("statement_cache" in kinds) == (expect["family"] == "2.10")
+    titles = " ".join(suspect.title for suspect in verdict.suspects)
+    assert "MyApp.Repo" not in titles and "MyApp.Sandbox" not in titles
+
+
+def test_the_password_is_in_no_output(vm, expect, pools):
+    """In text and JSON, redacted or not, of all pools and of each pool and connection."""
+    secret = expect["secret"]
+    assert len(secret) > 20
+    for redact in (False, True):
+        reader = Reader(vm, width=400)
+        reader.settings.set("redact", "on" if redact else "off")
+        said = reader.run("etp-db-connections", "--limit", "all", "--columns", "all", "--explain")
+        said += reader.run("etp-db-connections", "--json")
+        said += reader.run("etp-inspect") if find("etp-inspect") else ""
+        for pool in pools.pools:
+            said += reader.run("etp-db-connections", str(pool.pid))
+        for connection in pools.connections:
+            pid = str(connection.process.pid)
+            said += reader.run("etp-db-connections", pid)
+            if connection.live is not None:
+                said += reader.run("etp-db-connections", pid, "--cursors", "--limit", "all")
+        assert secret not in said and "battery-staple" not in said
+        assert ("SELECT u0" in said) != redact
+        assert "db.example.org" not in said
+
+
+def test_screen(vm, expect):
+    """The first line answers; no line is wider than the screen."""
+    text = Reader(vm).run("etp-db-connections")
+    assert text.startswith(f"{said_cursors(expect):,} cursors are held over all ")
+    leak = any(pool["leak"] for pool in expect["pools"])
+    assert (": a leak" in text.split("\n\n")[0]) == leak
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "MyApp.Busy" in text and "callers wait" in text
+
+
+def test_json(vm, expect):
+    data = Reader(vm).json("etp-db-connections")
+    assert data["cursors"] == said_cursors(expect)
+    assert data["problems"] == []
+    for pool in data["pools"]:
+        assert pool["db_connection"] == expect["releases"]["db_connection"]
+        assert pool["layout"] == RELEASES[expect["family"]]
+
+
+def test_sort_and_limit(vm):
+    reader = Reader(vm, width=200)
+    text = reader.run("etp-db-connections", "--sort", "cursors", "--limit", "1")
+    counts = [c.cursors for c in read(vm).connections]
+    assert f"  {max(counts):,}" in text
+    assert f"1 of {len(counts)} connections shown" in text
+
+
+@pytest.fixture(scope="module")
+def healthy(core):
+    return open_vm(core("db_connections", family="2.10", healthy=1))
+
+
+def test_a_healthy_pool_is_clean(healthy):
+    verdict = diagnose(read(healthy), healthy.applications)
+    assert verdict.suspects == [] and verdict.cursors == verdict.in_use == 3
+    text = Reader(healthy).run("etp-db-connections")
+    assert "no leak" in text.splitlines()[1]
+
+
+def test_no_pools(core):
+    vm = open_vm(core("healthy"))
+    assert "no pool" in Reader(vm).run("etp-db-connections")
+
+
+@pytest.fixture(scope="module")
+def hundred_thousand(core):
+    return core("db_connections", family="1.1", cursors=100_000)
+
+
+def test_many_cursors_are_counted_faster_than_printed(hundred_thousand):
+    said = said_cursors(hundred_thousand.truth.workload["expect"])
+    assert said > 100_000
+
+    def timed(run):
+        vm = open_vm(hundred_thousand)
+        vm.ets_tables
+        started = time.monotonic()
+        result = run(vm)
+        return time.monotonic() - started, result
+
+    def count(vm):
+        return diagnose(read(vm), vm.applications)
+
+    def printed(vm):
+        mine = max(read(vm).connections, key=lambda connection: connection.cursors)
+        started = time.monotonic()
+        text = mine.live.term["cursors"].format()
+        return time.monotonic() - started, text
+
+    counting, verdict = min((timed(count) for _ in range(3)), key=lambda result: result[0])
+    assert verdict.cursors == said
+    printing, text = min((printed(open_vm(hundred_thousand)) for _ in range(3)), key=lambda r: r[0])
+    assert text.count("column") > 100_000
+    assert counting < printing, (counting, printing)
