@@ -8,6 +8,7 @@
 %% expect.states has a map for each process that answers to sys:get_state/1: its pid, whether it is waiting, hibernated,
 %% suspended or busy, and what sys:get_state/1 returned, of a busy one before the callback that it is in.
 %% expect.stateless are processes that have no such state. expect.supervisors has which_children and count_children.
+%% expect.paths are paths into the state of otp_states_paths, and what is there.
 -module(otp_states).
 -behaviour(gen_server).
 -export([start/1]).
@@ -28,7 +29,8 @@ start(_Args) ->
                           in_otp_loop(P)],
     States = [state(Kind, P) || {Kind, P} <- Asked ++ Vm]
         ++ [#{pid => P, activity => busy, state => {w, State}} || {P, State} <- Busy],
-    #{expect => #{states => States, stateless => Stateless, supervisors => children(Asked)}}.
+    #{expect => #{states => States, stateless => Stateless, supervisors => children(Asked),
+                  paths => [[{text, Path}, {w, Value}] || {Path, Value} <- paths()]}}.
 
 %% Asking takes a process out of hibernation only for as long as it answers.
 state(Kind, P) ->
@@ -63,6 +65,7 @@ servers() ->
              {waiting, named({global, {otp_states, global}}, #{global => true})},
              {waiting, named({via, ?MODULE, {otp_states, via}}, {via, name})},
              {waiting, named({via, ?MODULE, "a list"}, ?MODULE)},
+             {waiting, named({local, otp_states_paths}, deep_state())},
              {waiting, entered(self)}, {waiting, entered({local, otp_states_entered})}],
     Timeouts = [{waiting, server({reply, S, 1000000000})} || S <- odd_states()],
     Debugged = [{waiting, debugged(S)} || S <- [#{debugged => true}, [{a, 1}]]],
@@ -106,6 +109,31 @@ loop_init({local, Name}, Parent) ->
     register(Name, self()),
     proc_lib:init_ack(Parent, {ok, self()}),
     gen_server:enter_loop(?MODULE, [], {entered, Parent}, {local, Name}).
+
+deep_state() ->
+    Large = maps:from_list([{N, {number, N}} || N <- lists:seq(1, 1000)]),
+    #{mod_state => #{state => #{cursors => Large, '__struct__' => 'Elixir.Some.Struct'}, opts => [{port, 1}, verbose]},
+      <<"binary">> => one, {tuple, "key"} => two, [17] => three, "text" => four, 1.5 => five, 'an atom' => six,
+      list => [zero, {one, [1.0]}, <<"two">> | [three]], tuple => {record, {a, b}, [x, y]}, improper => [a, b | c],
+      {2} => seven, 'fun' => closing_over({closed, list_to_atom("over")}, [b])}.
+
+closing_over(A, B) ->
+    fun() -> {A, B} end.
+
+paths() ->
+    State = deep_state(),
+    #{mod_state := #{state := #{cursors := Large} = Inner}} = State,
+    [{"", State}, {".mod_state.state", Inner}, {".mod_state.state.cursors", Large},
+     {".mod_state.state.cursors[77]", {number, 77}}, {".mod_state.state.cursors[1000]{2}", 1000},
+     {".mod_state .state -> cursors -> 500 -> {1}", number}, {".mod_state.state.__struct__", 'Elixir.Some.Struct'},
+     {".mod_state.opts.port", 1}, {".mod_state.opts[0]", {port, 1}}, {".mod_state.opts.verbose", verbose},
+     {".mod_state.opts[port]", 1}, {"[<<\"binary\">>]", one}, {"[\"binary\"]", one}, {"-> \"binary\"", one},
+     {"[{tuple,\"key\"}]", two}, {"{tuple,\"key\"}", two}, {"[[17]]", three}, {"[17]", three}, {"[\"text\"]", four},
+     {"[1.5]", five}, {".'an atom'", six}, {"['an atom']", six}, {".list[0]", zero},
+     {".list[1]{2}[0]", 1.0}, {".list[3]", three}, {".list[2..]", [<<"two">>, three]}, {".list[4..]", []},
+     {".list.one", [1.0]}, {".tuple{1}", record}, {".tuple[0]", record}, {".tuple{2}{2}", b}, {".tuple[2][1]", y},
+     {".improper[1]", b}, {"{2}", seven}, {"[{2}]", seven}, {".fun -> fun(0)", {closed, over}}, {".fun fun(1)", [b]},
+     {"key {tuple,\"key\"} -> {2}", "key"}].
 
 start_loop(Fun) ->
     proc_lib:start_link(?MODULE, plain_init, [Fun]).

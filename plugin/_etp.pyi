@@ -118,6 +118,8 @@ class Term:
         """The values of a map by their kind, counted in one pass (include/etp/measure.h):
         {"size", "found" (less when parts cannot be read), "kinds": [(tag Term | None, arity,
         count, a value)], "others" (of further kinds)}. Error(argument) if it is no map."""
+    def environment(self) -> list["Term"]:
+        """What a fun has closed over."""
 
 class Location(TypedDict):
     """What code an address is in."""

@@ -1,48 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands about processes on a real core, in text, as JSON and redacted."""
 
-import json
 import re
-from typing import Any, Dict
 
 import pytest
 
 import cores
 from etp import processes
-from etp.commands.context import Context
-from etp.commands.registry import find
-from etp.commands.runner import run_command
 from etp.errors import Problem
-from etp.render import Screen
 from etp.vm import VM
-
-
-class Reader(Context):
-    """Runs commands, and gives back what they write."""
-
-    def __init__(self, vm: VM) -> None:
-        super().__init__()
-        self._opened = vm
-        self.text = ""
-
-    def open_vm(self) -> VM:
-        return self._opened
-
-    def screen(self) -> Screen:
-        def write(text: str) -> None:
-            self.text += text
-
-        return Screen(write, width=120)
-
-    def run(self, name: str, *words: str) -> str:
-        command = find(name)
-        assert command is not None
-        self.text = ""
-        run_command(command, list(words), self)
-        return self.text
-
-    def json(self, name: str, *words: str) -> Dict[str, Any]:
-        return json.loads(self.run(name, *words, "--json"))
+from reader import Reader
 
 
 @pytest.fixture(scope="module")

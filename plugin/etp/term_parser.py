@@ -259,6 +259,13 @@ def parse(text: str) -> Pattern:
     return _Parser(text).whole()
 
 
+def parse_prefix(text: str, at: int) -> tuple[Pattern, int]:
+    """The term that begins at ``at``, and where it ends.  Raises UsageError."""
+    parser = _Parser(text)
+    parser.at = at
+    return parser.term(), parser.at
+
+
 def matches(term: Term, pattern: Pattern) -> bool:
     """Is the term of the VM the one that was typed?  As =:=, except that a string in double
     quotes is both the list of its characters and the binary."""

@@ -491,6 +491,21 @@ static PyObject *Term_tail(TermObject *self, PyObject *ignored)
 	return sibling(self, view.cons.tail);
 }
 
+static PyObject *Term_environment(TermObject *self, PyObject *ignored)
+{
+	struct etp_reader reader;
+	struct etp_term_view view;
+	if (decode(self, &reader, &view) != ETP_TERM_FUN) {
+		PyErr_SetString(PyExc_TypeError, "only a fun has an environment");
+		return NULL;
+	}
+	PyObject *list = PyList_New(0);
+	for (unsigned i = 0; list && i < view.fun.num_free; i++)
+		if (!list_append(list, sibling(self, etp_word_at(view.fun.env, i))))
+			Py_CLEAR(list);
+	return list;
+}
+
 static PyObject *Term_richcompare(TermObject *self, PyObject *other, int op)
 {
 	if ((op != Py_EQ && op != Py_NE) || !PyObject_TypeCheck(other, Term_type))
@@ -687,6 +702,7 @@ static PyMethodDef Term_methods[] = {
 	{"is_proper_list", (PyCFunction)Term_is_proper_list, METH_NOARGS, NULL},
 	{"tail", (PyCFunction)Term_tail, METH_NOARGS, NULL},
 	{"tally", (PyCFunction)Term_tally, METH_NOARGS, NULL},
+	{"environment", (PyCFunction)Term_environment, METH_NOARGS, NULL},
 	{"keys", (PyCFunction)Term_keys, METH_NOARGS, NULL},
 	{"values", (PyCFunction)Term_values, METH_NOARGS, NULL},
 	{"items", (PyCFunction)Term_items, METH_NOARGS, NULL},

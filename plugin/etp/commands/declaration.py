@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Run = Callable[[Context, Namespace], View]
     Completer = Callable[[Context], "list[str]"]
+    WordCompleter = Callable[[Context, "list[str]", str], "list[str]"]
     Kind = Literal["text", "term", "count", "bytes", "address", "percent", "yesno"]
 
 HELP_WIDTH = 78
@@ -28,7 +29,10 @@ HELP_WIDTH = 78
 class Argument:
     """One argument: positional when the name does not begin with a dash."""
 
-    __slots__ = ("names", "help", "metavar", "choices", "kind", "optional", "default", "complete")
+    __slots__ = (
+        "names", "help", "metavar", "choices", "kind", "optional", "default", "complete",
+        "complete_word",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -36,22 +40,26 @@ class Argument:
         help: str,
         metavar: str | None = None,
         choices: tuple[str, ...] = (),
-        kind: Literal["text", "flag", "limit", "rest"] = "text",
+        kind: Literal["text", "flag", "limit", "rest", "words"] = "text",
         optional: bool = False,
         default: Any = None,
         complete: Completer | None = None,
+        complete_word: WordCompleter | None = None,
     ) -> None:
         self.names = names
         self.help = help
         self.metavar = metavar
         self.choices = choices
-        #: "limit" is a count or "all"; "rest" takes the rest of the line as it is.
+        #: "limit" is a count or "all"; "rest" takes the rest of the line as it is; "words" takes
+        #: all further words.
         self.kind = kind
         #: A positional that may be left out.
         self.optional = optional
         self.default = default
         #: Gives the values that can be completed.
         self.complete = complete
+        #: Gives them for what stands before: positional words, and the beginning of the last one.
+        self.complete_word = complete_word
 
     @property
     def is_option(self) -> bool:

@@ -78,8 +78,13 @@ def parse(command: Command, line: str | list[str]) -> Namespace:
         words = line
     if any(word in ("-h", "--help") for word in words[: len(words) if not rest else 1]):
         raise HelpRequested()
-    arguments = _parser(command).parse_args(words)
+    # An arrow is no option.
+    words = [" " + word if word.startswith("->") else word for word in words]
+    arguments = _parser(command).parse_intermixed_args(words)
     for argument in command.arguments:
+        if argument.kind == "words":
+            given = getattr(arguments, argument.names[0])
+            setattr(arguments, argument.names[0], " ".join(given) if given else None)
         if argument.kind == "limit":
             name = argument.names[-1].lstrip("-").replace("-", "_")
             try:
@@ -140,9 +145,10 @@ def _parser(command: Command) -> ArgumentParser:
                 metavar=argument.value_name,
             )
         else:
+            few = "?" if argument.optional else None
             parser.add_argument(
                 argument.names[0],
-                nargs="?" if argument.optional else None,  # type: ignore[arg-type]
+                nargs="*" if argument.kind == "words" else few,  # type: ignore[arg-type]
                 choices=argument.choices or None,
                 default=argument.default,
                 metavar=argument.value_name,
@@ -164,9 +170,15 @@ def complete(command: Command, line: str, context: Context) -> list[str]:
     elif last.startswith("-"):
         found = [a.names[-1] for a in command.options() if a.names[-1] not in words]
     else:
-        position = _positionals_given(words, options)
+        given = _positionals_given(words, options)
         positionals = command.positionals()
-        found = _values(positionals[position], context) if position < len(positionals) else []
+        found = []
+        if positionals and (len(given) < len(positionals) or positionals[-1].kind == "rest"):
+            argument = positionals[min(len(given), len(positionals) - 1)]
+            if argument.complete_word:
+                found = argument.complete_word(context, given, last)
+            else:
+                found = _values(argument, context)
         if not found and not last:
             found = [a.names[-1] for a in command.options() if a.names[-1] not in words]
     return sorted(value for value in found if value.startswith(last))
@@ -178,8 +190,8 @@ def _values(argument: Argument, context: Context) -> list[str]:
     return list(argument.choices)
 
 
-def _positionals_given(words: list[str], options: dict[str, Argument]) -> int:
-    count = 0
+def _positionals_given(words: list[str], options: dict[str, Argument]) -> list[str]:
+    given = []
     skip = False
     for word in words:
         if skip:
@@ -187,5 +199,5 @@ def _positionals_given(words: list[str], options: dict[str, Argument]) -> int:
         elif word in options:
             skip = options[word].kind != "flag"
         elif not word.startswith("-"):
-            count += 1
-    return count
+            given.append(word)
+    return given

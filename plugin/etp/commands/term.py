@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..errors import Problem, UsageError
 from .declaration import JSON, Argument, Command
 
@@ -21,17 +23,24 @@ if TYPE_CHECKING:
 def run(context: Context, args: Namespace) -> TermText | Report:
     from ..vm import pid_text, ref_text
 
-    text = (args.EXPRESSION or "").strip()
+    text, path = _split((args.EXPRESSION or "").strip())
     if not text:
         raise UsageError("Which term? etp EXPRESSION; see etp --help.")
     pid = pid_text(text)
     if pid is not None:
         process = context.vm.process_by_text(pid)
+        if path:
+            from .. import process_path
+
+            redact = context.settings.redact
+            return _show(
+                context, process_path.find(context.vm, process, path, redact=redact), args.raw
+            )
         return raw(context, process.pid) if args.raw else _process(context, process)
     if ref_text(text) is not None:
         return _show(context, context.vm.ets_table(text).ref, args.raw)
     word = _evaluate(context, text)
-    known = None if args.raw else _known(context, word)
+    known = None if args.raw or path else _known(context, word)
     if known is not None:
         return known
     term = context.vm.term_at(word)
@@ -40,7 +49,31 @@ def run(context: Context, args: Namespace) -> TermText | Report:
             f"{word:#x} is no term: what it points to is not in the core (etp-info says what"
             " is missing), or is not what a term begins with."
         )
+    if path:
+        from .. import term_path
+
+        term = term_path.walk(term, term_path.parse(path), redact=context.settings.redact)
     return _show(context, term, args.raw)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The expression, and the path behind it.  An expression of the debugger may have blanks."""
+    from .. import term_path
+    from ..vm import pid_text
+
+    head, _, rest = text.partition(" ")
+    # Behind a pid everything is a path.
+    return (head, rest.strip()) if pid_text(head) is not None else term_path.split(text)
+
+
+def _complete(context: Context, words: list[str], last: str) -> list[str]:
+    """Steps behind a word or an address."""
+    from .. import term_path
+
+    if len(words) != 1 or not re.fullmatch(r"\d+|0x[0-9a-fA-F]+", words[0]):
+        return []
+    term = context.vm.term_at(_word(int(words[0], 0)))
+    return term_path.completions(term, last, redact=context.settings.redact)
 
 
 def _begins_with_nothing(term: Term, word: int) -> bool:
@@ -204,6 +237,9 @@ COMMAND = Command(
     these. Of a pid, and of the address of a Process, the registered name and the initial call are
     shown; of that of a table or an off-heap Binary, what it is. Terms print as io:format("~p") or, after `set etp syntax elixir`, as inspect/1 would
     print them. `set etp max-depth`, `max-length` and `max-string` bound what is printed.
+
+    Behind a blank may stand a path to a part, with the steps that etp-state --help describes, and
+    of a pid one as etp-who tells it: dictionary -> cache -> [17], message 1 -> {2}.
     """,
     run=run,
     arguments=(
@@ -212,6 +248,7 @@ COMMAND = Command(
             help="word, address, pid, reference or debugger expression",
             kind="rest",
             optional=True,
+            complete_word=_complete,
         ),
         Argument("--raw", help="show the words of the term instead", kind="flag"),
         JSON,
@@ -221,5 +258,7 @@ COMMAND = Command(
         ("etp 0x7f3c1a2b4c52", "a word found in memory or in a register"),
         ("etp $rsi", "the second argument of a BIF's C function, if it is an Eterm"),
         ("etp --raw 0x7f3c1a2b4c52", "its words, header first"),
+        ("etp 0x7f3c1a2b4c52 .sessions[3].user", "a part of it"),
+        ("etp <0.123.0> dictionary -> cache -> [17]", "what etp-who told of"),
     ),
 )
