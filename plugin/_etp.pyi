@@ -247,9 +247,10 @@ class VM:
     def messages(self, which: Term | int) -> Iterator[tuple[Any, ...]]:
         """Messages and other signals of a process, oldest first: (queue: "inner" |
         "middle" | "outer" | "buffer", kind: "message" | "external" (from another node,
-        not decoded: no term) | "alias" | "signal", term | None, from | None, name of
-        the signal, storage: "heap" | "combined" | "fragment" | "external", words behind
-        it | None, bytes in external format, address). The iterator has ``gaps`` and
+        not decoded yet by the VM, but here) | "alias" | "signal", term | None, from |
+        None, name of the signal, storage: "heap" | "combined" | "fragment" | "external",
+        words behind it | None, bytes in external format, address, why these bytes could
+        not be decoded). For signals see struct etp_signal. The iterator has ``gaps`` and
         ``problem``."""
     def message_shapes(
         self, which: Term | int, *, elixir: bool = False, redact: bool = False
@@ -377,7 +378,7 @@ class Census:
     #: False when it was interrupted.
     complete: bool
     #: A dict a process: address, pid (Term), young_words, old_words, fragment_words,
-    #: message_words, transit_words, live_words, messages, messages_in_transit,
+    #: message_words, transit_words, aside_words, live_words, messages, messages_in_transit,
     #: binary_refs / binary_bytes (what process_info(P, binary) lists),
     #: released_refs / released_bytes and added_refs / added_bytes (what a major
     #: garbage collection would take from and add to that list), writable_refs /

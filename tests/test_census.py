@@ -89,8 +89,8 @@ def test_numbers_agree(case):
     assert census.ets_binaries() == (scan.binary_count(), scan.binary_bytes())
     assert census.ets_binaries() == (len(sizes), sum(sizes)), "each binary once"
     for process in census.processes:
-        areas = ("young_words", "old_words", "fragment_words", "message_words", "transit_words")
-        assert process["live_words"] <= sum(process[area] for area in areas)
+        areas = ("young", "old", "fragment", "message", "transit", "aside")
+        assert process["live_words"] <= sum(process[f"{area}_words"] for area in areas)
         assert process["visible_bytes"] <= process["distinct_bytes"]
         assert process["released_refs"] <= process["binary_refs"]
 

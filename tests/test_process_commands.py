@@ -99,7 +99,7 @@ def test_msgq(reader, truth):
     states = truth.workload["expect"]["states"]
     transit = reader.run("etp-msgq", states["starved"]["pid"])
     assert "7 messages, 7 of them in transit, 7 other signals in transit" in transit
-    assert "[outer] signal monitor" in transit
+    assert "[outer] from <" in transit and ">: signal monitor" in transit
     assert "[buffer] from <" in reader.run("etp-msgq", states["starved_with_buffers"]["pid"])
 
 

@@ -10,7 +10,7 @@ import cores
 from native import open_vm
 
 FLAVORS = ["stripped", "dwarf", "emu"]
-WORKLOADS = ["processes", "terms", "healthy", "demo"]
+WORKLOADS = ["processes", "terms", "healthy", "demo", "distributed"]
 
 # Asking for most of the items is a signal, and handling it costs the process a reduction or two.
 REDUCTIONS_OF_A_QUESTION = 2

@@ -7,8 +7,9 @@
  * The census: one pass over the memory of the VM that finds every reference to
  * every off-heap binary, and what of each heap is alive.
  *
- * Holders are processes (their heap, fragments and messages), ETS tables, persistent
- * terms, the literals of modules, timers and the output queues of ports. For a process it tells
+ * Holders are processes (their heap, fragments, messages and other signals), ETS tables,
+ * persistent terms, the literals of modules, timers, ports, connections to other nodes
+ * and magic binaries whose kind ERTS knows. For a process it tells
  * what `process_info(P, binary)` would, and what a major garbage collection would change about it,
  * without one: references that no live term needs would be released, those in fragments and
  * messages pulled in.
@@ -44,14 +45,22 @@ enum etp_holder_kind {
 	ETP_HOLDER_TIMER,
 	/** Output queue of a port. */
 	ETP_HOLDER_PORT,
+	/** What waits to be sent to another node, and messages from it of which only
+	 *  some fragments have come. */
+	ETP_HOLDER_DIST_OUTPUT,
+	ETP_HOLDER_DIST_INPUT,
+	/** A magic binary whose kind ERTS knows (etp/magic.h). */
+	ETP_HOLDER_MAGIC,
 };
 
 struct etp_census_holder {
 	enum etp_holder_kind kind;
-	/** Of the DbTable or Process, of the ErtsLiteralArea, ErtsBifTimer or Port. */
+	/** Of the DbTable or Process, of the ErtsLiteralArea, ErtsBifTimer, Port,
+	 *  DistEntry or magic Binary. */
 	uint64_t address;
 	/** Key of a persistent term, name of a module, receiver of a timer's message
-	 *  (pid or registered name), the port; otherwise 0. */
+	 *  (pid or registered name), the port, name of the other node, pid of who is
+	 *  sending to one; otherwise 0. */
 	etp_term term;
 	uint64_t refs;
 };
@@ -92,8 +101,9 @@ struct etp_census_process {
 	uint64_t address;
 	etp_term pid;
 	/** Words in use: young and old heap, heap fragments (its own and those of
-	 *  messages it received), messages in its queues and in transit. */
-	uint64_t young_words, old_words, fragment_words, message_words, transit_words;
+	 *  messages it received), messages and other signals in its queues and in transit,
+	 *  and what no collector moves: tags of its monitors, state of its tracer. */
+	uint64_t young_words, old_words, fragment_words, message_words, transit_words, aside_words;
 	/** Of the words in use, those that live terms occupy. */
 	uint64_t live_words;
 	/** Messages in the private queues, and in transit (in the outer queue). */
@@ -145,7 +155,7 @@ ETP_EXPORT const struct etp_census_process *etp_census_processes(const struct et
 ETP_EXPORT const struct etp_census_literals *
 etp_census_literals(const struct etp_census *census, size_t *count_ret, const char **problem_ret);
 
-/** Timers and ports that hold off-heap binaries. `unreadable_ret` gets how many things
+/** Timers, ports and so on that hold off-heap binaries. `unreadable_ret` gets how many things
  *  could not be read, `problem_ret` the last reason or NULL. */
 ETP_EXPORT const struct etp_census_root *etp_census_roots(const struct etp_census *census,
                                                           size_t *count_ret,

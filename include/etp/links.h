@@ -100,9 +100,18 @@ struct etp_monitor {
 	/** ETP_MONITOR_SUSPEND: how often, and whether it took effect. */
 	uint64_t suspend_count;
 	bool is_suspend_active;
+	/** Heap fragments with the tag of monitor/3 ({tag, Tag}) and with that of
+	 *  spawn_request/5 ({reply_tag, Tag}), if they are no immediates; else 0. The term is
+	 *  in the word behind those in use. Only the end that watches has them. */
+	uint64_t tag_fragment, reply_tag_fragment;
 	/** Bytes that process_info(P, memory) counts for it. */
 	uint64_t bytes;
 };
+
+/** The monitor whose ErtsMonLnkNode is at `address`, wherever it is. False when it cannot be
+ *  read. */
+ETP_EXPORT bool etp_monitor_read(const struct etp_vm *vm, struct etp_reader *reader,
+                                 uint64_t address, struct etp_monitor *monitor);
 
 /** Does process_info(P, monitors) list it? And process_info(P, monitored_by)? */
 ETP_EXPORT bool etp_monitor_is_origin_listed(const struct etp_monitor *monitor);

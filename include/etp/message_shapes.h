@@ -31,14 +31,21 @@ enum {
 	ETP_SHAPE_KEY_WORDS = 20,
 };
 
+/** A message as it is found again. */
+struct etp_message_sample {
+	etp_term term;
+	/** Its ErtsDistExternal, if it is not decoded yet; else 0. */
+	uint64_t external;
+};
+
 struct etp_message_shape {
 	/** What makes the shape, for comparison only. */
 	uint64_t key[ETP_SHAPE_KEY_WORDS];
 	unsigned key_words;
 	/** Messages, and the words behind them. */
 	uint64_t count, words;
-	/** The oldest and the newest of them; 0 for one in external format. */
-	etp_term first, last;
+	/** The oldest and the newest of them. */
+	struct etp_message_sample first, last;
 };
 
 struct etp_message_shapes {

@@ -29,6 +29,14 @@ enum etp_path_root {
 	ETP_PATH_MESSAGE,
 	/** The same, of the messages in transit. */
 	ETP_PATH_MESSAGE_IN_TRANSIT,
+	/** Another signal; `root_index` is its operation, see etp_signal_op_name(). */
+	ETP_PATH_SIGNAL,
+	/** Tag of a monitor or spawn request, which the message that ends it begins with. */
+	ETP_PATH_MONITOR_TAG,
+	/** State of the tracer that traces it. */
+	ETP_PATH_TRACER,
+	/** Id of a request that it collect garbage or check its code. */
+	ETP_PATH_SYSTEM_TASK,
 	/** Argument of a NIF or BIF that yielded. */
 	ETP_PATH_SAVED_ARGUMENT,
 	ETP_PATH_GROUP_LEADER,
@@ -58,9 +66,12 @@ enum etp_path_step_kind {
 	ETP_PATH_ENVIRONMENT,
 	/** The binary that a sub-binary or match context is a part of. */
 	ETP_PATH_ORIGINAL,
+	/** The binary that the bytes of a signal from another node are in. */
+	ETP_PATH_EXTERNAL_FORMAT,
 };
 
-/** "element", "list", "tail", "value", "key", "environment", "original". */
+/** "element", "list", "tail", "value", "key", "environment", "original",
+ *  "external_format". */
 ETP_EXPORT const char *etp_path_step_name(enum etp_path_step_kind kind);
 
 struct etp_path_step {
@@ -76,7 +87,7 @@ struct etp_path {
 	uint64_t root_index;
 	/** Dictionary: the key under which the value is kept. */
 	etp_term root_key;
-	/** The term at the end of the path. */
+	/** The term at the end of the path, 0 after EXTERNAL_FORMAT. */
 	etp_term target;
 	size_t step_count;
 	struct etp_path_step *steps;

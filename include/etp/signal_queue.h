@@ -77,9 +77,12 @@ struct etp_signal {
 	uint64_t address;
 	/** ERTS_SIG_Q_OP_* and type of a signal that is not a message. */
 	unsigned op, type;
-	/** The message, 0 if there is none or it is in external format. */
+	/** The message, 0 if there is none or it is in external format. Of other signals:
+	 *  the message that they may become ({'EXIT', From, Reason}, {'DOWN', ...}), the
+	 *  exit reason alone, or the new group leader; 0 if they have none. */
 	etp_term term;
-	/** Who sent it (pid, port or atom), NIL when unknown; 0 if not a message. */
+	/** Who sent it (pid, port or atom), NIL when unknown; 0 if not a message. Of other
+	 *  signals: who exits, links, monitors or asks; 0 when unknown. */
 	etp_term from;
 	/** Sequential trace token, NIL mostly. */
 	etp_term token;
@@ -89,12 +92,23 @@ struct etp_signal {
 	/** Words in the fragments, as process_info/2 counts them; false: unknown. */
 	uint64_t words;
 	bool words_known;
+	/** ErtsDistExternal of a message, or of an exit reason, from another node that is
+	 *  not decoded yet; 0 if there is none (etp/dist_external.h). */
+	uint64_t external;
 	/** Bytes of a message in external format, 0 when unknown. */
 	uint64_t external_bytes;
+	/** Words of the target that are terms in the fragments, as a collector's roots. */
+	uint64_t roots, root_count;
+	/** Monitor (its ErtsMonLnkNode) that only this signal has any more: demonitor. */
+	uint64_t monitor;
+	/** Tracer of a signal that changes it: a list cell, or 0. */
+	etp_term tracer;
 };
 
 /** What a signal that is not a message is: "exit", "monitor_down" ... */
 ETP_EXPORT const char *etp_signal_name(const struct etp_signal *signal);
+/** The same of its operation alone. */
+ETP_EXPORT const char *etp_signal_op_name(unsigned op);
 
 struct etp_signal_iter {
 	const struct etp_vm *vm;

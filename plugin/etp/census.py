@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 
     from .vm import VM
 
-HolderKind = Literal["ets", "process", "persistent_term", "module", "timer", "port"]
+RootKind = Literal["timer", "port", "dist_output", "dist_input", "magic"]
+HolderKind = Literal["ets", "process", "persistent_term", "module", RootKind]
 Sort = Literal["size", "waste", "refs", "address"]
 
-KINDS: tuple[HolderKind, ...] = ("process", "ets", "persistent_term", "module", "timer", "port")
+
+ROOT_LABELS: dict[RootKind, str] = {
+    "timer": "timer for",
+    "port": "port",
+    "dist_output": "output to",
+    "dist_input": "fragments from",
+    "magic": "distribution send of",
+}
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,11 @@ class Holder:
     """Somebody who refers to a binary."""
 
     kind: HolderKind
-    #: Of the Process, DbTable, ErtsLiteralArea, ErtsBifTimer or Port.
+    #: Of the Process, DbTable, ErtsLiteralArea, ErtsBifTimer, Port, DistEntry or magic Binary.
     address: int
     refs: int
-    #: Key of a persistent term, name of a module, receiver of a timer's message, the port.
+    #: Key of a persistent term, name of a module, receiver of a timer's message, the port, name of
+    #: another node, pid of who sends to one.
     term: Term | None
 
     def label(self, vm: VM, redact: bool = False) -> str:
@@ -46,9 +55,9 @@ class Holder:
             return "persistent term" if redact else f"persistent term {text}"
         if self.kind == "module":
             return f"literals of {text}"
-        if self.kind == "timer":
-            return f"timer for {text}"
-        return f"queue of {text}"
+        if self.kind == "magic" and self.term is None:
+            return "match specification"
+        return f"{ROOT_LABELS[self.kind]} {text}"
 
 
 @dataclass(frozen=True)
@@ -96,9 +105,11 @@ class ProcessCensus:
     old_words: int
     #: Heap fragments of its own and of messages that it received.
     fragment_words: int
-    #: Messages in its queues, and on their way there.
+    #: Messages and other signals in its queues, and on their way there.
     message_words: int
     transit_words: int
+    #: Tags of its monitors and the state of its tracer, which no collector moves.
+    aside_words: int
     #: Of all these, what live terms occupy.
     live_words: int
     messages: int
@@ -136,6 +147,7 @@ class ProcessCensus:
             + self.fragment_words
             + self.message_words
             + self.transit_words
+            + self.aside_words
         )
 
     @property
@@ -180,9 +192,9 @@ class LiteralArea:
 
 @dataclass(frozen=True)
 class Root:
-    """A timer or a port that holds binaries."""
+    """What holds binaries and is no process, table or literal."""
 
-    kind: Literal["timer", "port"]
+    kind: RootKind
     address: int
     term: Term | None
     binary_refs: int

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from .census import Holder
+from .census import ROOT_LABELS, Holder, HolderKind
 from .text import safe
 
 if TYPE_CHECKING:
     from _etp import EtsRow, Term
 
     from .vm import VM
-
-HolderKind = Literal["process", "ets", "persistent_term", "module", "timer", "port"]
 
 ARROW = " -> "
 ROWS_SHOWN = 3
@@ -41,6 +39,8 @@ class Step:
             return f"fun({self.index})"
         if self.kind == "original":
             return "part of"
+        if self.kind == "external_format":
+            return "external format"
         key = "?" if self.key is None else self.key.format(**options)
         return f"key {key}" if self.kind == "key" else key
 
@@ -53,8 +53,11 @@ class Path:
     root_index: int
     root_key: Term | None
     steps: tuple[Step, ...]
-    #: None where a row of a compressed table was looked at and is forgotten.
+    #: None behind a step "external_format", and where a row of a compressed table was looked at and
+    #: is forgotten.
     target: Term | None
+    #: Of the root "signal": "exit", "monitor_down" ...
+    signal: str = ""
 
     @staticmethod
     def of(facts: dict[str, Any]) -> Path:
@@ -64,6 +67,7 @@ class Path:
             root_key=facts["root_key"],
             steps=tuple(Step(*step) for step in facts["steps"]),
             target=facts["target"],
+            signal=facts["root_signal"],
         )
 
     def text(self, options: dict[str, Any]) -> str:
@@ -77,6 +81,8 @@ class Path:
             parts = [f"{root} {self.root_index + 1}"]
         elif self.root in ("stack", "register", "saved_argument"):
             parts = [f"{root} {self.root_index}"]
+        elif self.root == "signal":
+            parts = [f"signal {self.signal}"]
         else:
             parts = [root]
         # A sub-binary and what it is a part of are one thing to whoever reads this.
@@ -114,7 +120,7 @@ def holdings_of_binary(
             yield _holding(kind, address, _process_label(vm, address), refs, found)
         elif kind == "ets":
             yield from _in_table(vm, address, refs, target, max_paths)
-        elif kind in ("timer", "port"):
+        elif kind in ROOT_LABELS:
             label = Holder(kind, address, refs, term).label(vm)
             yield Holding(kind, address, label, refs, ())
         else:

@@ -242,7 +242,7 @@ def info(vm: VM, process: Process | int) -> ProcessInfo:
 
 
 class Message(NamedTuple):
-    """A message or another signal; messages() in plugin/_etp.pyi."""
+    """A message or another signal; messages() in plugin/_etp.pyi says what a signal has."""
 
     queue: str
     #: "message", "external", "alias" or "signal".
@@ -254,6 +254,8 @@ class Message(NamedTuple):
     words: Union[int, None]
     external_bytes: int
     address: int
+    #: Why a message in external format has no term.
+    undecoded: str
 
 
 class Messages:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/census.h>
+#include <etp/magic.h>
 
 #include <pthread.h>
 #include <signal.h>
@@ -37,6 +38,8 @@ struct etp_census {
 	// Holders are numbered: tables first, then processes, then areas of literals,
 	// then timers and ports.
 	struct binary_store store;
+	// Magic binaries that may hold others.
+	struct binary_map magic;
 	bool complete;
 };
 
@@ -62,6 +65,7 @@ struct taker {
 	struct marker marker;
 	// Binaries of the process at hand.
 	struct binary_map local;
+	struct etp_magic_kinds magic_kinds;
 };
 
 static void taker_init(struct taker *t, const struct etp_vm *vm, struct etp_census *census,
@@ -71,6 +75,7 @@ static void taker_init(struct taker *t, const struct etp_vm *vm, struct etp_cens
 	etp_reader_init(&t->reader, vm->target);
 	process_heap_init(&t->heap);
 	marker_init(&t->marker, vm, &t->reader);
+	etp_magic_kinds_init(&t->magic_kinds, vm);
 	binary_map_init(&t->local);
 }
 
@@ -161,6 +166,62 @@ static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
 	return true;
 }
 
+// Magic binaries that ERTS lets us look into; resources are the NIFs' own.
+static bool note_magic(struct taker *t, uint64_t ref)
+{
+	uint64_t address;
+	struct etp_magic magic;
+	if (!READ_WORD(t->vm, &t->reader, ref, ErtsMRefThing, mb, &address))
+		return true;
+	etp_magic_read(t->vm, &t->reader, &t->magic_kinds, address, &magic);
+	if (magic.kind != ETP_MAGIC_DIST_SEND && magic.kind != ETP_MAGIC_MATCH_SPEC)
+		return true;
+	pthread_mutex_lock(&t->crew->lock);
+	bool ok = binary_map_insert(&t->census->magic, address);
+	pthread_mutex_unlock(&t->crew->lock);
+	return ok;
+}
+
+static bool note_magic_refs(struct taker *t)
+{
+	for (size_t i = 0; i < t->heap.chain_count; i++) {
+		struct off_heap_iter iter =
+			off_heap_iter(t->vm, &t->reader, t->heap.chains[i].first);
+		uint64_t ref;
+		while (off_heap_next(&iter, ETP_THING_REF, &ref))
+			if (!note_magic(t, ref))
+				return false;
+	}
+	return true;
+}
+
+// Binaries that bytes in external format are in: no term refers to them.
+static bool note_externals(struct taker *t, struct etp_census_process *out)
+{
+	for (size_t i = 0; i < t->heap.external_count; i++) {
+		const struct heap_external *part = &t->heap.externals[i];
+		struct off_heap_binary binary;
+		if (!off_heap_read_binary(t->vm, &t->reader, part->binary, &binary)) {
+			give_up(out, "an off-heap binary cannot be read");
+			continue;
+		}
+		struct binary_entry *entry = binary_map_insert(&t->local, part->binary);
+		if (!entry)
+			return false;
+		entry->size = binary.size;
+		entry->refc = binary.refc;
+		entry->flags = (uint32_t)binary.flags;
+		entry->refs++;
+		uint64_t data = part->binary + OFFSET(t->vm, Binary, orig_bytes);
+		uint64_t end = part->end - data;
+		if (part->start < data || end > binary.size)
+			give_up(out, "a signal from another node is not in its binary");
+		else if (!binary_map_add_range(&t->local, entry, part->start - data, end))
+			return false;
+	}
+	return true;
+}
+
 static bool walk_chain(struct taker *t, struct etp_census_process *out,
                        const struct heap_chain *chain, proc_bin_fn *each)
 {
@@ -192,6 +253,7 @@ static void sum_up(struct taker *t, struct etp_census_process *out)
 	                      heap->words_by_kind[HEAP_AREA_MESSAGE_FRAGMENT];
 	out->message_words = heap->words_by_kind[HEAP_AREA_QUEUE];
 	out->transit_words = heap->words_by_kind[HEAP_AREA_TRANSIT];
+	out->aside_words = heap->words_by_kind[HEAP_AREA_ASIDE];
 	out->messages = heap->messages;
 	out->messages_in_transit = heap->messages_in_transit;
 	out->running = heap->running;
@@ -216,7 +278,7 @@ static bool take_process(struct taker *t, size_t index)
 	struct etp_census_process *out = &t->census->processes[index];
 	binary_map_clear(&t->local);
 	if (!process_heap_load(&t->heap, t->vm, &t->reader, out->address) ||
-	    !walk_chains(t, out, note_proc_bin) ||
+	    !walk_chains(t, out, note_proc_bin) || !note_externals(t, out) || !note_magic_refs(t) ||
 	    !marker_run(&t->marker, &t->heap, &t->local, true) ||
 	    !walk_chains(t, out, judge_proc_bin))
 		return false;
@@ -378,6 +440,7 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 		return &etp_error_no_memory;
 	census->vm = vm;
 	binary_store_init(&census->store);
+	binary_map_init(&census->magic);
 	struct crew crew = {
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.finished = PTHREAD_COND_INITIALIZER,
@@ -391,7 +454,7 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 		err = literal_scan_run(&census->literals, vm, &census->store,
 		                       (uint32_t)(census->tables.count + census->process_count));
 	if (!err && !crew.stopped &&
-	    !root_scan_run(&census->roots, vm, &census->store, first_root(census)))
+	    !root_scan_run(&census->roots, vm, &census->store, first_root(census), &census->magic))
 		err = &etp_error_no_memory;
 	census->complete = !crew.stopped;
 	taker_deinit(&t);
@@ -412,6 +475,7 @@ void etp_census_destroy(struct etp_census *census)
 	literal_scan_deinit(&census->literals);
 	root_scan_deinit(&census->roots);
 	binary_store_deinit(&census->store);
+	binary_map_deinit(&census->magic);
 	free(census->processes);
 	free(census);
 }

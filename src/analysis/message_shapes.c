@@ -6,6 +6,7 @@
 
 #include <etp/signal_queue.h>
 
+#include "term/dist_expand.h"
 #include "util/string.h"
 #include "vm/vm.h"
 
@@ -23,7 +24,7 @@ enum shape_code {
 	SHAPE_MAP,
 	// Atom with the name of the struct.
 	SHAPE_STRUCT,
-	// In external format.
+	// In external format, and not to be decoded.
 	SHAPE_EXTERNAL,
 };
 
@@ -41,6 +42,8 @@ struct shaper {
 	// Key under construction.
 	uint64_t key[ETP_SHAPE_KEY_WORDS];
 	unsigned words;
+	// Of the message from another node that was decoded last.
+	struct etp_row_words row;
 };
 
 static void put(struct shaper *shaper, uint64_t word)
@@ -115,6 +118,17 @@ static void put_term(struct shaper *shaper, etp_term term)
 	}
 }
 
+static void put_external(struct shaper *shaper, uint64_t external)
+{
+	etp_term term;
+	const char *ignored;
+	if (etp_dist_expand(shaper->vm, shaper->reader, external, &shaper->row, &term, &ignored))
+		put_term(shaper, term);
+	else
+		put(shaper, SHAPE_EXTERNAL);
+	memset(&shaper->reader->overlay, 0, sizeof(shaper->reader->overlay));
+}
+
 // Position in the array of the shape that the shaper has made, SIZE_MAX when
 // there is no room for another.
 static size_t find_shape(const struct shaper *shaper, struct etp_message_shapes *shapes,
@@ -155,6 +169,7 @@ struct etp_error *etp_message_shapes_init(struct etp_message_shapes *shapes,
 	if (!shapes->shapes)
 		return &etp_error_no_memory;
 	struct shaper shaper = {.vm = vm, .reader = reader};
+	etp_row_words_init(&shaper.row);
 	uint16_t slots[SLOTS] = {0};
 	struct etp_signal_iter iter;
 	struct etp_signal signal;
@@ -167,18 +182,19 @@ struct etp_error *etp_message_shapes_init(struct etp_message_shapes *shapes,
 		if (signal.kind == ETP_SIGNAL_MESSAGE)
 			put_term(&shaper, signal.term);
 		else
-			put(&shaper, SHAPE_EXTERNAL);
+			put_external(&shaper, signal.external);
 		size_t i = find_shape(&shaper, shapes, slots);
 		if (i == SIZE_MAX) {
 			shapes->others++;
 			continue;
 		}
 		struct etp_message_shape *shape = &shapes->shapes[i];
+		shape->last = (struct etp_message_sample){signal.term, signal.external};
 		if (!shape->count++)
-			shape->first = signal.term;
-		shape->last = signal.term;
+			shape->first = shape->last;
 		shape->words += signal.words;
 	}
+	etp_row_words_deinit(&shaper.row);
 	shapes->gaps = iter.gaps;
 	shapes->problem = iter.problem;
 	qsort(shapes->shapes, shapes->count, sizeof(*shapes->shapes), compare_counts);

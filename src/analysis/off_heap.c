@@ -13,7 +13,7 @@ static bool end(struct off_heap_iter *iter, const char *problem)
 	return false;
 }
 
-bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *proc_bin_ret)
+bool off_heap_next(struct off_heap_iter *iter, enum etp_thing wanted, uint64_t *thing_ret)
 {
 	const struct etp_vm *vm = iter->vm;
 	while (iter->address) {
@@ -39,14 +39,15 @@ bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *proc_bin_ret)
 		iter->address = next;
 		switch (kind) {
 		case ETP_THING_PROC_BIN:
-			*proc_bin_ret = thing;
-			return true;
 		case ETP_THING_FUN:
 		case ETP_THING_REF:
 		case ETP_THING_EXTERNAL_PID:
 		case ETP_THING_EXTERNAL_PORT:
 		case ETP_THING_EXTERNAL_REF:
-			break;
+			if (kind != wanted)
+				break;
+			*thing_ret = thing;
+			return true;
 		default:
 			return end(iter, "an off-heap chain leads to something that is none");
 		}

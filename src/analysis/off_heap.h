@@ -28,8 +28,13 @@ static inline struct off_heap_iter off_heap_iter(const struct etp_vm *vm, struct
 	return (struct off_heap_iter){.vm = vm, .reader = reader, .address = first, .power = 1};
 }
 
-// The next ProcBin of the chain; false at its end.
-bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *proc_bin_ret);
+// The next thing of this kind of the chain; false at its end.
+bool off_heap_next(struct off_heap_iter *iter, enum etp_thing wanted, uint64_t *thing_ret);
+
+static inline bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *proc_bin_ret)
+{
+	return off_heap_next(iter, ETP_THING_PROC_BIN, proc_bin_ret);
+}
 
 // What the header of an off-heap binary says.
 struct off_heap_binary {

@@ -18,6 +18,10 @@ const char *etp_path_root_name(enum etp_path_root root)
 		[ETP_PATH_DICTIONARY] = "dictionary",
 		[ETP_PATH_MESSAGE] = "message",
 		[ETP_PATH_MESSAGE_IN_TRANSIT] = "message_in_transit",
+		[ETP_PATH_SIGNAL] = "signal",
+		[ETP_PATH_MONITOR_TAG] = "monitor_tag",
+		[ETP_PATH_TRACER] = "tracer",
+		[ETP_PATH_SYSTEM_TASK] = "system_task",
 		[ETP_PATH_SAVED_ARGUMENT] = "saved_argument",
 		[ETP_PATH_GROUP_LEADER] = "group_leader",
 		[ETP_PATH_FVALUE] = "fvalue",
@@ -35,7 +39,7 @@ const char *etp_path_step_name(enum etp_path_step_kind kind)
 		[ETP_PATH_ELEMENT] = "element",   [ETP_PATH_LIST_ELEMENT] = "list",
 		[ETP_PATH_TAIL] = "tail",         [ETP_PATH_VALUE] = "value",
 		[ETP_PATH_KEY] = "key",           [ETP_PATH_ENVIRONMENT] = "environment",
-		[ETP_PATH_ORIGINAL] = "original",
+		[ETP_PATH_ORIGINAL] = "original", [ETP_PATH_EXTERNAL_FORMAT] = "external_format",
 	};
 	return names[kind];
 }
@@ -67,6 +71,23 @@ static bool visit(void *context, struct path_walk *walk, uint32_t node,
 	return search->count < search->max_paths;
 }
 
+// Binaries that no term refers to: what they hold is not decoded yet.
+static struct etp_error *add_externals(const struct process_heap *heap, const struct search *search,
+                                       struct etp_paths *paths)
+{
+	struct etp_error *err = NULL;
+	for (size_t i = 0; !err && i < heap->external_count; i++) {
+		const struct heap_external *external = &heap->externals[i];
+		if (paths->count == search->max_paths)
+			break;
+		if (external->binary != search->target)
+			continue;
+		err = path_to_external(heap, external, &paths->paths[paths->count]);
+		paths->count += !err;
+	}
+	return err;
+}
+
 static struct etp_error *search_heap(const struct process_heap *heap, const struct etp_vm *vm,
                                      struct etp_reader *reader, etp_term start,
                                      const struct etp_path_options *options, struct etp_paths *ret)
@@ -83,8 +104,10 @@ static struct etp_error *search_heap(const struct process_heap *heap, const stru
 	struct etp_error *err = NULL;
 	if (!search.nodes || !paths.paths || !path_walk_run(&walk, heap, start, visit, &search))
 		err = &etp_error_no_memory;
-	for (size_t i = 0; !err && i < search.count; i++) {
-		err = path_walk_path(&walk, search.nodes[i], &paths.paths[i]);
+	if (!err)
+		err = add_externals(heap, &search, &paths);
+	for (size_t i = 0; !err && i < search.count && paths.count < search.max_paths; i++) {
+		err = path_walk_path(&walk, search.nodes[i], &paths.paths[paths.count]);
 		paths.count += !err;
 	}
 	paths.truncated = walk.truncated;

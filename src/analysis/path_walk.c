@@ -182,6 +182,14 @@ static enum etp_path_root root_kind(const struct heap_root *root)
 		return ETP_PATH_DICTIONARY;
 	case HEAP_ROOT_MESSAGE:
 		return root->in_transit ? ETP_PATH_MESSAGE_IN_TRANSIT : ETP_PATH_MESSAGE;
+	case HEAP_ROOT_SIGNAL:
+		return ETP_PATH_SIGNAL;
+	case HEAP_ROOT_MONITOR_TAG:
+		return ETP_PATH_MONITOR_TAG;
+	case HEAP_ROOT_TRACER:
+		return ETP_PATH_TRACER;
+	case HEAP_ROOT_SYSTEM_TASK:
+		return ETP_PATH_SYSTEM_TASK;
 	case HEAP_ROOT_SAVED_ARGUMENTS:
 		return ETP_PATH_SAVED_ARGUMENT;
 	case HEAP_ROOT_GROUP_LEADER:
@@ -233,6 +241,27 @@ static void skip_dictionary_pair(struct path_walk *walk, struct etp_path *path,
 	memmove(path->steps, path->steps + skip, path->step_count * sizeof(*path->steps));
 }
 
+// Where a path begins that enters at word `index` of `root`.
+static void set_root(struct etp_path *path, const struct heap_root *root, uint64_t index)
+{
+	path->root = root_kind(root);
+	path->root_index = root->kind == HEAP_ROOT_MESSAGE || root->kind == HEAP_ROOT_SIGNAL
+	                           ? root->index
+	                           : index;
+}
+
+struct etp_error *path_to_external(const struct process_heap *heap,
+                                   const struct heap_external *external, struct etp_path *ret)
+{
+	struct etp_path_step *step = calloc(1, sizeof(*step));
+	if (!step)
+		return &etp_error_no_memory;
+	step->kind = ETP_PATH_EXTERNAL_FORMAT;
+	*ret = (struct etp_path){.step_count = 1, .steps = step};
+	set_root(ret, &heap->roots[external->root], 0);
+	return NULL;
+}
+
 struct etp_error *path_walk_path(struct path_walk *walk, uint32_t node, struct etp_path *ret)
 {
 	size_t count = 0;
@@ -262,10 +291,7 @@ struct etp_error *path_walk_path(struct path_walk *walk, uint32_t node, struct e
 	};
 	if (walk->root_count) {
 		const struct heap_root *from = &walk->heap->roots[root_of(walk, top)->root];
-		ret->root = root_kind(from);
-		ret->root_index = path_node_index(&walk->nodes[top]);
-		if (from->kind == HEAP_ROOT_MESSAGE)
-			ret->root_index = from->index;
+		set_root(ret, from, path_node_index(&walk->nodes[top]));
 	}
 	if (ret->root == ETP_PATH_DICTIONARY)
 		skip_dictionary_pair(walk, ret, parents);

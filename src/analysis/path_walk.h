@@ -73,4 +73,8 @@ bool path_walk_run(struct path_walk *walk, const struct process_heap *heap, etp_
 // The way to a node. Error: NO_MEMORY.
 struct etp_error *path_walk_path(struct path_walk *walk, uint32_t node, struct etp_path *ret);
 
+// The way to a binary that bytes of an undecoded signal are in. Error: NO_MEMORY.
+struct etp_error *path_to_external(const struct process_heap *heap,
+                                   const struct heap_external *external, struct etp_path *ret);
+
 #endif

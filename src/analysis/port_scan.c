@@ -3,29 +3,11 @@
 
 // What a port has not written yet: ErtsIOQueue (erl_io_queue.h), an array of pointers
 // to driver binaries, each of which is a reference, beside one of the bytes in them.
-// A driver's binary is a Binary seen from `orig_size` on (ErlDrvBinary, erl_driver.h).
 
 enum {
 	// Entries of a queue that make sense.
 	QUEUE_MAX = 1 << 24,
-	// struct iovec: base, length.
-	IOVEC_SIZE = 16,
 };
-
-static bool add_entry(struct root_scan *scan, uint64_t drv_binary, uint64_t iovec)
-{
-	const struct etp_vm *vm = scan->vm;
-	uint64_t base, length;
-	uint64_t binary = drv_binary - OFFSET(vm, Binary, orig_size);
-	uint64_t data = binary + OFFSET(vm, Binary, orig_bytes);
-	if (!etp_read_u64(&scan->reader, iovec, &base) ||
-	    !etp_read_u64(&scan->reader, iovec + 8, &length) || base < data) {
-		root_scan_give_up(scan, "the output queue of a port cannot be read");
-		return true;
-	}
-	uint64_t start = base - data;
-	return root_scan_add_binary(scan, binary, start, start + length);
-}
 
 static bool add_port(struct root_scan *scan, uint64_t port, etp_term id)
 {
@@ -41,13 +23,13 @@ static bool add_port(struct root_scan *scan, uint64_t port, etp_term id)
 		root_scan_give_up(scan, "the output queue of a port cannot be read");
 		return true;
 	}
-	for (; head < tail; head += 8, iovec += IOVEC_SIZE) {
+	for (; head < tail; head += 8, iovec += ROOT_IOVEC_SIZE) {
 		uint64_t binary;
 		if (!etp_read_u64(&scan->reader, head, &binary)) {
 			root_scan_give_up(scan, "the output queue of a port cannot be read");
 			break;
 		}
-		if (binary && driver && !add_entry(scan, binary, iovec))
+		if (binary && driver && !root_scan_add_iovec(scan, binary, iovec))
 			return false;
 	}
 	return root_scan_finish(scan, ETP_HOLDER_PORT, port, id);

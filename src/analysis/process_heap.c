@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <etp/dist_external.h>
+#include <etp/links.h>
 #include <etp/signal_queue.h>
 
 #include "util/array.h"
@@ -20,8 +22,6 @@ enum {
 	MSG_COMBINED_HFRAG = 1,
 	// ERTS_PSD_NFUNC_TRAP_WRAPPER, erl_process.h.
 	PSD_NFUNC_TRAP_WRAPPER = 5,
-	// Words of a message that are terms: message, token, from.
-	MESSAGE_TERMS = 3,
 	// More links of one list than any process has.
 	CHAIN_MAX = 1 << 28,
 };
@@ -36,6 +36,7 @@ void process_heap_deinit(struct process_heap *heap)
 	free(heap->areas);
 	free(heap->roots);
 	free(heap->chains);
+	free(heap->externals);
 }
 
 static void give_up(struct process_heap *heap, const char *problem)
@@ -163,37 +164,209 @@ static bool load_received(struct process_heap *heap, const struct etp_vm *vm,
 	return true;
 }
 
-// The terms of a message as roots, and the fragments that they are in. A message that
-// came from another node and is not decoded yet has neither, nor are other signals
-// than messages looked at.
+// The binaries that the bytes of an undecoded signal are in.
+static bool load_external(struct process_heap *heap, const struct etp_vm *vm,
+                          struct etp_reader *reader, uint64_t address)
+{
+	struct etp_dist_external external;
+	if (!etp_dist_external_read(vm, reader, address, &external)) {
+		give_up(heap, "a signal from another node cannot be read");
+		return true;
+	}
+	for (uint64_t i = 0; i < external.fragment_count; i++) {
+		struct etp_dist_fragment fragment;
+		if (!etp_dist_external_fragment(vm, reader, &external, i, &fragment)) {
+			give_up(heap, "a signal from another node cannot be read");
+			return true;
+		}
+		if (!fragment.binary)
+			continue;
+		struct heap_external *part = array_add(&heap->externals, &heap->external_count,
+		                                       &heap->external_capacity, sizeof(*part));
+		if (!part)
+			return false;
+		*part = (struct heap_external){
+			.binary = fragment.binary,
+			.start = fragment.start,
+			.end = fragment.end,
+			.root = heap->root_count ? heap->root_count - 1 : 0,
+		};
+	}
+	return true;
+}
+
+// A heap fragment that holds one term, which is in the word behind those in use
+// (save_heap_frag_eterm(), erl_proc_sig_queue.c).
+static bool load_hidden_fragment(struct process_heap *heap, const struct etp_vm *vm,
+                                 struct etp_reader *reader, uint64_t fragment)
+{
+	uint64_t used;
+	if (!fragment)
+		return true;
+	if (!READ_WORD(vm, reader, fragment, ErlHeapFragment, used_size, &used)) {
+		give_up(heap, "the tag of a monitor cannot be read");
+		return true;
+	}
+	struct heap_root root = {
+		.kind = HEAP_ROOT_MONITOR_TAG,
+		.address = fragment + OFFSET(vm, ErlHeapFragment, mem) + used * sizeof(uint64_t),
+		.count = 1,
+	};
+	return add_root(heap, root) &&
+	       load_fragments(heap, vm, reader, fragment, HEAP_AREA_ASIDE, false);
+}
+
+static bool load_monitor(struct process_heap *heap, const struct etp_vm *vm,
+                         struct etp_reader *reader, const struct etp_monitor *monitor)
+{
+	return load_hidden_fragment(heap, vm, reader, monitor->tag_fragment) &&
+	       load_hidden_fragment(heap, vm, reader, monitor->reply_tag_fragment);
+}
+
+static bool load_monitors(struct process_heap *heap, const struct etp_vm *vm,
+                          struct etp_reader *reader, uint64_t process)
+{
+	struct etp_monitor_iter iter;
+	struct etp_monitor monitor;
+	etp_monitor_iter_init(&iter, vm, reader, process);
+	while (etp_monitor_iter_next(&iter, &monitor))
+		if (!load_monitor(heap, vm, reader, &monitor))
+			return false;
+	if (iter.nodes.gaps)
+		give_up(heap, iter.nodes.problem);
+	return true;
+}
+
+// A tracer is [Module | State]: the cell is the first thing of a fragment of its own, unless
+// the state is an immediate (erts_tracer_update(), erl_trace.c). `where` holds it.
+static bool load_tracer(struct process_heap *heap, const struct etp_vm *vm,
+                        struct etp_reader *reader, etp_term tracer, uint64_t where)
+{
+	uint64_t state;
+	if (term_primary(tracer) != TAG_PRIMARY_LIST)
+		return true;
+	uint64_t cell = term_pointer(tracer);
+	if (!etp_read_u64(reader, cell + sizeof(uint64_t), &state)) {
+		give_up(heap, "its tracer cannot be read");
+		return true;
+	}
+	if (term_is_immediate(state))
+		return true;
+	struct heap_root root = {.kind = HEAP_ROOT_TRACER, .address = where, .count = 1};
+	uint64_t fragment = cell - OFFSET(vm, ErlHeapFragment, mem);
+	return add_root(heap, root) &&
+	       load_fragments(heap, vm, reader, fragment, HEAP_AREA_ASIDE, false);
+}
+
+// Tasks are in circles, one a priority; each has its terms behind it
+// (schedule_process_sys_task(), erl_process.c).
+static bool load_task(struct process_heap *heap, const struct etp_vm *vm, struct etp_reader *reader,
+                      uint64_t task)
+{
+	uint64_t words, chain;
+	if (!READ_WORD(vm, reader, task, ErtsProcSysTask, req_id_sz, &words) ||
+	    !READ_WORD(vm, reader, task, ErtsProcSysTask, off_heap, &chain) ||
+	    words > UINT64_C(1) << 40) {
+		give_up(heap, "a system task cannot be read");
+		return true;
+	}
+	struct heap_root root = {
+		.kind = HEAP_ROOT_SYSTEM_TASK,
+		.address = task + OFFSET(vm, ErtsProcSysTask, req_id),
+		.count = 1,
+	};
+	uint64_t start = task + OFFSET(vm, ErtsProcSysTask, heap);
+	return add_root(heap, root) &&
+	       add_area(heap, reader, HEAP_AREA_ASIDE, start, start + words * 8) &&
+	       add_chain(heap, (struct heap_chain){.first = chain, .kind = HEAP_AREA_ASIDE});
+}
+
+static bool load_tasks(struct process_heap *heap, const struct etp_vm *vm,
+                       struct etp_reader *reader, uint64_t process)
+{
+	uint64_t queues = 0, first = 0;
+	if (!HAS(vm, Process, sys_task_qs) || !HAS(vm, ErtsProcSysTaskQs, q) ||
+	    !HAS(vm, ErtsProcSysTask, req_id_sz))
+		return true;
+	if (!READ_WORD(vm, reader, process, Process, sys_task_qs, &queues))
+		give_up(heap, "its system tasks cannot be read");
+	uint64_t count = queues ? vm->layout->members[ETP_MEMBER_ErtsProcSysTaskQs_q].count : 0;
+	for (uint64_t i = 0; i < count; i++) {
+		struct cycle_guard guard = {0};
+		if (!etp_read_u64(reader, queues + OFFSET(vm, ErtsProcSysTaskQs, q) + i * 8,
+		                  &first))
+			give_up(heap, "its system tasks cannot be read");
+		for (uint64_t task = first; task;) {
+			if (!load_task(heap, vm, reader, task))
+				return false;
+			if (!READ_WORD(vm, reader, task, ErtsProcSysTask, next, &task) ||
+			    (task != first && runs_in_circle(&guard, task))) {
+				give_up(heap, "its system tasks cannot be read");
+				break;
+			}
+			if (task == first)
+				break;
+		}
+	}
+	return true;
+}
+
+static bool load_own_tracer(struct process_heap *heap, const struct etp_vm *vm,
+                            struct etp_reader *reader, uint64_t process)
+{
+	uint64_t tracer;
+	if (!HAS(vm, Process, tracer))
+		return true;
+	if (!READ_WORD(vm, reader, process, Process, tracer, &tracer)) {
+		give_up(heap, "its tracer cannot be read");
+		return true;
+	}
+	return load_tracer(heap, vm, reader, tracer, process + OFFSET(vm, Process, tracer));
+}
+
+// What a signal that is no message keeps beside its fragments.
+static bool load_signal_data(struct process_heap *heap, const struct etp_vm *vm,
+                             struct etp_reader *reader, const struct etp_signal *signal)
+{
+	struct etp_monitor monitor;
+	if (signal->monitor && etp_monitor_read(vm, reader, signal->monitor, &monitor) &&
+	    !load_monitor(heap, vm, reader, &monitor))
+		return false;
+	return !signal->tracer ||
+	       load_tracer(heap, vm, reader, signal->tracer,
+	                   signal->address + OFFSET(vm, ErtsSigTraceInfo, tracer));
+}
+
+// The terms of a message or other signal as roots, the fragments that they are in, and
+// the binaries of what is not decoded yet.
 static bool load_signal(struct process_heap *heap, const struct etp_vm *vm,
                         struct etp_reader *reader, const struct etp_signal *signal)
 {
 	bool in_transit = signal->queue >= ETP_SIGNAL_QUEUE_OUTER;
-	bool is_message = signal->kind == ETP_SIGNAL_MESSAGE;
-	if (!is_message && signal->kind != ETP_SIGNAL_ALIAS_MESSAGE)
-		return true;
+	bool is_message =
+		signal->kind == ETP_SIGNAL_MESSAGE || signal->kind == ETP_SIGNAL_EXTERNAL_MESSAGE;
 	uint64_t *count = in_transit ? &heap->messages_in_transit : &heap->messages;
 	struct heap_root root = {
 		.kind = HEAP_ROOT_MESSAGE,
-		.address = signal->address + OFFSET(vm, ErtsMessage, m),
-		.count = MESSAGE_TERMS,
+		.address = signal->roots,
+		.count = signal->root_count,
 		.index = is_message ? (*count)++ : *count,
 		.in_transit = in_transit,
 	};
-	if (!is_message) {
-		// The first word is a tag, and the term in a tuple in place of the sender.
-		root.address += sizeof(uint64_t);
-		root.count--;
+	if (signal->kind == ETP_SIGNAL_OTHER) {
+		root.kind = HEAP_ROOT_SIGNAL;
+		root.index = signal->op;
+		if (!load_signal_data(heap, vm, reader, signal))
+			return false;
 	}
 	// move_msg_to_heap(), erl_proc_sig_queue.c; before it runs, messages in transit
 	// are fetched.
 	bool moves =
 		heap->on_heap_messages && is_message && signal->storage == ETP_MESSAGE_FRAGMENT;
 	return add_root(heap, root) &&
-	       (signal->storage == ETP_MESSAGE_EXTERNAL ||
-	        load_fragments(heap, vm, reader, signal->fragment,
-	                       in_transit ? HEAP_AREA_TRANSIT : HEAP_AREA_QUEUE, moves));
+	       load_fragments(heap, vm, reader, signal->fragment,
+	                      in_transit ? HEAP_AREA_TRANSIT : HEAP_AREA_QUEUE, moves) &&
+	       (!signal->external || load_external(heap, vm, reader, signal->external));
 }
 
 static bool load_queues(struct process_heap *heap, const struct etp_vm *vm,
@@ -388,6 +561,8 @@ static void reset(struct process_heap *heap)
 		.root_capacity = kept.root_capacity,
 		.chains = kept.chains,
 		.chain_capacity = kept.chain_capacity,
+		.externals = kept.externals,
+		.external_capacity = kept.external_capacity,
 	};
 }
 
@@ -409,7 +584,8 @@ bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
 	reset(heap);
 	load_state(heap, vm, reader, address);
 	if (!load_areas(heap, vm, reader, address) || !load_roots(heap, vm, reader, address) ||
-	    !load_queues(heap, vm, reader, address))
+	    !load_queues(heap, vm, reader, address) || !load_monitors(heap, vm, reader, address) ||
+	    !load_own_tracer(heap, vm, reader, address) || !load_tasks(heap, vm, reader, address))
 		return false;
 	place_areas(heap);
 	return true;

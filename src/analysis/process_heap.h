@@ -21,9 +21,12 @@ enum heap_area_kind {
 	HEAP_AREA_FRAGMENT,
 	// Fragments of messages that were received and whose terms are still in use.
 	HEAP_AREA_MESSAGE_FRAGMENT,
-	// Fragments of messages in the private queues, and of those in transit.
+	// Fragments of messages and other signals in the private queues, and of those in
+	// transit.
 	HEAP_AREA_QUEUE,
 	HEAP_AREA_TRANSIT,
+	// What no collector moves: tags of monitors, state of the tracer, system tasks.
+	HEAP_AREA_ASIDE,
 	HEAP_AREA_KINDS
 };
 
@@ -41,6 +44,14 @@ enum heap_root_kind {
 	// Slots of the dictionary: {Key, Value}, or a list of such pairs.
 	HEAP_ROOT_DICTIONARY,
 	HEAP_ROOT_MESSAGE,
+	// Another signal; `index` is its operation.
+	HEAP_ROOT_SIGNAL,
+	// Tag of a monitor or of a spawn request, for the message that they end with.
+	HEAP_ROOT_MONITOR_TAG,
+	HEAP_ROOT_TRACER,
+	// Id of a request for something that the process does itself: garbage_collect/2,
+	// check_process_code/3.
+	HEAP_ROOT_SYSTEM_TASK,
 	HEAP_ROOT_SAVED_ARGUMENTS,
 	HEAP_ROOT_GROUP_LEADER,
 	HEAP_ROOT_FVALUE,
@@ -69,6 +80,14 @@ struct heap_chain {
 	bool moves;
 };
 
+// Part of a message or other signal that came from another node and is not decoded yet:
+// bytes of a Binary that it has a reference to.
+struct heap_external {
+	uint64_t binary, start, end;
+	// Of the HEAP_ROOT_MESSAGE or HEAP_ROOT_SIGNAL with these bytes.
+	size_t root;
+};
+
 struct process_heap {
 	struct heap_area *areas;
 	size_t area_count, area_capacity;
@@ -76,6 +95,8 @@ struct process_heap {
 	size_t root_count, root_capacity;
 	struct heap_chain *chains;
 	size_t chain_count, chain_capacity;
+	struct heap_external *externals;
+	size_t external_count, external_capacity;
 	// Words of all areas together.
 	uint64_t words;
 	uint64_t words_by_kind[HEAP_AREA_KINDS];

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <etp/chain.h>
+
 #include "analysis/off_heap.h"
 #include "util/array.h"
 
@@ -16,7 +18,8 @@ bool root_scan_add_binary(struct root_scan *scan, uint64_t address, uint64_t sta
 {
 	struct off_heap_binary binary;
 	if (!off_heap_read_binary(scan->vm, &scan->reader, address, &binary)) {
-		root_scan_give_up(scan, "an off-heap binary of a timer or port cannot be read");
+		root_scan_give_up(
+			scan, "an off-heap binary of a timer, port or connection cannot be read");
 		return true;
 	}
 	struct binary_entry *entry = binary_map_insert(&scan->local, address);
@@ -29,6 +32,72 @@ bool root_scan_add_binary(struct root_scan *scan, uint64_t address, uint64_t sta
 	if (end > binary.size)
 		end = binary.size;
 	return binary_map_add_range(&scan->local, entry, start, end);
+}
+
+bool root_scan_add_iovec(struct root_scan *scan, uint64_t drv_binary, uint64_t iovec)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t base, length;
+	uint64_t binary = drv_binary - OFFSET(vm, Binary, orig_size);
+	uint64_t data = binary + OFFSET(vm, Binary, orig_bytes);
+	if (!etp_read_u64(&scan->reader, iovec, &base) ||
+	    !etp_read_u64(&scan->reader, iovec + 8, &length) || base < data) {
+		root_scan_give_up(scan, "output that waits cannot be read");
+		return true;
+	}
+	uint64_t start = base - data;
+	return root_scan_add_binary(scan, binary, start, start + length);
+}
+
+bool root_scan_add_io_vector(struct root_scan *scan, uint64_t eiov)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint32_t count;
+	uint64_t iovec, binaries;
+	if (!READ_U32(vm, &scan->reader, eiov, ErlIOVec, vsize, &count) ||
+	    !READ_WORD(vm, &scan->reader, eiov, ErlIOVec, iov, &iovec) ||
+	    !READ_WORD(vm, &scan->reader, eiov, ErlIOVec, binv, &binaries) || count > INT32_MAX) {
+		root_scan_give_up(scan, "output that waits cannot be read");
+		return true;
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t binary;
+		if (!etp_read_u64(&scan->reader, binaries + i * sizeof(uint64_t), &binary)) {
+			root_scan_give_up(scan, "output that waits cannot be read");
+			break;
+		}
+		if (binary && !root_scan_add_iovec(scan, binary, iovec + i * ROOT_IOVEC_SIZE))
+			return false;
+	}
+	return true;
+}
+
+bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment)
+{
+	const struct etp_vm *vm = scan->vm;
+	static const char *const problem = "the message of a timer, port or match specification "
+					   "cannot be read";
+	struct etp_chain chain = {0};
+	while (fragment) {
+		uint64_t first, next, proc_bin, binary;
+		if (!etp_chain_step(&chain, fragment) ||
+		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, off_heap, &first) ||
+		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, next, &next)) {
+			root_scan_give_up(scan, problem);
+			return true;
+		}
+		struct off_heap_iter iter = off_heap_iter(vm, &scan->reader, first);
+		while (off_heap_next_proc_bin(&iter, &proc_bin)) {
+			if (!READ_WORD(vm, &scan->reader, proc_bin, ProcBin, val, &binary))
+				root_scan_give_up(scan, problem);
+			else if (!root_scan_add_binary(scan, binary, 0, UINT64_MAX))
+				return false;
+		}
+		if (iter.problem)
+			root_scan_give_up(scan, iter.problem);
+		fragment = next;
+	}
+	return true;
 }
 
 bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_t address,
@@ -53,12 +122,13 @@ bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_
 }
 
 bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binary_store *store,
-                   uint32_t first_holder)
+                   uint32_t first_holder, const struct binary_map *magic)
 {
 	*scan = (struct root_scan){.vm = vm, .store = store, .first_holder = first_holder};
 	etp_reader_init(&scan->reader, vm->target);
 	binary_map_init(&scan->local);
-	bool ok = timer_scan_run(scan) && port_scan_run(scan);
+	bool ok = timer_scan_run(scan) && port_scan_run(scan) && dist_scan_run(scan) &&
+	          magic_scan_run(scan, magic);
 	binary_map_deinit(&scan->local);
 	return ok;
 }

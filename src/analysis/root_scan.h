@@ -10,6 +10,11 @@
 #include "analysis/binary_store.h"
 #include "vm/vm.h"
 
+// struct iovec: base, length.
+enum { ROOT_IOVEC_SIZE = 16 };
+
+struct etp_magic;
+
 struct root_scan {
 	struct etp_census_root *roots;
 	size_t count, capacity;
@@ -26,21 +31,36 @@ struct root_scan {
 };
 
 // Look through all of them; what number i holds goes to `store` as holder
-// `first_holder` + i. False when memory ran out.
+// `first_holder` + i. `magic` are the magic binaries that were found to be of a kind that
+// magic_scan.c knows. False when memory ran out.
 bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binary_store *store,
-                   uint32_t first_holder);
+                   uint32_t first_holder, const struct binary_map *magic);
 void root_scan_deinit(struct root_scan *scan);
 
 // For those who look through one kind. The holder at hand has a reference to the Binary at
 // `address`, and sees these bytes of it. False when memory ran out.
 bool root_scan_add_binary(struct root_scan *scan, uint64_t address, uint64_t start, uint64_t end);
+// The same of a driver's binary (a Binary seen from `orig_size` on: ErlDrvBinary), of which
+// the holder sees what the struct iovec at `iovec` says. False when memory ran out.
+bool root_scan_add_iovec(struct root_scan *scan, uint64_t drv_binary, uint64_t iovec);
+// The same of all that an ErlIOVec has (erl_driver.h). False when memory ran out.
+bool root_scan_add_io_vector(struct root_scan *scan, uint64_t eiov);
+// The same of all ProcBins in the heap fragments from `fragment` on, whole binaries. False when
+// memory ran out.
+bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment);
 // All that was added since the last call is of this holder. False when memory ran out.
 bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_t address,
                       etp_term term);
 void root_scan_give_up(struct root_scan *scan, const char *problem);
 
-// timer_scan.c: messages of BIF timers. port_scan.c: output queues of ports.
+// timer_scan.c: messages of BIF timers. port_scan.c: what ports hold. dist_scan.c: what is on
+// its way from and to other nodes. magic_scan.c: what magic binaries hold.
 bool timer_scan_run(struct root_scan *scan);
 bool port_scan_run(struct root_scan *scan);
+bool dist_scan_run(struct root_scan *scan);
+bool magic_scan_run(struct root_scan *scan, const struct binary_map *magic);
+// What a process that is in the middle of sending to another node still has; the magic binary
+// at `address` is of that kind. False when memory ran out.
+bool dist_scan_send(struct root_scan *scan, const struct etp_magic *magic, uint64_t address);
 
 #endif

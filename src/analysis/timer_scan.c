@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <stdlib.h>
-
-#include <etp/chain.h>
-
-#include "analysis/off_heap.h"
 #include "analysis/root_scan.h"
 
 // BIF timers (erlang:send_after/3, erlang:start_timer/3): each scheduler keeps those
@@ -18,34 +13,6 @@ enum {
 	// A red-black tree of that many levels has more nodes than there is memory.
 	DEPTH_MAX = 128,
 };
-
-// The whole of each binary counts as visible: the message is alive, and which part of
-// a binary it refers to is not looked at.
-static bool add_message(struct root_scan *scan, uint64_t fragment)
-{
-	const struct etp_vm *vm = scan->vm;
-	struct etp_chain chain = {0};
-	while (fragment) {
-		uint64_t first, next, proc_bin, binary;
-		if (!etp_chain_step(&chain, fragment) ||
-		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, off_heap, &first) ||
-		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, next, &next)) {
-			root_scan_give_up(scan, "the message of a timer cannot be read");
-			return true;
-		}
-		struct off_heap_iter iter = off_heap_iter(vm, &scan->reader, first);
-		while (off_heap_next_proc_bin(&iter, &proc_bin)) {
-			if (!READ_WORD(vm, &scan->reader, proc_bin, ProcBin, val, &binary))
-				root_scan_give_up(scan, "the message of a timer cannot be read");
-			else if (!root_scan_add_binary(scan, binary, 0, UINT64_MAX))
-				return false;
-		}
-		if (iter.problem)
-			root_scan_give_up(scan, iter.problem);
-		fragment = next;
-	}
-	return true;
-}
 
 static etp_term receiver(struct root_scan *scan, uint64_t timer, uint32_t flags)
 {
@@ -75,7 +42,9 @@ static bool add_timer(struct root_scan *scan, uint64_t timer)
 	// Otherwise the message has been sent or freed already.
 	if (state != STATE_ACTIVE || !fragment)
 		return true;
-	return add_message(scan, fragment) &&
+	// The whole of each binary counts as visible: the message is alive, and which part of
+	// a binary it refers to is not looked at.
+	return root_scan_add_fragments(scan, fragment) &&
 	       root_scan_finish(scan, ETP_HOLDER_TIMER, timer, receiver(scan, timer, flags));
 }
 

@@ -26,7 +26,8 @@ typedef struct {
 	struct etp_ets_tables *tables;
 } VMObject;
 
-// Words of one expanded row of a compressed table, shared by the terms in it.
+// Words of one expanded row of a compressed table, or of one message that the VM has not
+// decoded yet, shared by the terms in it.
 typedef struct {
 	PyObject_HEAD
 	struct etp_row_words words;
@@ -68,6 +69,9 @@ PyTypeObject *binding_add_type(PyObject *module, PyType_Spec *spec);
 
 // New references. `row` may be NULL.
 PyObject *Term_new(VMObject *vm, RowWordsObject *row, etp_term word);
+// What the ErtsDistExternal at `address` holds. None if it cannot be decoded; then
+// `reason_ret` gets why.
+PyObject *Term_of_external(VMObject *vm, uint64_t address, const char **reason_ret);
 // The reference that leads to an ErtsMagicBinary: of a table, or of a NIF resource.
 PyObject *Term_of_magic_binary(VMObject *vm, uint64_t binary);
 PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index);

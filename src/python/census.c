@@ -71,6 +71,7 @@ static PyObject *process_dict(VMObject *vm, const struct etp_census_process *pro
 		{"fragment_words", process->fragment_words},
 		{"message_words", process->message_words},
 		{"transit_words", process->transit_words},
+		{"aside_words", process->aside_words},
 		{"live_words", process->live_words},
 		{"messages", process->messages},
 		{"messages_in_transit", process->messages_in_transit},
@@ -155,6 +156,12 @@ static const char *kind_name(enum etp_holder_kind kind)
 		return "timer";
 	case ETP_HOLDER_PORT:
 		return "port";
+	case ETP_HOLDER_DIST_OUTPUT:
+		return "dist_output";
+	case ETP_HOLDER_DIST_INPUT:
+		return "dist_input";
+	case ETP_HOLDER_MAGIC:
+		return "magic";
 	}
 	return "unknown";
 }

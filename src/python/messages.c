@@ -69,7 +69,9 @@ static PyObject *MessageIterator_next(MessageIteratorObject *self)
 		if (!etp_signal_iter_next(&self->iter, &signal))
 			return NULL;
 	} while (signal.kind == ETP_SIGNAL_RECV_MARKER);
-	PyObject *term = term_or_none(self->vm, signal.term);
+	const char *undecoded = "";
+	PyObject *term = signal.external ? Term_of_external(self->vm, signal.external, &undecoded)
+	                                 : term_or_none(self->vm, signal.term);
 	PyObject *from = term_or_none(self->vm, signal.from == ETP_NIL ? 0 : signal.from);
 	PyObject *words = signal.words_known ? number(signal.words) : none();
 	if (!term || !from || !words) {
@@ -78,10 +80,11 @@ static PyObject *MessageIterator_next(MessageIteratorObject *self)
 		Py_XDECREF(words);
 		return NULL;
 	}
-	return Py_BuildValue(
-		"(ssNNssNKK)", etp_signal_queue_name(signal.queue), kind_name(&signal), term, from,
-		etp_signal_name(&signal), etp_message_storage_name(signal.storage), words,
-		(unsigned long long)signal.external_bytes, (unsigned long long)signal.address);
+	return Py_BuildValue("(ssNNssNKKs)", etp_signal_queue_name(signal.queue),
+	                     kind_name(&signal), term, from, etp_signal_name(&signal),
+	                     etp_message_storage_name(signal.storage), words,
+	                     (unsigned long long)signal.external_bytes,
+	                     (unsigned long long)signal.address, undecoded);
 }
 
 static PyObject *MessageIterator_get_gaps(MessageIteratorObject *self, void *closure)
@@ -128,6 +131,13 @@ static PyType_Spec MessageIterator_spec = {
 	.slots = MessageIterator_slots,
 };
 
+static PyObject *sample(VMObject *self, const struct etp_message_sample *sample)
+{
+	const char *ignored;
+	return sample->external ? Term_of_external(self, sample->external, &ignored)
+	                        : term_or_none(self, sample->term);
+}
+
 static PyObject *shape_tuple(VMObject *self, struct etp_reader *reader,
                              const struct etp_message_shape *shape,
                              const struct etp_print_options *options)
@@ -138,8 +148,8 @@ static PyObject *shape_tuple(VMObject *self, struct etp_reader *reader,
 	                     : PyUnicode_DecodeUTF8(text.data ? text.data : "",
 	                                            (Py_ssize_t)text.size, "replace");
 	etp_string_deinit(&text);
-	PyObject *first = name ? term_or_none(self, shape->first) : NULL;
-	PyObject *last = first ? term_or_none(self, shape->last) : NULL;
+	PyObject *first = name ? sample(self, &shape->first) : NULL;
+	PyObject *last = first ? sample(self, &shape->last) : NULL;
 	if (!last) {
 		Py_XDECREF(name);
 		Py_XDECREF(first);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/path.h>
+#include <etp/signal_queue.h>
 
 #include "python/binding.h"
 
@@ -33,6 +34,10 @@ PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *pa
 	if (dict && dict_set(dict, "root", PyUnicode_FromString(etp_path_root_name(path->root))) &&
 	    dict_set(dict, "root_index", PyLong_FromUnsignedLongLong(path->root_index)) &&
 	    dict_set(dict, "root_key", known_term(vm, row, path->root_key)) &&
+	    dict_set(dict, "root_signal",
+	             PyUnicode_FromString(path->root == ETP_PATH_SIGNAL
+	                                          ? etp_signal_op_name((unsigned)path->root_index)
+	                                          : "")) &&
 	    dict_set(dict, "target", known_term(vm, row, path->target)) &&
 	    dict_set(dict, "steps", steps_list(vm, row, path)))
 		return dict;

@@ -2,6 +2,7 @@
 #include "python/binding.h"
 
 #include "python/term_value.h"
+#include "term/dist_expand.h"
 #include "term/compare.h"
 
 PyTypeObject *Term_type, *RowWords_type;
@@ -676,6 +677,27 @@ static PyObject *Term_values(TermObject *self, PyObject *ignored)
 static PyObject *Term_items(TermObject *self, PyObject *ignored)
 {
 	return require_map(self, ITERATE_ITEMS);
+}
+
+PyObject *Term_of_external(VMObject *vm, uint64_t address, const char **reason_ret)
+{
+	allocfunc allocate = (allocfunc)PyType_GetSlot(RowWords_type, Py_tp_alloc);
+	RowWordsObject *words = (RowWordsObject *)allocate(RowWords_type, 0);
+	if (!words)
+		return NULL;
+	etp_row_words_init(&words->words);
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(vm->vm));
+	etp_term word;
+	PyObject *term = Py_None;
+	if (etp_dist_expand(vm->vm, &reader, address, &words->words, &word, reason_ret)) {
+		words->overlay = reader.overlay;
+		term = Term_new(vm, words, word);
+	} else {
+		Py_INCREF(term);
+	}
+	Py_DECREF(words);
+	return term;
 }
 
 static void RowWords_dealloc(RowWordsObject *self)

@@ -7,6 +7,8 @@ enum {
 	// MAP_SMALL_MAP_LIMIT, erl_map.h.
 	FLATMAP_MAX = 32,
 	HAMT_FAN_OUT = 16,
+	// ERL_ONHEAP_BIN_LIMIT, erl_binary.h.
+	HEAP_BINARY_MAX = 64,
 };
 
 // No slot is pending. (Word 0 is the header of the row's tuple.)
@@ -97,6 +99,31 @@ static bool make_heap_binary(struct decoder *d, uint64_t size, etp_term *ret)
 	return true;
 }
 
+// A ProcBin over bytes that stand where they came from, as the VM would make a binary
+// of its own of them. Only for what has its bytes in one place of the target.
+static bool make_remote_binary(struct decoder *d, uint64_t size, etp_term *ret)
+{
+	const unsigned char *bytes;
+	size_t thing;
+	uint64_t words = WORDS_OF(d, ProcBin);
+	uint64_t address = d->source->address + (uint64_t)(d->p - d->source->bytes);
+	if (!take_bytes(d, size, &bytes) || !take_heap(d, words, &thing))
+		return false;
+	set(d, thing, make_header(d, ETP_THING_PROC_BIN, words - 1));
+	set_member(d, thing, ETP_MEMBER_ProcBin_size, size);
+	set_member(d, thing, ETP_MEMBER_ProcBin_val, d->source->binary);
+	set_member(d, thing, ETP_MEMBER_ProcBin_bytes, address);
+	*ret = boxed(thing);
+	return true;
+}
+
+static bool make_binary(struct decoder *d, uint64_t size, etp_term *ret)
+{
+	if (size > HEAP_BINARY_MAX && d->source->address)
+		return make_remote_binary(d, size, ret);
+	return make_heap_binary(d, size, ret);
+}
+
 // The ProcBin as it stands in the row, though there it is hardly ever aligned.
 static bool make_proc_bin(struct decoder *d, etp_term *ret, uint64_t *size_ret)
 {
@@ -136,7 +163,7 @@ static bool decode_binary(struct decoder *d, size_t slot)
 {
 	uint64_t size;
 	etp_term binary;
-	if (!take_number(d, 4, &size) || !make_heap_binary(d, size, &binary))
+	if (!take_number(d, 4, &size) || !make_binary(d, size, &binary))
 		return false;
 	set(d, slot, binary);
 	return true;
@@ -150,7 +177,7 @@ static bool decode_bit_binary(struct decoder *d, size_t slot)
 		return false;
 	if (!size || !last_bits || last_bits > 8)
 		return fail(d, "bitstring with an impossible number of bits in its last byte");
-	if (!make_heap_binary(d, size, &binary))
+	if (!make_binary(d, size, &binary))
 		return false;
 	if (last_bits < 8)
 		return make_sub_binary(d, slot, binary, size - 1, 0, (unsigned)last_bits);
@@ -351,10 +378,45 @@ static bool decode_atom(struct decoder *d, size_t slot)
 {
 	uint64_t index;
 	d->p--;
-	if (!take_atom(d, &index))
+	if (!etp_take_atom(d, &index))
 		return false;
 	set(d, slot, term_make_atom(index));
 	return true;
+}
+
+// Tags that only one of the dialects has.
+static bool decode_of_dialect(struct decoder *d, size_t slot, uint64_t tag)
+{
+	if (!d->source->is_remote) {
+		switch (tag) {
+		case ATOM_INTERNAL_REF2:
+		case ATOM_INTERNAL_REF3:
+			return decode_atom(d, slot);
+		case BINARY_INTERNAL_REF:
+			return decode_off_heap_binary(d, slot);
+		case BIT_BINARY_INTERNAL_REF:
+			return decode_off_heap_bits(d, slot);
+		default:
+			return fail(d,
+			            "external format with a tag that compressed rows do not use");
+		}
+	}
+	switch (tag) {
+	case ATOM_CACHE_REF:
+	case ATOM_EXT:
+	case SMALL_ATOM_EXT:
+	case ATOM_UTF8_EXT:
+	case SMALL_ATOM_UTF8_EXT:
+		return decode_atom(d, slot);
+	case PID_EXT:
+		return etp_decode_pid(d, slot, 1);
+	case PORT_EXT:
+		return etp_decode_port(d, slot, 4, 1);
+	case NEW_REFERENCE_EXT:
+		return etp_decode_ref(d, slot, 1);
+	default:
+		return fail(d, "external format with a tag that nodes of today do not send");
+	}
 }
 
 static bool decode_term(struct decoder *d, size_t slot)
@@ -375,9 +437,6 @@ static bool decode_term(struct decoder *d, size_t slot)
 		return decode_big(d, slot, 4);
 	case NEW_FLOAT_EXT:
 		return decode_float(d, slot);
-	case ATOM_INTERNAL_REF2:
-	case ATOM_INTERNAL_REF3:
-		return decode_atom(d, slot);
 	case STRING_EXT:
 		return decode_string(d, slot);
 	case LIST_EXT:
@@ -392,29 +451,25 @@ static bool decode_term(struct decoder *d, size_t slot)
 		return decode_binary(d, slot);
 	case BIT_BINARY_EXT:
 		return decode_bit_binary(d, slot);
-	case BINARY_INTERNAL_REF:
-		return decode_off_heap_binary(d, slot);
-	case BIT_BINARY_INTERNAL_REF:
-		return decode_off_heap_bits(d, slot);
 	case NEW_PID_EXT:
-		return etp_decode_pid(d, slot);
+		return etp_decode_pid(d, slot, 4);
 	case NEW_PORT_EXT:
-		return etp_decode_port(d, slot, 4);
+		return etp_decode_port(d, slot, 4, 4);
 	case V4_PORT_EXT:
-		return etp_decode_port(d, slot, 8);
+		return etp_decode_port(d, slot, 8, 4);
 	case NEWER_REFERENCE_EXT:
-		return etp_decode_ref(d, slot);
+		return etp_decode_ref(d, slot, 4);
 	case NEW_FUN_EXT:
 		return etp_decode_fun(d, slot);
 	case EXPORT_EXT:
 		return etp_decode_export(d, slot);
 	default:
-		return fail(d, "external format with a tag that compressed rows do not use");
+		return decode_of_dialect(d, slot, tag);
 	}
 }
 
 const char *etp_external_decode(struct etp_external *external, struct etp_reader *reader,
-                                const unsigned char *bytes, uint64_t size, struct etp_words *words,
+                                const struct etp_external_bytes *source, struct etp_words *words,
                                 size_t slot, uint64_t *size_ret)
 {
 	struct decoder d = {
@@ -422,8 +477,9 @@ const char *etp_external_decode(struct etp_external *external, struct etp_reader
 		.vm = external->vm,
 		.reader = reader,
 		.words = words,
-		.p = bytes,
-		.end = bytes + size,
+		.source = source,
+		.p = source->bytes,
+		.end = source->bytes + source->size,
 		.pending = NO_SLOT,
 	};
 	push_slots(&d, slot, 1, 1);
@@ -434,6 +490,6 @@ const char *etp_external_decode(struct etp_external *external, struct etp_reader
 		if (!decode_term(&d, next))
 			return d.reason;
 	}
-	*size_ret = (uint64_t)(d.p - bytes);
+	*size_ret = (uint64_t)(d.p - source->bytes);
 	return NULL;
 }

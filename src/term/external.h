@@ -2,10 +2,11 @@
 #ifndef ETP_TERM_EXTERNAL_H
 #define ETP_TERM_EXTERNAL_H
 
-// The external term format as rows of compressed ETS tables have it (ERTS:
+// The external term format, in two dialects. Rows of compressed ETS tables (ERTS:
 // external.c with DFLAG_ETS_COMPRESSED): atoms are indexes into the atom table,
 // off-heap binaries are ProcBins copied to wherever the bytes happen to be, and
-// identifiers of this node carry a name that no node can have.
+// identifiers of this node carry a name that no node can have. And what other nodes
+// send: atoms are references to a table that came with the message, or text.
 //
 // It is decoded into words that look like a heap of the VM, so that everything
 // that reads terms reads these too.
@@ -63,7 +64,7 @@ struct etp_external_node {
 	uint64_t node;
 };
 
-enum { ETP_EXTERNAL_NODES = 16 };
+enum { ETP_EXTERNAL_NODES = 16, ETP_EXTERNAL_NAMES = 64 };
 
 // What decoding needs to know of a VM, looked up once.
 struct etp_external {
@@ -75,6 +76,22 @@ struct etp_external {
 	uint64_t node_buckets, node_bucket_count, node_count;
 	// Nodes that were asked for before.
 	struct etp_external_node nodes[ETP_EXTERNAL_NODES];
+	// Indexes, plus 1, of atoms that were looked up by name before.
+	uint64_t names[ETP_EXTERNAL_NAMES];
+};
+
+// Bytes in the external format.
+struct etp_external_bytes {
+	const unsigned char *bytes;
+	uint64_t size;
+	// Of another node, where the others are a row's.
+	bool is_remote;
+	// Remote: the atoms that ATOM_CACHE_REFs mean, `atom_count` words.
+	const void *atoms;
+	uint64_t atom_count;
+	// Remote: the bytes are those at `address` of the target, in the Binary
+	// `binary`; 0 if they were put together from several.
+	uint64_t address, binary;
 };
 
 // Returns NULL, or why terms of this VM cannot be decoded (a static string).
@@ -85,11 +102,15 @@ const char *etp_external_init(struct etp_external *external, const struct etp_vm
 uint64_t etp_external_node(struct etp_external *external, struct etp_reader *reader,
                            uint64_t sysname, uint32_t creation);
 
-// Decode the one term that starts at `bytes` and put it into word `slot`.
-// `size_ret` gets the bytes it took, at most `size`. Returns NULL, or what is
-// wrong (a static string); then the words hold nothing of use.
+// Index of the atom with this name (UTF-8); UINT64_MAX if the VM has none.
+uint64_t etp_external_atom(struct etp_external *external, struct etp_reader *reader,
+                           const char *name, size_t size);
+
+// Decode the one term that `source` starts with and put it into word `slot`.
+// `size_ret` gets the bytes it took. Returns NULL, or what is wrong (a static string);
+// then the words hold nothing of use.
 const char *etp_external_decode(struct etp_external *external, struct etp_reader *reader,
-                                const unsigned char *bytes, uint64_t size, struct etp_words *words,
+                                const struct etp_external_bytes *source, struct etp_words *words,
                                 size_t slot, uint64_t *size_ret);
 
 #endif

@@ -58,11 +58,11 @@ static etp_term make_id(const struct etp_external_ptab *ptab, uint32_t data, uns
 	return (uint64_t)slot << 32 | (uint64_t)data << ID_DATA_SHIFT | tag;
 }
 
-bool etp_decode_pid(struct decoder *d, size_t slot)
+bool etp_decode_pid(struct decoder *d, size_t slot, unsigned creation_bytes)
 {
 	uint64_t sysname, number, serial, creation;
-	if (!take_atom(d, &sysname) || !take_number(d, 4, &number) || !take_number(d, 4, &serial) ||
-	    !take_number(d, 4, &creation))
+	if (!etp_take_atom(d, &sysname) || !take_number(d, 4, &number) ||
+	    !take_number(d, 4, &serial) || !take_number(d, creation_bytes, &creation))
 		return false;
 	if (!is_this_node(d, sysname, (uint32_t)creation)) {
 		uint32_t data[2] = {(uint32_t)number, (uint32_t)serial};
@@ -76,11 +76,11 @@ bool etp_decode_pid(struct decoder *d, size_t slot)
 	return true;
 }
 
-bool etp_decode_port(struct decoder *d, size_t slot, unsigned number_bytes)
+bool etp_decode_port(struct decoder *d, size_t slot, unsigned number_bytes, unsigned creation_bytes)
 {
 	uint64_t sysname, number, creation;
-	if (!take_atom(d, &sysname) || !take_number(d, number_bytes, &number) ||
-	    !take_number(d, 4, &creation))
+	if (!etp_take_atom(d, &sysname) || !take_number(d, number_bytes, &number) ||
+	    !take_number(d, creation_bytes, &creation))
 		return false;
 	if (!is_this_node(d, sysname, (uint32_t)creation))
 		return make_external(d, slot, ETP_THING_EXTERNAL_PORT, sysname, (uint32_t)creation,
@@ -93,12 +93,13 @@ bool etp_decode_port(struct decoder *d, size_t slot, unsigned number_bytes)
 
 // References of this node come out as plain ones. The VM makes magic ones again,
 // which are written alike; the row itself does not keep their binary alive.
-bool etp_decode_ref(struct decoder *d, size_t slot)
+bool etp_decode_ref(struct decoder *d, size_t slot, unsigned creation_bytes)
 {
 	uint64_t count, sysname, creation;
 	// The first counts those that follow.
 	uint32_t numbers[1 + REF_NUMBERS_MAX] = {0};
-	if (!take_number(d, 2, &count) || !take_atom(d, &sysname) || !take_number(d, 4, &creation))
+	if (!take_number(d, 2, &count) || !etp_take_atom(d, &sysname) ||
+	    !take_number(d, creation_bytes, &creation))
 		return false;
 	bool is_local = is_this_node(d, sysname, (uint32_t)creation);
 	if (!count || count > (is_local ? LOCAL_REF_NUMBERS : REF_NUMBERS_MAX))
@@ -150,7 +151,7 @@ bool etp_decode_export(struct decoder *d, size_t slot)
 	uint64_t module, function;
 	int64_t arity;
 	size_t entry, fun;
-	if (!take_atom(d, &module) || !take_atom(d, &function) || !take_small(d, &arity))
+	if (!etp_take_atom(d, &module) || !etp_take_atom(d, &function) || !take_small(d, &arity))
 		return false;
 	if (arity < 0 || arity > UINT8_MAX)
 		return fail(d, "external fun with an impossible arity");
@@ -171,8 +172,8 @@ bool etp_decode_fun(struct decoder *d, size_t slot)
 	int64_t old_index, old_uniq;
 	const unsigned char *uniq;
 	if (!take_number(d, 4, &size) || !take_number(d, 1, &arity) || !take_bytes(d, 16, &uniq) ||
-	    !take_number(d, 4, &index) || !take_number(d, 4, &num_free) || !take_atom(d, &module) ||
-	    !take_small(d, &old_index) || !take_small(d, &old_uniq))
+	    !take_number(d, 4, &index) || !take_number(d, 4, &num_free) ||
+	    !etp_take_atom(d, &module) || !take_small(d, &old_index) || !take_small(d, &old_uniq))
 		return false;
 	if (num_free > UINT8_MAX)
 		return fail(d, "fun with an impossible number of free variables");

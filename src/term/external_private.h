@@ -9,17 +9,25 @@
 #include "term/external.h"
 #include "vm/vm.h"
 
-// Tags of the external term format that a compressed row can have (external.h of
-// ERTS). There are no atoms by name: enc_atom() writes their index.
+// Tags of the external term format (external.h of ERTS). In rows there are no atoms
+// by name: enc_atom() writes their index.
 enum {
 	NEW_FLOAT_EXT = 'F',
+	ATOM_CACHE_REF = 'R',
+	ATOM_EXT = 'd',
+	SMALL_ATOM_EXT = 's',
+	ATOM_UTF8_EXT = 'v',
+	SMALL_ATOM_UTF8_EXT = 'w',
 	ATOM_INTERNAL_REF2 = 'I',
 	BINARY_INTERNAL_REF = 'J',
 	ATOM_INTERNAL_REF3 = 'K',
 	BIT_BINARY_INTERNAL_REF = 'L',
 	BIT_BINARY_EXT = 'M',
+	PID_EXT = 'g',
 	NEW_PID_EXT = 'X',
+	PORT_EXT = 'f',
 	NEW_PORT_EXT = 'Y',
+	NEW_REFERENCE_EXT = 'r',
 	NEWER_REFERENCE_EXT = 'Z',
 	SMALL_INTEGER_EXT = 'a',
 	INTEGER_EXT = 'b',
@@ -45,6 +53,7 @@ struct decoder {
 	const struct etp_vm *vm;
 	struct etp_reader *reader;
 	struct etp_words *words;
+	const struct etp_external_bytes *source;
 	const unsigned char *p, *end;
 	size_t pending;
 	uint64_t pending_count;
@@ -71,7 +80,9 @@ static inline bool take_extra(struct decoder *d, uint64_t count, size_t *index_r
 static inline bool take_heap(struct decoder *d, uint64_t count, size_t *index_ret)
 {
 	if (count > d->words->heap_limit - d->words->heap_used)
-		return fail(d, "term with more words than its row says it has");
+		return fail(d, d->source->is_remote
+		                       ? "term of more than 1 GiB"
+		                       : "term with more words than its row says it has");
 	d->words->heap_used += count;
 	return take_extra(d, count, index_ret);
 }
@@ -140,7 +151,9 @@ static inline void push_slots(struct decoder *d, size_t first, uint64_t count, u
 static inline bool take_bytes(struct decoder *d, uint64_t size, const unsigned char **ret)
 {
 	if (size > (uint64_t)(d->end - d->p))
-		return fail(d, "external format that reaches beyond its row");
+		return fail(d, d->source->is_remote
+		                       ? "external format that ends in the middle of a term"
+		                       : "external format that reaches beyond its row");
 	*ret = d->p;
 	d->p += size;
 	return true;
@@ -170,20 +183,6 @@ static inline bool enough_bytes(struct decoder *d, uint64_t terms)
 	return true;
 }
 
-static inline bool take_atom(struct decoder *d, uint64_t *index_ret)
-{
-	uint64_t tag;
-	if (!take_number(d, 1, &tag))
-		return false;
-	if (tag != ATOM_INTERNAL_REF2 && tag != ATOM_INTERNAL_REF3)
-		return fail(d, "external format with something else where an atom must be");
-	if (!take_number(d, tag == ATOM_INTERNAL_REF2 ? 2 : 3, index_ret))
-		return false;
-	if (*index_ret >= d->vm->atoms.count)
-		return fail(d, "external format with an atom beyond the atom table");
-	return true;
-}
-
 // A small that fits into 32 bits.
 static inline bool take_small(struct decoder *d, int64_t *ret)
 {
@@ -198,13 +197,18 @@ static inline bool take_small(struct decoder *d, int64_t *ret)
 	return true;
 }
 
+// Index of an atom, with its tag (external_atom.c).
+bool etp_take_atom(struct decoder *d, uint64_t *index_ret);
+
 //
 // What external_id.c decodes; the tag is behind us
 //
 
-bool etp_decode_pid(struct decoder *d, size_t slot);
-bool etp_decode_port(struct decoder *d, size_t slot, unsigned number_bytes);
-bool etp_decode_ref(struct decoder *d, size_t slot);
+// The old forms have creations of one byte.
+bool etp_decode_pid(struct decoder *d, size_t slot, unsigned creation_bytes);
+bool etp_decode_port(struct decoder *d, size_t slot, unsigned number_bytes,
+                     unsigned creation_bytes);
+bool etp_decode_ref(struct decoder *d, size_t slot, unsigned creation_bytes);
 bool etp_decode_export(struct decoder *d, size_t slot);
 bool etp_decode_fun(struct decoder *d, size_t slot);
 

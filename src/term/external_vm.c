@@ -46,6 +46,8 @@ static bool layout_fits(const struct etp_vm *vm)
 		unsigned count;
 	} plain[] = {
 		{ETP_STRUCT_ProcBin, ETP_MEMBER_ProcBin_size, 1},
+		{ETP_STRUCT_ProcBin, ETP_MEMBER_ProcBin_val, 1},
+		{ETP_STRUCT_ProcBin, ETP_MEMBER_ProcBin_bytes, 1},
 		{ETP_STRUCT_ErlSubBin, ETP_MEMBER_ErlSubBin_size, 1},
 		{ETP_STRUCT_ErlSubBin, ETP_MEMBER_ErlSubBin_bitsize, 1},
 		{ETP_STRUCT_ErlSubBin, ETP_MEMBER_ErlSubBin_bitoffs, 1},
@@ -139,7 +141,7 @@ const char *etp_external_init(struct etp_external *external, const struct etp_vm
 {
 	memset(external, 0, sizeof(*external));
 	if (!layout_fits(vm))
-		return "the layout does not have what rows of compressed tables expand to";
+		return "the layout does not have what the external format expands to";
 	// atom.names: ErtsSecretAtom. It is one of the VM's first.
 	struct etp_error *err = etp_vm_find_atom(vm, "3RT$", 4, &external->local_sysname);
 	if (err) {

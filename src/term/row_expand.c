@@ -89,8 +89,12 @@ static const char *expand(struct etp_reader *reader, const struct compressed_row
 		    distance < stored_to || distance >= row->size)
 			return "compressed row with an element that is not in it";
 		uint64_t size;
-		reason = etp_external_decode(&ret->external, reader, row->tpl + distance,
-		                             row->size - distance, &ret->words, tuple + i, &size);
+		const struct etp_external_bytes bytes = {
+			.bytes = row->tpl + distance,
+			.size = row->size - distance,
+		};
+		reason = etp_external_decode(&ret->external, reader, &bytes, &ret->words, tuple + i,
+		                             &size);
 		if (reason)
 			return reason;
 		stored_to = distance + size;

@@ -9,6 +9,7 @@ enum {
 	ML_FLG_NAME = 1 << 3,
 	ML_FLG_EXTENDED = 1 << 4,
 	ML_FLG_SPAWN_PENDING = 1 << 5,
+	ML_FLG_TAG = 1 << 13,
 	LNK_TYPE_DIST_PROC = 12,
 	// Low bits of a parent pointer are flags (ERTS_ML_TPFLGS_MASK).
 	PARENT_FLAGS = 0x7,
@@ -305,6 +306,35 @@ static void read_name(struct etp_monlnk_iter *nodes, uint64_t data, struct etp_m
 		gap(nodes, "the node of a monitor cannot be read");
 }
 
+// mk_heap_fragment_eterm(): an address, which no term is, hides a heap fragment.
+static uint64_t hidden_fragment(uint64_t word)
+{
+	return term_primary(word) == TAG_PRIMARY_HEADER ? word : 0;
+}
+
+// The tags that the end which watches keeps for the message to come.
+static void read_tags(struct etp_monlnk_iter *nodes, uint64_t data, uint64_t flags,
+                      struct etp_monitor *monitor)
+{
+	const struct etp_vm *vm = nodes->vm;
+	bool is_extended = flags & ML_FLG_EXTENDED;
+	enum etp_member_id heap = is_extended ? ETP_MEMBER_ErtsMonitorDataExtended_heap
+	                                      : ETP_MEMBER_ErtsMonitorDataTagHeap_heap;
+	uint64_t word;
+	if (flags & ML_FLG_TAG && etp_layout_has(vm->layout, heap)) {
+		if (etp_read_u64(nodes->reader, data + vm->layout->members[heap].offset, &word))
+			monitor->tag_fragment = hidden_fragment(word);
+		else
+			gap(nodes, "the tag of a monitor cannot be read");
+	}
+	if (!monitor->is_spawn_pending || !is_extended)
+		return;
+	if (READ_WORD(vm, nodes->reader, data, ErtsMonitorDataExtended, name, &word))
+		monitor->reply_tag_fragment = hidden_fragment(word);
+	else
+		gap(nodes, "the tag of a spawn request cannot be read");
+}
+
 static void read_monitor(struct etp_monlnk_iter *nodes, const void *bytes,
                          struct etp_monitor *monitor)
 {
@@ -325,6 +355,8 @@ static void read_monitor(struct etp_monlnk_iter *nodes, const void *bytes,
 		gap(nodes, "a monitor cannot be read");
 	if (flags & ML_FLG_NAME)
 		read_name(nodes, data, monitor);
+	if (!monitor->is_target)
+		read_tags(nodes, data, flags, monitor);
 	if (monitor->type == ETP_MONITOR_RESOURCE && monitor->is_target) {
 		// The resource is the data of its magic binary (erl_nif.c).
 		monitor->resource = monitor->other - OFFSET(vm, ErtsMagicBinary, unaligned_data);
@@ -354,4 +386,14 @@ bool etp_monitor_iter_next(struct etp_monitor_iter *iter, struct etp_monitor *mo
 		return false;
 	read_monitor(nodes, bytes, monitor);
 	return true;
+}
+
+bool etp_monitor_read(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+                      struct etp_monitor *monitor)
+{
+	struct etp_monlnk_iter nodes = {.vm = vm, .reader = reader, .node = address};
+	const void *bytes = node_at(&nodes, address);
+	if (bytes)
+		read_monitor(&nodes, bytes, monitor);
+	return bytes && !nodes.gaps;
 }

@@ -1,26 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <etp/signal_queue.h>
+#include <etp/dist_external.h>
 
-#include "vm/vm.h"
+#include "vm/signal_private.h"
 
 enum {
-	// erl_message.h: m[] of an ErtsMessage.
-	MESSAGE_TERM = 0,
-	MESSAGE_TOKEN = 1,
-	MESSAGE_FROM = 2,
 	// ERTS_MSG_COMBINED_HFRAG
 	COMBINED = 1,
-
-	// erl_proc_sig_queue.h (OTP 25): the tag of a signal that is not a message is
-	// the header of an external pid with operation and type as its arity.
-	SIG_OP_BITS = 8,
-	SIG_OP_MASK = (1 << SIG_OP_BITS) - 1,
-	SIG_TYPE_MASK = 0xff,
-	SIG_OP_ALIAS_MSG = 15,
-	SIG_OP_RECV_MARK = 16,
-	SIG_OP_MSGQ_LEN_OFFS_MARK = SIG_OP_MASK,
-	SIG_TYPE_DIST = 12 + 6,
-	SIG_TYPE_HEAP = 12 + 7,
 };
 
 const char *etp_signal_queue_name(enum etp_signal_queue queue)
@@ -36,39 +21,40 @@ const char *etp_message_storage_name(enum etp_message_storage storage)
 	return storage <= ETP_MESSAGE_EXTERNAL ? names[storage] : "?";
 }
 
-const char *etp_signal_name(const struct etp_signal *signal)
+const char *etp_signal_op_name(unsigned op)
 {
 	static const char *const names[] = {
-		"exit",
-		"exit_linked",
-		"monitor_down",
-		"monitor",
-		"demonitor",
-		"link",
-		"unlink",
-		"group_leader",
-		"trace_change_state",
-		"persistent_mon",
-		"is_alive",
-		"process_info",
-		"sync_suspend",
-		"rpc",
-		"dist_spawn_reply",
-		"alias_message",
-		"recv_marker",
-		"unlink_ack",
-		"adjust_messages",
-		"flush",
+		[SIG_OP_EXIT] = "exit",
+		[SIG_OP_EXIT_LINKED] = "exit_linked",
+		[SIG_OP_MONITOR_DOWN] = "monitor_down",
+		[SIG_OP_MONITOR] = "monitor",
+		[SIG_OP_DEMONITOR] = "demonitor",
+		[SIG_OP_LINK] = "link",
+		[SIG_OP_UNLINK] = "unlink",
+		[SIG_OP_GROUP_LEADER] = "group_leader",
+		[SIG_OP_TRACE_CHANGE_STATE] = "trace_change_state",
+		[SIG_OP_PERSISTENT_MON_MSG] = "persistent_mon",
+		[SIG_OP_IS_ALIVE] = "is_alive",
+		[SIG_OP_PROCESS_INFO] = "process_info",
+		[SIG_OP_SYNC_SUSPEND] = "sync_suspend",
+		[SIG_OP_RPC] = "rpc",
+		[SIG_OP_DIST_SPAWN_REPLY] = "dist_spawn_reply",
+		[SIG_OP_ALIAS_MSG] = "alias_message",
+		[SIG_OP_RECV_MARK] = "recv_marker",
+		[SIG_OP_UNLINK_ACK] = "unlink_ack",
+		[SIG_OP_ADJ_MSGQ] = "adjust_messages",
+		[SIG_OP_FLUSH] = "flush",
 	};
-	switch (signal->kind) {
-	case ETP_SIGNAL_MESSAGE:
-	case ETP_SIGNAL_EXTERNAL_MESSAGE:
+	if (op < sizeof(names) / sizeof(names[0]))
+		return names[op];
+	return op == SIG_OP_MSGQ_LEN_OFFS_MARK ? "length_offset_marker" : "unknown";
+}
+
+const char *etp_signal_name(const struct etp_signal *signal)
+{
+	if (signal->kind == ETP_SIGNAL_MESSAGE || signal->kind == ETP_SIGNAL_EXTERNAL_MESSAGE)
 		return "message";
-	default:
-		if (signal->op < sizeof(names) / sizeof(names[0]))
-			return names[signal->op];
-		return signal->op == SIG_OP_MSGQ_LEN_OFFS_MARK ? "length_offset_marker" : "unknown";
-	}
+	return etp_signal_op_name(signal->op);
 }
 
 static void gap(struct etp_signal_iter *iter, const char *problem)
@@ -162,28 +148,45 @@ static bool fragment_words(const struct etp_vm *vm, struct etp_reader *reader, u
 
 // The ErtsDistExternal stands behind the used words of the fragment
 // (erts_get_dist_ext(), external.h).
-static void read_external(const struct etp_vm *vm, struct etp_reader *reader, uint64_t attached,
+static void read_external(const struct etp_vm *vm, struct etp_reader *reader,
                           struct etp_signal *signal)
 {
-	signal->kind = ETP_SIGNAL_EXTERNAL_MESSAGE;
+	struct etp_dist_external external;
 	signal->storage = ETP_MESSAGE_EXTERNAL;
+	if (signal_words_behind(vm, reader, signal->fragment, &signal->external) &&
+	    etp_dist_external_read(vm, reader, signal->external, &external))
+		signal->external_bytes = external.bytes;
+}
+
+static void read_external_message(const struct etp_vm *vm, struct etp_reader *reader,
+                                  uint64_t attached, struct etp_signal *signal)
+{
+	uint64_t used, heap_size;
+	signal->kind = ETP_SIGNAL_EXTERNAL_MESSAGE;
 	signal->fragment =
 		attached == COMBINED ? signal->address + OFFSET(vm, ErtsMessage, hfrag) : attached;
-	uint64_t used, heap_size, data, start, end;
-	if (!READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, used_size, &used))
-		return;
-	uint64_t external =
-		signal->fragment + OFFSET(vm, ErlHeapFragment, mem) + used * sizeof(uint64_t);
-	if (READ_WORD(vm, reader, external, ErtsDistExternal, heap_size, &heap_size) &&
+	read_external(vm, reader, signal);
+	if (READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, used_size, &used) &&
+	    READ_WORD(vm, reader, signal->external, ErtsDistExternal, heap_size, &heap_size) &&
 	    (int64_t)heap_size >= 0) {
 		signal->words = heap_size + (signal->token == ETP_NIL ? 0 : used);
 		signal->words_known = true;
 	}
-	if (HAS(vm, ErtsDistExternal, data) &&
-	    READ_WORD(vm, reader, external, ErtsDistExternal, data, &data) &&
-	    READ_WORD(vm, reader, data, ErtsDistExternalData, extp, &start) &&
-	    READ_WORD(vm, reader, data, ErtsDistExternalData, ext_endp, &end) && end > start)
-		signal->external_bytes = end - start;
+}
+
+// The receiver tells a message that came in pieces, with a fragment of its own, by the
+// size of the one that is part of the signal (get_external_non_msg_signal()).
+static void read_external_alias(const struct etp_vm *vm, struct etp_reader *reader,
+                                struct etp_signal *signal)
+{
+	uint64_t size, next;
+	signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
+	if (!READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, alloc_size, &size) ||
+	    !READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, next, &next))
+		return;
+	if (size == 1)
+		signal->fragment = next;
+	read_external(vm, reader, signal);
 }
 
 // An alias message keeps {From, Alias, Message} (and its fragment in two more
@@ -193,8 +196,7 @@ static void read_alias(const struct etp_vm *vm, struct etp_reader *reader,
 {
 	signal->kind = ETP_SIGNAL_ALIAS_MESSAGE;
 	if (signal->type == SIG_TYPE_DIST) {
-		signal->storage = ETP_MESSAGE_EXTERNAL;
-		signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
+		read_external_alias(vm, reader, signal);
 		return;
 	}
 	struct etp_term_view tuple;
@@ -267,14 +269,19 @@ static bool read_signal(struct etp_signal_iter *iter, struct etp_signal *signal)
 			gap(iter, "a message cannot be read");
 			return false;
 		}
+		// The words behind the first are terms; before them may be a tag.
+		signal->roots = m + (is_other ? MESSAGE_TOKEN : MESSAGE_TERM) * sizeof(uint64_t);
+		signal->root_count = is_other ? MESSAGE_TERMS - 1 : MESSAGE_TERMS;
 		if (is_other) {
 			read_alias(vm, reader, signal);
 		} else if (!tag) {
-			read_external(vm, reader, attached, signal);
+			read_external_message(vm, reader, attached, signal);
 		} else {
 			signal->term = tag;
 			read_message(vm, reader, attached, signal);
 		}
+	} else {
+		signal_read_data(vm, reader, signal);
 	}
 	iter->node = next;
 	return true;

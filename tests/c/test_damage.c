@@ -254,13 +254,16 @@ static void test_timers_in_a_circle(void **state)
 	PUT(timer, ErtsBifTimer, bp, fragment_circle());
 	struct binary_store store;
 	struct root_scan scan;
+	struct binary_map magic;
 	binary_store_init(&store);
-	assert_true(root_scan_run(&scan, &mock.vm, &store, 0));
+	binary_map_init(&magic);
+	assert_true(root_scan_run(&scan, &mock.vm, &store, 0, &magic));
 	assert_true(scan.unreadable > 0);
 	// No more timers than fit into memory, each with a few references at most.
 	assert_in_range(scan.count, 1, MOCK_SIZE / SIZEOF(&mock.vm, ErtsBifTimer) + 1);
 	assert_in_range(scan.roots[0].binary_refs, 1, 4);
 	root_scan_deinit(&scan);
+	binary_map_deinit(&magic);
 	binary_store_deinit(&store);
 }
 

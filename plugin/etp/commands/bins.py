@@ -68,8 +68,8 @@ def _notes(census: Census, missing: list[Binary], view: Table) -> list[str]:
         refs = sum(binary.unaccounted_refs for binary in lacking)
         notes.append(
             f"{plural(refs, 'reference')} to {plural(len(lacking), 'binary', 'binaries')} of"
-            f" {format_bytes(size)} unaccounted for: a NIF, a driver or a message on its way to"
-            f" another node has them ({_by_kind(lacking)})."
+            f" {format_bytes(size)} unaccounted for: a NIF or a driver has them"
+            f" ({_by_kind(lacking)})."
         )
     else:
         notes.append("Every reference is accounted for.")
@@ -139,10 +139,10 @@ COMMAND = Command(
     name="etp-bins",
     summary="List off-heap binaries and who holds them.",
     description="""
-    Each refc binary once, however many references there are. Holders are processes (heap, messages),
-    rows of ETS tables, persistent terms, literals of modules, messages of timers and output queues
-    of ports. When refc is larger than refs, something else has the missing references: a NIF, a
-    driver, or a message on its way to another node. etp-who shows the path to a binary.
+    Each refc binary once, however many references there are. Holders are processes (heap, messages
+    and other signals), rows of ETS tables, persistent terms, literals of modules, messages of
+    timers, ports, and what is on its way from and to other nodes. When refc is larger than refs,
+    something else has the missing references: a NIF or a driver. etp-who shows the path to a binary.
     """,
     run=run,
     columns=COLUMNS,

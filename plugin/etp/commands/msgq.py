@@ -85,16 +85,23 @@ def _origin(message: Message) -> str:
 def _text(context: Context, message: Message, width: int, hidden: bool) -> str:
     head = _origin(message)
     if message.kind == "signal":
-        return f"{head}signal {message.signal}"
+        head += f"signal {message.signal}"
+        if message.term is None and not message.undecoded:
+            return head
+        head += ": "
     if message.kind == "alias":
         head += "to an alias: "
     if hidden:
         return head + "(sensitive)"
     if message.term is None:
-        size = f"{message.external_bytes:,} bytes " if message.external_bytes else ""
-        return f"{head}({size}in external format, not decoded)"
+        return head + _undecoded(message)
     options = context.settings.format_options(width=width, column=len(head))
     return head + message.term.format(**options)
+
+
+def _undecoded(message: Message) -> str:
+    size = f"{message.external_bytes:,} bytes " if message.external_bytes else ""
+    return f"({size}in external format, not decoded: {message.undecoded})"
 
 
 def _data(context: Context, message: Message, hidden: bool) -> dict[str, object]:
@@ -110,6 +117,7 @@ def _data(context: Context, message: Message, hidden: bool) -> dict[str, object]
         "storage": message.storage,
         "words": message.words,
         "external_bytes": message.external_bytes or None,
+        "undecoded": message.undecoded or None,
         "address": f"{message.address:#x}",
     }
 
@@ -121,6 +129,8 @@ COMMAND = Command(
     Oldest first. What had not arrived in the message queue proper is marked with its queue: middle
     and outer as in the VM, or buffer for the parallel buffers of OTP 25. A message in the outer
     queue behind a signal that is not a message is not seen by receive before that is handled.
+    Signals show what they will become if they are trapped or monitored. What came from another node
+    and was not looked at yet is decoded here.
     """,
     run=run,
     arguments=(

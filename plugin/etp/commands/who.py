@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from ..views import Block, Report
     from .context import Context
 
+NO_PATH = {
+    "module": "a literal in its code",
+    "timer": "in the message that it will send",
+    "port": "waits to be written, or was read and not handed on yet",
+    "dist_output": "waits to be sent to that node",
+    "dist_input": "of a message that has not come as a whole",
+}
+"""Where in its holder it is, if no term leads to it."""
+
 MANY = 1000
 """What --paths all means."""
 
@@ -117,12 +126,8 @@ def _blocks(holding: Holding, options: dict[str, Any]) -> list[Block]:
 
 
 def _no_path(holding: Holding) -> str:
-    if holding.kind == "module":
-        return "a literal in its code"
-    if holding.kind == "timer":
-        return "in the message that it will send"
-    if holding.kind == "port":
-        return "waits to be written"
+    if holding.kind in NO_PATH:
+        return NO_PATH[holding.kind]
     if holding.truncated:
         return "no path among the things looked at; the heap has more"
     if holding.kind == "process":
@@ -149,8 +154,8 @@ COMMAND = Command(
     ADDRESS is that of a Binary (etp-bins and process_info(Pid, binary) show it), or a term on a
     heap, in a message or in a row of a table. For each process, table and persistent term that
     refers to it, the shortest path from a root to it is shown: {2} is an element of a tuple, [17]
-    one of a list, anything else the key of a map. References that only garbage has are said to be
-    so.
+    one of a list, anything else the key of a map. "external format" is what came from another node
+    and is not decoded yet. References that only garbage has are said to be so.
     """,
     run=run,
     arguments=(

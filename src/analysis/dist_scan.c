@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <etp/chain.h>
+#include <etp/dist_external.h>
+#include <etp/magic.h>
+
+#include "analysis/root_scan.h"
+
+// What is on its way from and to other nodes (erl_node_tables.h, dist.h, OTP 25). For each
+// connection, a DistEntry: output buffers that the port has not taken yet, in three queues, and
+// messages of which some fragments have come, in a tree. Processes that the channel was too busy
+// for have the rest of their message in a context of their own.
+
+enum {
+	// hash.c: a Hash has 1 << (MAX_SHIFT - shift) buckets.
+	HASH_MAX_SHIFT = 64,
+	BUCKETS_LOG_MAX = 24,
+	// A red-black tree of that many levels has more nodes than there is memory.
+	DEPTH_MAX = 128,
+	// enum erts_dsig_send_phase
+	PHASE_ALLOC = 2,
+	PHASE_MAX = 5,
+	// Fragments are 64 KB.
+	FRAGMENTS_MAX = 1 << 22,
+};
+
+// An output buffer is part of the driver binary that holds its bytes, to which each buffer has a
+// reference; others are those of its vector, of which the first is a reference to the same one.
+static bool add_buffer(struct root_scan *scan, uint64_t buffer, uint64_t *next_ret)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t binary, vector;
+	*next_ret = 0;
+	if (!READ_WORD(vm, &scan->reader, buffer, ErtsDistOutputBuf, bin, &binary) ||
+	    !READ_WORD(vm, &scan->reader, buffer, ErtsDistOutputBuf, eiov, &vector) ||
+	    !READ_WORD(vm, &scan->reader, buffer, ErtsDistOutputBuf, next, next_ret)) {
+		root_scan_give_up(scan, "output to another node cannot be read");
+		return true;
+	}
+	return root_scan_add_binary(scan, binary, 0, UINT64_MAX) &&
+	       root_scan_add_io_vector(scan, vector);
+}
+
+static bool add_queue(struct root_scan *scan, uint64_t entry, enum etp_member_id first)
+{
+	struct etp_chain chain = {0};
+	uint64_t buffer;
+	if (!etp_vm_read_member(scan->vm, &scan->reader, entry, first, &buffer)) {
+		root_scan_give_up(scan, "output to another node cannot be read");
+		return true;
+	}
+	while (buffer) {
+		if (!etp_chain_step(&chain, buffer)) {
+			root_scan_give_up(scan, "output to another node runs in a circle");
+			break;
+		}
+		if (!add_buffer(scan, buffer, &buffer))
+			return false;
+	}
+	return true;
+}
+
+static bool add_sequence(struct root_scan *scan, uint64_t sequence)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t fragment = sequence + OFFSET(vm, DistSeqNode, hfrag), used;
+	struct etp_dist_external external;
+	if (!READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, used_size, &used) ||
+	    !etp_dist_external_read(vm, &scan->reader,
+	                            fragment + OFFSET(vm, ErlHeapFragment, mem) + used * 8,
+	                            &external)) {
+		root_scan_give_up(scan, "fragments from another node cannot be read");
+		return true;
+	}
+	for (uint64_t i = 0; i < external.fragment_count; i++) {
+		struct etp_dist_fragment part;
+		if (!etp_dist_external_fragment(vm, &scan->reader, &external, i, &part) ||
+		    !part.binary)
+			continue;
+		uint64_t data = part.binary + OFFSET(vm, Binary, orig_bytes);
+		if (part.start < data)
+			root_scan_give_up(scan, "fragments from another node cannot be read");
+		else if (!root_scan_add_binary(scan, part.binary, part.start - data,
+		                               part.end - data))
+			return false;
+	}
+	return true;
+}
+
+static bool add_sequences(struct root_scan *scan, uint64_t root)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t left_to_see =
+		etp_target_info(vm->target)->bytes_saved / SIZEOF(vm, DistSeqNode) + 1;
+	uint64_t stack[DEPTH_MAX];
+	unsigned depth = 0;
+	if (root)
+		stack[depth++] = root;
+	while (depth) {
+		uint64_t node = stack[--depth], left, right;
+		if (!left_to_see-- || depth + 2 > DEPTH_MAX) {
+			root_scan_give_up(scan, "a tree of fragments runs in a circle");
+			return true;
+		}
+		if (!READ_WORD(vm, &scan->reader, node, DistSeqNode, left, &left) ||
+		    !READ_WORD(vm, &scan->reader, node, DistSeqNode, right, &right)) {
+			root_scan_give_up(scan, "fragments from another node cannot be read");
+			continue;
+		}
+		if (right)
+			stack[depth++] = right;
+		if (left)
+			stack[depth++] = left;
+		if (!add_sequence(scan, node))
+			return false;
+	}
+	return true;
+}
+
+static bool add_entry(struct root_scan *scan, uint64_t entry)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t name, sequences;
+	if (!READ_WORD(vm, &scan->reader, entry, DistEntry, sysname, &name) ||
+	    !READ_WORD(vm, &scan->reader, entry, DistEntry, sequences, &sequences) ||
+	    !term_is_atom(name)) {
+		root_scan_give_up(scan, "a connection to another node cannot be read");
+		return true;
+	}
+	return add_queue(scan, entry, ETP_MEMBER_DistEntry_finalized_out_queue) &&
+	       add_queue(scan, entry, ETP_MEMBER_DistEntry_tmp_out_queue) &&
+	       add_queue(scan, entry, ETP_MEMBER_DistEntry_out_queue) &&
+	       root_scan_finish(scan, ETP_HOLDER_DIST_OUTPUT, entry, name) &&
+	       add_sequences(scan, sequences) &&
+	       root_scan_finish(scan, ETP_HOLDER_DIST_INPUT, entry, name);
+}
+
+static bool add_bucket(struct root_scan *scan, uint64_t entry, uint32_t count)
+{
+	for (uint32_t seen = 0; entry; seen++) {
+		if (seen == count) {
+			root_scan_give_up(scan, "the table of connections runs in a circle");
+			return true;
+		}
+		// The bucket is the first member of a DistEntry.
+		if (!add_entry(scan, entry))
+			return false;
+		if (!READ_WORD(scan->vm, &scan->reader, entry, HashBucket, next, &entry)) {
+			root_scan_give_up(scan, "the table of connections cannot be read");
+			return true;
+		}
+	}
+	return true;
+}
+
+bool dist_scan_run(struct root_scan *scan)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t table, buckets, first;
+	uint32_t shift, count;
+	if (!HAS(vm, DistEntry, finalized_out_queue) || !HAS(vm, DistSeqNode, hfrag) ||
+	    !HAS(vm, ErtsDistOutputBuf, eiov) || !HAS(vm, ErlIOVec, binv) ||
+	    !HAS(vm, Hash, shift)) {
+		root_scan_give_up(scan,
+		                  "the layout does not have the distribution of this release");
+		return true;
+	}
+	struct etp_error *err = etp_target_symbol(vm->target, "erts_dist_table", &table, NULL);
+	if (err) {
+		etp_error_destroy(err);
+		root_scan_give_up(scan, "there is no symbol for the table of connections");
+		return true;
+	}
+	if (!READ_U32(vm, &scan->reader, table, Hash, shift, &shift) ||
+	    !READ_U32(vm, &scan->reader, table, Hash, nobjs, &count) ||
+	    !READ_WORD(vm, &scan->reader, table, Hash, bucket, &buckets) ||
+	    shift >= HASH_MAX_SHIFT || HASH_MAX_SHIFT - shift > BUCKETS_LOG_MAX) {
+		root_scan_give_up(scan, "the table of connections cannot be read");
+		return true;
+	}
+	for (uint64_t i = 0; i < UINT64_C(1) << (HASH_MAX_SHIFT - shift); i++) {
+		if (!etp_read_u64(&scan->reader, buckets + i * sizeof(uint64_t), &first)) {
+			root_scan_give_up(scan, "the table of connections cannot be read");
+			break;
+		}
+		if (!add_bucket(scan, first, count))
+			return false;
+	}
+	return true;
+}
+
+// As erts_dsend_context_dtor() frees it: its buffers are one array.
+bool dist_scan_send(struct root_scan *scan, const struct etp_magic *magic, uint64_t address)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint32_t phase;
+	uint64_t context = magic->data, buffers, count, ignored;
+	if (!READ_U32(vm, &scan->reader, context, ErtsDSigSendContext, phase, &phase) ||
+	    !READ_WORD(vm, &scan->reader, context, ErtsDSigSendContext, obuf, &buffers) ||
+	    !READ_WORD(vm, &scan->reader, context, ErtsDSigSendContext, fragments, &count) ||
+	    phase > PHASE_MAX) {
+		root_scan_give_up(scan, "what a process sends to another node cannot be read");
+		return true;
+	}
+	if (phase < PHASE_ALLOC || !buffers)
+		return true;
+	if (count > FRAGMENTS_MAX) {
+		root_scan_give_up(scan, "what a process sends to another node cannot be read");
+		return true;
+	}
+	for (uint64_t i = 0; i < count; i++)
+		if (!add_buffer(scan, buffers + i * SIZEOF(vm, ErtsDistOutputBuf), &ignored))
+			return false;
+	return root_scan_finish(scan, ETP_HOLDER_MAGIC, address, magic->sender);
+}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is on its way between nodes: messages that are not decoded yet, in the terms that were sent, and
+every reference to a binary on the way in or out."""
+
+from collections import Counter
+
+import pytest
+
+import cores
+import etp
+from etp import paths, processes
+
+TEXT = {"syntax": "p", "width": 0}
+PEER = "'etp_peer@127.0.0.1'"
+
+
+@pytest.fixture(scope="module", params=["stripped", "dwarf", "emu"])
+def case(request, core):
+    dump: cores.Core = core("distributed", flavor=request.param)
+    return dump, etp.open(core=str(dump.path), executable=str(dump.executable))
+
+
+def messages(vm: etp.VM, name: str):
+    found = processes.messages(vm, vm.find_process(name))
+    assert not found.gaps
+    return list(found)
+
+
+def test_messages_are_decoded(case):
+    dump, vm = case
+    found = messages(vm, "dist_receiver")
+    assert {(m.queue, m.kind, m.storage, m.undecoded) for m in found} == {
+        ("outer", "external", "external", "")
+    }
+    assert {str(m.sender) for m in found} == {PEER}
+    expect = dump.truth.workload["expect"]["messages"]
+    assert [m.term.format(syntax="w", unicode=False) for m in found] == expect
+
+
+def test_messages_by_shape(case):
+    _, vm = case
+    found = processes.shapes(vm, vm.find_process("dist_receiver_off_heap"))
+    assert [(s.text, s.count) for s in found.shapes] == [("{off_heap,_}", 2)]
+    assert found.shapes[0].newest[1].bytes().startswith(b"holder:off_heap:")
+    assert len(found.shapes[0].newest[1].bytes()) > 150000 > len(found.shapes[0].oldest[1].bytes())
+
+
+@pytest.mark.parametrize(
+    "name, signal, contents",
+    [
+        ("dist_aliased", "alias_message", b"holder:alias:"),
+        ("dist_linked_to", "exit_linked", b"holder:reason:"),
+        ("dist_watching", "monitor_down", b"holder:reason:"),
+    ],
+)
+def test_other_signals_are_decoded(case, name, signal, contents):
+    _, vm = case
+    (found,) = messages(vm, name)
+    assert found.signal == signal and found.undecoded == ""
+    assert found.term[1].bytes().startswith(contents)
+
+
+def test_every_reference_is_found(case):
+    _, vm = case
+    census = vm.native.census()
+    assert census.roots_unreadable == (0, "")
+    assert [p["problem"] for p in census.processes if p["unreadable"]] == []
+    assert census.binaries(unaccounted=True) == []
+    kinds = Counter(root["kind"] for root in census.roots)
+    assert kinds["dist_output"] == kinds["dist_input"] == 1
+    # Of two processes that send, those that are in the middle of a message.
+    assert kinds["magic"] in (1, 2)
+    for root in census.roots:
+        if root["kind"].startswith("dist_"):
+            assert str(root["term"]) == PEER
+        elif root["kind"] == "magic":
+            assert processes.info(vm, vm.process(root["term"])).status == "suspended"
+
+
+def test_ways_to_binaries(case):
+    _, vm = case
+    found = {}
+    for binary in vm.native.census().binaries():
+        for holding in paths.holdings_of_binary(vm, binary, TEXT):
+            for path in holding.paths:
+                found.setdefault(holding.label.split(" ")[1], set()).add(path.text(TEXT))
+    count = len(messages(vm, "dist_receiver"))
+    # What came in one piece may share its binary with what came before.
+    assert f"message in transit {count} -> external format" in found["dist_receiver"]
+    assert "message in transit 2 -> external format" in found["dist_receiver_off_heap"]
+    assert found["dist_linked_to"] == {"signal exit_linked -> external format"}
+    assert found["dist_watching"] == {"signal monitor_down -> external format"}
+    assert found["dist_monitors"] == {"monitor tag -> {2}"}

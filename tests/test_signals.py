@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What signals other than messages hold, and what is kept for the message that they will become."""
+
+import pytest
+
+import cores
+import etp
+from etp import paths, processes
+
+TEXT = {"syntax": "p", "width": 0}
+
+
+@pytest.fixture(scope="module", params=["stripped", "dwarf", "emu"])
+def sent(request, core):
+    dump: cores.Core = core("signals", flavor=request.param)
+    return dump, etp.open(core=str(dump.path), executable=str(dump.executable))
+
+
+def test_each_binary_is_found_by_its_way(sent):
+    dump, vm = sent
+    expect = dump.truth.workload["expect"]["paths"]
+    census = vm.native.census()
+    assert census.binaries(unaccounted=True) == []
+    assert [p["problem"] for p in census.processes if p["unreadable"]] == []
+    found = {}
+    for binary in census.binaries():
+        head = vm.read(binary["data_address"], min(binary["size"], 60))
+        if head.startswith(b"holder:"):
+            kind = head.split(b":")[1].decode()
+            (holding,) = paths.holdings_of_binary(vm, binary, TEXT)
+            assert holding.label.endswith(f"sent_{kind}")
+            found[kind] = [path.text(TEXT) for path in holding.paths]
+    assert found == {kind: [path] for kind, path in expect.items()}
+
+
+@pytest.mark.parametrize(
+    "kind, text",
+    [
+        ("exit", "{'EXIT',<"),
+        ("exit_linked", "{'EXIT',<"),
+        ("monitor_down", "{'DOWN',#Ref<"),
+    ],
+)
+def test_signal_says_what_it_will_become(sent, kind, text):
+    _, vm = sent
+    process = vm.find_process(f"sent_{kind}")
+    (signal,) = [m for m in processes.messages(vm, process) if m.signal == kind]
+    assert signal.kind == "signal" and signal.queue == "outer"
+    assert signal.term.format(**TEXT).startswith(text)
+    assert str(signal.sender) in signal.term.format(**TEXT)
+    assert "{reason,<<" in signal.term.format(**TEXT)
