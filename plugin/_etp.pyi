@@ -194,7 +194,7 @@ class VM:
         """Facts, a flat dict: otp_release, erts_version, flavor, machine, schedulers,
         dirty_cpu_schedulers, dirty_io_schedulers, processes, process_limit, ports,
         port_limit, atoms, atom_limit, ets_tables, node (str), creation, uptime_ns
-        (-1 unknown), is_process, taken_at_ns, pause_ns, core_path, executable_path, core_build_id, executable_build_id
+        (-1 unknown), is_process, is_snapshot, taken_at_ns, pause_ns, core_path, executable_path, core_build_id, executable_build_id
         (hex or ""), pid, signal, command, core_mtime, threads, segments,
         bytes_total, bytes_saved, bytes_from_files, bytes_missing, bytes_truncated,
         layout_source, layout_origin, layout_otp_release, layout_erts_version,
@@ -437,3 +437,9 @@ class EtsScan:
         """{address, size, refc, flags, refs (found), visible_bytes, holders: [(table
         address, refs)]}, largest first."""
     def binary(self, address: int) -> dict[str, Any] | None: ...
+
+def snapshot(
+    pid: int, path: str, copy: bool, force: bool, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Writes a process to a file (include/etp/snapshot.h); ``copy`` as for VM.  {taken_at_ns,
+    pause_ns, memory_bytes, file_bytes, disk_bytes, unreadable_bytes, warnings}."""

@@ -370,9 +370,13 @@ def _install_and_uninstall(runner, home, demo):
     assert init.read_text().count("# >>> etp") == 1
     shown = as_user("gdb", "-batch", "-ex", "help etp-ets-leaks")
     assert "Diagnose ETS tables" in shown.stdout and shown.stderr == ""
+    program = home / ".local" / "bin" / "etp"
+    shown = as_user(str(program), "--help")
+    assert "etp-ets-leaks" in shown.stdout and shown.stderr == ""
     done = as_user(str(cores.ROOT / "scripts" / "install"), "--uninstall")
     assert done.returncode == 0
     assert init.read_text() == "set confirm off\n"
+    assert not program.exists()
     assert "Undefined" in as_user("gdb", "-batch", "-ex", "help etp-ets-leaks").stderr
 
     init.unlink()

@@ -154,9 +154,11 @@ struct etp_target_info {
 	const char *command;
 	/** Modification time of the core file, seconds since the epoch, 0 if unknown. */
 	int64_t core_mtime;
-	/** Of a process: since when its bytes are what they are, in nanoseconds since
-	 *  the epoch, and for how many it was stopped by us. 0 if we did not stop it,
-	 *  or it stands still yet. */
+	/** The core is a snapshot (etp/snapshot.h). */
+	bool is_snapshot;
+	/** Of a process or a snapshot: since when its bytes are what they are, in
+	 *  nanoseconds since the epoch, and for how many it was stopped by us. 0 if
+	 *  we did not stop it, or it stands still yet. */
 	int64_t taken_at_ns, pause_ns;
 	/** PT_LOAD headers of the core (blocks, mappings of other targets); threads. */
 	size_t segment_count, thread_count;

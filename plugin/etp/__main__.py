@@ -36,6 +36,10 @@ class CommandLine(Context):
             pid=pid,
         )
 
+    def process(self) -> tuple[int, bool]:
+        pid = _pid(self._arguments.TARGET)
+        return (pid, False) if pid else super().process()
+
 
 def _pid(target: str) -> int:
     """The process that is meant; 0 if a file is."""

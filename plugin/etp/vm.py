@@ -78,7 +78,9 @@ class Info:
     uptime_ns: int
     #: A process, not a core.
     is_process: bool
-    #: Of a process: nanoseconds since the epoch at which its memory was as we have it, and for
+    #: A core that etp-snapshot wrote.
+    is_snapshot: bool
+    #: Of a process or a snapshot: nanoseconds since the epoch at which its memory was as we have it, and for
     #: how many it was stopped to copy it (0: we did not, or it stands still yet).
     taken_at_ns: int
     pause_ns: int

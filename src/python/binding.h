@@ -147,4 +147,7 @@ PyObject *VM_off_heap(VMObject *self, PyObject *args);
 PyObject *VM_writable_binaries(VMObject *self, PyObject *args);
 PyObject *VM_binary_header(VMObject *self, PyObject *args);
 
+// _etp.snapshot()
+PyObject *binding_snapshot(PyObject *module, PyObject *args, PyObject *kwargs);
+
 #endif

@@ -126,6 +126,7 @@ static bool add_target(const struct etp_target_info *info, PyObject *dict)
 {
 	return dict_set(dict, "machine", text(etp_machine_name(info->machine))) &&
 	       dict_set(dict, "is_process", PyBool_FromLong(info->kind == ETP_TARGET_PROCESS)) &&
+	       dict_set(dict, "is_snapshot", PyBool_FromLong(info->is_snapshot)) &&
 	       dict_set(dict, "taken_at_ns", PyLong_FromLongLong(info->taken_at_ns)) &&
 	       dict_set(dict, "pause_ns", PyLong_FromLongLong(info->pause_ns)) &&
 	       dict_set(dict, "core_path", path_or_none(info->core_path)) &&

@@ -109,11 +109,18 @@ int binding_init_errors(PyObject *module)
 	return 0;
 }
 
+static PyMethodDef module_methods[] = {
+	{"snapshot", (PyCFunction)(void (*)(void))binding_snapshot, METH_VARARGS | METH_KEYWORDS,
+         NULL},
+	{NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef module_def = {
 	PyModuleDef_HEAD_INIT,
 	.m_name = "_etp",
 	.m_doc = "The memory of an Erlang VM. Use the package `etp` instead.",
 	.m_size = -1,
+	.m_methods = module_methods,
 };
 
 PyMODINIT_FUNC PyInit__etp(void);

@@ -98,6 +98,27 @@ struct etp_note {
 	size_t desc_size;
 };
 
+// struct elf_prstatus and elf_prpsinfo of a 64-bit Linux, x86_64 and aarch64
+// alike up to the members used here. They are not taken from <sys/procfs.h>,
+// which has those of the machine that this runs on.
+enum {
+	ETP_PRSTATUS_CURSIG = 12,
+	ETP_PRSTATUS_PID = 32,
+	ETP_PRSTATUS_USED = 36,
+	ETP_PRSTATUS_REGISTERS = 112,
+	ETP_PRPSINFO_PID = 24,
+	ETP_PRPSINFO_FNAME = 40,
+	ETP_PRPSINFO_FNAME_SIZE = 16,
+	ETP_PRPSINFO_PSARGS = 56,
+	ETP_PRPSINFO_PSARGS_SIZE = 80,
+	ETP_PRPSINFO_SIZE = 136,
+};
+
+// A note of our own, in snapshots: when it was taken (nanoseconds since the epoch), and
+// the pause (nanoseconds), 8 bytes each.
+#define ETP_NOTE_NAME "etp"
+enum { ETP_NOTE_SNAPSHOT = 1 };
+
 // notes.c
 // Step through notes; `*position` starts as 0. False at the end, or when the
 // next note does not fit into `size` bytes.

@@ -25,6 +25,7 @@ enum {
 };
 
 static const uint64_t page_size = UINT64_C(1) << PAGE_SHIFT;
+_Static_assert(ETP_LIVE_EXTENT == 1 << EXTENT_SHIFT, "one size of extents");
 
 enum extent_state {
 	UNKNOWN,
@@ -294,6 +295,34 @@ static void adopt_room(struct range *old, struct range *range)
 	munmap(range->bytes, (size_t)range->mapping.size);
 	range->bytes = bytes;
 	old->bytes = NULL;
+}
+
+uint64_t etp_live_peek(struct etp_live *live, uint64_t address, size_t size, unsigned char *buffer,
+                       const unsigned char **ret)
+{
+	struct range *range = &live->ranges[search(live, address)];
+	size_t index = extent_index(range, address);
+	uint64_t unreadable = 0;
+	enum extent_state state = atomic_load_explicit(&range->states[index], memory_order_acquire);
+	if (state != UNKNOWN) {
+		*ret = host(range, address);
+		for (uint64_t page = 0; state == PARTIAL && page < size; page += page_size)
+			if (range->missing[index] & page_bit(address + page))
+				unreadable += page_size;
+		return unreadable;
+	}
+	*ret = buffer;
+	size_t done =
+		atomic_load(&live->sealed) ? 0 : live->read(live->context, address, buffer, size);
+	for (uint64_t page = done & ~(page_size - 1); page < size; page += page_size) {
+		if (!atomic_load(&live->sealed) &&
+		    live->read(live->context, address + page, buffer + page, page_size) ==
+		            page_size)
+			continue;
+		memset(buffer + page, 0, page_size);
+		unreadable += page_size;
+	}
+	return unreadable;
 }
 
 struct etp_error *etp_live_remap(struct etp_live *live, const struct etp_live_mapping *mappings,

@@ -20,6 +20,8 @@
 
 struct etp_live;
 
+enum { ETP_LIVE_EXTENT = 1 << 18 };
+
 // One mapping, as /proc/PID/maps has it.
 struct etp_live_mapping {
 	uint64_t start, size;
@@ -45,6 +47,12 @@ bool etp_live_find(struct etp_live *live, uint64_t address, struct etp_segment *
 
 // The same for the first readable address from `address` on. False at the end.
 bool etp_live_next(struct etp_live *live, uint64_t address, struct etp_segment *ret);
+
+// `size` bytes at `address`, all of one extent of a readable mapping: those that we have,
+// or else what `buffer` is filled with now, and nothing is kept. Pages that cannot be
+// read are zeros; returns how many bytes these are.
+uint64_t etp_live_peek(struct etp_live *live, uint64_t address, size_t size, unsigned char *buffer,
+                       const unsigned char **ret);
 
 // Take over what the mappings of `live` became: called once the process stands still,
 // for a `live` that was made while it ran. What is mapped already stays.

@@ -15,18 +15,7 @@
 #include <unistd.h>
 
 #include "target/live.h"
-#include "target/proc.h"
-#include "target/tracer.h"
-
-// What reads the memory of a process.
-struct etp_source {
-	int pid;
-	// /proc/PID/mem: for where a filter of system calls forbids the other way.
-	int memory;
-	// /proc/PID/pagemap, or -1.
-	int pagemap;
-	struct etp_tracer *tracer;
-};
+#include "target/source.h"
 
 static size_t read_process(void *context, uint64_t address, void *buffer, size_t size)
 {
@@ -61,6 +50,9 @@ void etp_source_destroy(struct etp_source *source)
 		close(source->memory);
 	if (source->pagemap >= 0)
 		close(source->pagemap);
+	etp_proc_maps_deinit(&source->maps);
+	free(source->threads);
+	free(source->auxv);
 	free(source);
 }
 
@@ -76,10 +68,6 @@ static struct etp_error *check_machine(struct etp_target *target, int pid)
 {
 	Elf64_Ehdr header = {0};
 	int fd = etp_proc_open(pid, "exe");
-	if (fd < 0 && errno == ENOENT)
-		return etp_error_create(ETP_ERROR_NOT_FOUND,
-		                        "There is no process %d, or it is a thread of the kernel.",
-		                        pid);
 	if (fd < 0)
 		return etp_error_append(
 			etp_error_os(errno, "The executable of process %d cannot be read", pid),
@@ -119,12 +107,12 @@ static struct etp_error *read_command(struct etp_target *target, int pid)
 
 static struct etp_error *read_auxv(struct etp_core *core, int pid)
 {
-	char *bytes ETP_CLEANUP_FREE = NULL;
-	size_t size;
-	struct etp_error *err = etp_proc_read(pid, "auxv", &bytes, &size);
+	struct etp_source *source = core->target->source;
+	struct etp_error *err = etp_proc_read(pid, "auxv", &source->auxv, &source->auxv_size);
 	if (err)
 		return err;
-	const struct etp_note note = {.desc = (unsigned char *)bytes, .desc_size = size};
+	const struct etp_note note = {.desc = (unsigned char *)source->auxv,
+	                              .desc_size = source->auxv_size};
 	etp_core_read_auxv(core, &note);
 	return NULL;
 }
@@ -149,10 +137,17 @@ static struct etp_error *warn_stuck(struct etp_target *target, const struct etp_
 	                       stuck);
 }
 
+static struct etp_error *read_threads(struct etp_target *target, struct etp_source *source)
+{
+	struct etp_error *err = etp_threads_read(source->pid, target->info.machine,
+	                                         &source->threads, &source->thread_count);
+	target->info.thread_count = source->thread_count;
+	return err;
+}
+
 // Stop it, copy all that the analyses need, and let it run. Where there is no room for
 // that, it stands still for as long as the target lives.
-static struct etp_error *stop_and_copy(struct etp_target *target, struct etp_source *source,
-                                       struct etp_proc_maps *maps)
+static struct etp_error *stop_and_copy(struct etp_target *target, struct etp_source *source)
 {
 	// A copy needs some memory besides; so does the VM.
 	static const uint64_t spare = 64 << 20;
@@ -171,10 +166,12 @@ static struct etp_error *stop_and_copy(struct etp_target *target, struct etp_sou
 	struct etp_proc_maps stopped;
 	err = etp_proc_maps_read(source->pid, &stopped);
 	if (!err) {
-		etp_proc_maps_deinit(maps);
-		*maps = stopped;
-		err = etp_live_remap(target->live, maps->mappings, maps->count);
+		etp_proc_maps_deinit(&source->maps);
+		source->maps = stopped;
+		err = etp_live_remap(target->live, stopped.mappings, stopped.count);
 	}
+	if (!err)
+		err = read_threads(target, source);
 	if (!err && has_room)
 		err = etp_live_copy(target->live, &copy);
 	if (!err)
@@ -188,9 +185,10 @@ static struct etp_error *stop_and_copy(struct etp_target *target, struct etp_sou
 	return err;
 }
 
-static struct etp_error *add_loads(struct etp_target *target, const struct etp_proc_maps *maps)
+static struct etp_error *add_loads(struct etp_target *target)
 {
 	struct etp_target_info *info = &target->info;
+	const struct etp_proc_maps *maps = &target->source->maps;
 	target->loads = calloc(maps->count + 1, sizeof(target->loads[0]));
 	if (!target->loads)
 		return &etp_error_no_memory;
@@ -211,25 +209,27 @@ static struct etp_error *add_loads(struct etp_target *target, const struct etp_p
 }
 
 static struct etp_error *open_process(struct etp_core *core,
-                                      const struct etp_process_options *options,
-                                      struct etp_proc_maps *maps)
+                                      const struct etp_process_options *options)
 {
 	struct etp_target *target = core->target;
-	struct etp_error *err = check_machine(target, options->pid);
+	struct etp_error *err = source_create(options->pid, &target->source);
+	if (err)
+		return err;
+	struct etp_source *source = target->source;
+	err = etp_proc_maps_read(options->pid, &source->maps);
 	if (!err)
-		err = source_create(options->pid, &target->source);
+		err = check_machine(target, options->pid);
 	if (!err)
-		err = etp_live_create(maps->mappings, maps->count, read_process, target->source,
-		                      &target->live);
+		err = etp_live_create(source->maps.mappings, source->maps.count, read_process,
+		                      source, &target->live);
 	if (err)
 		return err;
 	target->info.pid = options->pid;
 	target->info.kind = ETP_TARGET_PROCESS;
 	target->info.taken_at_ns = clock_ns(CLOCK_REALTIME);
-	if (options->copy)
-		err = stop_and_copy(target, target->source, maps);
+	err = options->copy ? stop_and_copy(target, source) : read_threads(target, source);
 	if (!err)
-		err = add_loads(target, maps);
+		err = add_loads(target);
 	if (!err)
 		err = read_command(target, options->pid);
 	if (!err)
@@ -238,9 +238,8 @@ static struct etp_error *open_process(struct etp_core *core,
 		err = etp_proc_executable(target, options->pid, &core->live_executable);
 	if (err)
 		return err;
-	target->info.thread_count = (size_t)etp_proc_status(options->pid, "Threads");
-	core->mappings = maps->files;
-	core->mapping_count = maps->file_count;
+	core->mappings = source->maps.files;
+	core->mapping_count = source->maps.file_count;
 	return etp_core_open_files(core);
 }
 
@@ -249,14 +248,10 @@ struct etp_error *etp_target_open_process(const struct etp_process_options *opti
 {
 	const struct etp_core_options core_options = {.executable = options->executable};
 	struct etp_core core = {.options = &core_options, .page_size = 4096};
-	struct etp_proc_maps maps;
-	struct etp_error *err = etp_proc_maps_read(options->pid, &maps);
+	struct etp_error *err = etp_target_alloc(&core.target);
 	if (err)
 		return err;
-	err = etp_target_alloc(&core.target);
-	if (!err)
-		err = open_process(&core, options, &maps);
-	etp_proc_maps_deinit(&maps);
+	err = open_process(&core, options);
 	free(core.filled);
 	if (err) {
 		etp_target_destroy(core.target);

@@ -120,51 +120,36 @@ static struct etp_error *read_file_note(struct etp_core *core, const struct etp_
 	return NULL;
 }
 
-// struct elf_prstatus and elf_prpsinfo of a 64-bit Linux, x86_64 and aarch64
-// alike up to the members used here. They are not taken from <sys/procfs.h>,
-// which has those of the machine that this runs on.
-enum {
-	PRSTATUS_CURSIG = 12,
-	PRSTATUS_PID = 32,
-	PRSTATUS_USED = 36,
-	PRPSINFO_PID = 24,
-	PRPSINFO_FNAME = 40,
-	PRPSINFO_FNAME_SIZE = 16,
-	PRPSINFO_PSARGS = 56,
-	PRPSINFO_PSARGS_SIZE = 80,
-	PRPSINFO_SIZE = 136,
-};
-
 static void read_prstatus(struct etp_core *core, const struct etp_note *note)
 {
 	struct etp_target_info *info = &core->target->info;
-	if (note->desc_size < PRSTATUS_USED)
+	if (note->desc_size < ETP_PRSTATUS_USED)
 		return;
 	// The thread that took the signal comes first.
 	if (info->thread_count++ == 0) {
 		int16_t signal;
-		memcpy(&signal, note->desc + PRSTATUS_CURSIG, sizeof(signal));
+		memcpy(&signal, note->desc + ETP_PRSTATUS_CURSIG, sizeof(signal));
 		info->signal = signal;
 		if (info->pid == 0)
-			memcpy(&info->pid, note->desc + PRSTATUS_PID, sizeof(info->pid));
+			memcpy(&info->pid, note->desc + ETP_PRSTATUS_PID, sizeof(info->pid));
 	}
 }
 
 static struct etp_error *read_prpsinfo(struct etp_core *core, const struct etp_note *note)
 {
 	struct etp_target_info *info = &core->target->info;
-	if (note->desc_size < PRPSINFO_SIZE)
+	if (note->desc_size < ETP_PRPSINFO_SIZE)
 		return NULL;
 	int pid;
-	memcpy(&pid, note->desc + PRPSINFO_PID, sizeof(pid));
+	memcpy(&pid, note->desc + ETP_PRPSINFO_PID, sizeof(pid));
 	if (pid != 0)
 		info->pid = pid;
-	char text[PRPSINFO_PSARGS_SIZE + 1];
-	snprintf(text, sizeof(text), "%.*s", PRPSINFO_PSARGS_SIZE,
-	         (const char *)note->desc + PRPSINFO_PSARGS);
+	char text[ETP_PRPSINFO_PSARGS_SIZE + 1];
+	snprintf(text, sizeof(text), "%.*s", ETP_PRPSINFO_PSARGS_SIZE,
+	         (const char *)note->desc + ETP_PRPSINFO_PSARGS);
 	if (text[0] == '\0')
-		snprintf(text, sizeof(text), "%.*s", PRPSINFO_FNAME_SIZE,
-		         (const char *)note->desc + PRPSINFO_FNAME);
+		snprintf(text, sizeof(text), "%.*s", ETP_PRPSINFO_FNAME_SIZE,
+		         (const char *)note->desc + ETP_PRPSINFO_FNAME);
 	for (size_t length = strlen(text); length > 0 && text[length - 1] == ' '; length--)
 		text[length - 1] = '\0';
 	const char *command = etp_target_keep(core->target, text);
@@ -174,6 +159,17 @@ static struct etp_error *read_prpsinfo(struct etp_core *core, const struct etp_n
 	return NULL;
 }
 
+// When a snapshot was taken, and for how long the process was stopped for it.
+static void read_snapshot(struct etp_core *core, const struct etp_note *note)
+{
+	struct etp_target_info *info = &core->target->info;
+	if (note->desc_size < 16)
+		return;
+	info->is_snapshot = true;
+	info->taken_at_ns = (int64_t)word(note->desc);
+	info->pause_ns = (int64_t)word(note->desc + 8);
+}
+
 struct etp_error *etp_core_read_notes(struct etp_core *core, const unsigned char *notes,
                                       size_t size, uint64_t align)
 {
@@ -181,6 +177,8 @@ struct etp_error *etp_core_read_notes(struct etp_core *core, const unsigned char
 	size_t position = 0;
 	while (etp_note_next(notes, size, align, &position, &note)) {
 		struct etp_error *err = NULL;
+		if (has_name(&note, ETP_NOTE_NAME) && note.type == ETP_NOTE_SNAPSHOT)
+			read_snapshot(core, &note);
 		if (!has_name(&note, "CORE"))
 			continue;
 		switch (note.type) {

@@ -76,25 +76,35 @@ long etp_proc_status(int pid, const char *name)
 	return value;
 }
 
-// What stands in brackets is the kernel's; of that, [heap], [stack] and [anon:...] are
-// memory like any other.
-static bool is_kernels(const char *path)
+// Private memory that is zero until it is touched. What else stands in brackets is the
+// kernel's: code in [vdso], and pages that nobody may read.
+static bool is_anonymous(const char *path)
+{
+	return *path == '\0' || strcmp(path, "[heap]") == 0 || strncmp(path, "[stack", 6) == 0 ||
+	       strncmp(path, "[anon:", 6) == 0;
+}
+
+static bool is_unreadable(const char *path)
 {
 	return strcmp(path, "[vvar]") == 0 || strcmp(path, "[vvar_vclock]") == 0 ||
 	       strcmp(path, "[vsyscall]") == 0;
 }
 
-// ERTS writes to private memory, and the JIT to a memfd that it maps twice. Other files
-// that are shared may be somebody's database.
-static bool is_wanted(const char *path, const char *executable, bool is_private, uint32_t flags)
+// ERTS writes to private memory, and the JIT to a memfd that it maps twice, of which the
+// executable mapping is what addresses lead to. Other files that are shared may be
+// somebody's database. The beginnings of libraries have their build-ids.
+static bool is_wanted(const struct etp_live_mapping *mapping, bool is_private,
+                      const struct etp_file_mapping *file, const char *executable)
 {
-	if (!(flags & PF_R))
+	enum { BEGINNING_MAX = 1 << 20 };
+	if (!(mapping->flags & PF_R))
 		return false;
-	if (*path == '/' && strcmp(path, executable) == 0)
+	if (mapping->is_anonymous || *file->path != '/' || strcmp(file->path, executable) == 0)
 		return true;
 	if (!is_private)
-		return strncmp(path, "/memfd:", 7) == 0;
-	return *path != '/' || (flags & PF_W) || strncmp(path, "/memfd:", 7) == 0;
+		return (mapping->flags & PF_X) && strncmp(file->path, "/memfd:", 7) == 0;
+	return (mapping->flags & PF_W) || strncmp(file->path, "/memfd:", 7) == 0 ||
+	       (file->offset == 0 && mapping->size <= BEGINNING_MAX);
 }
 
 static void add_line(struct etp_proc_maps *maps, char *line, const char *executable)
@@ -107,21 +117,23 @@ static void add_line(struct etp_proc_maps *maps, char *line, const char *executa
 	    path_at == 0 || start >= end)
 		return;
 	const char *path = line + path_at;
-	if (is_kernels(path))
+	if (is_unreadable(path))
 		return;
 	uint32_t flags = (access[0] == 'r' ? PF_R : 0) | (access[1] == 'w' ? PF_W : 0) |
 	                 (access[2] == 'x' ? PF_X : 0);
 	bool is_private = access[3] == 'p';
-	maps->mappings[maps->count++] = (struct etp_live_mapping){
+	const struct etp_file_mapping file = {
+		.start = start, .end = end, .offset = offset, .path = path};
+	struct etp_live_mapping mapping = {
 		.start = start,
 		.size = end - start,
 		.flags = flags,
-		.is_anonymous = is_private && *path != '/',
-		.is_wanted = is_wanted(path, executable, is_private, flags),
+		.is_anonymous = is_private && is_anonymous(path),
 	};
+	mapping.is_wanted = is_wanted(&mapping, is_private, &file, executable);
+	maps->mappings[maps->count++] = mapping;
 	if (*path == '/')
-		maps->files[maps->file_count++] = (struct etp_file_mapping){
-			.start = start, .end = end, .offset = offset, .path = path};
+		maps->files[maps->file_count++] = file;
 }
 
 struct etp_error *etp_proc_maps_read(int pid, struct etp_proc_maps *ret)

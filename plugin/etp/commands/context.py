@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..errors import Problem
 from ..settings import Settings
 
 TYPE_CHECKING = False
@@ -75,6 +76,10 @@ class Context:
             "age_seconds": round(time.time() - info.taken_at_ns / 1e9, 3),
             "pause_seconds": info.pause_ns / 1e9 if info.pause_ns else None,
         }
+
+    def process(self) -> tuple[int, bool]:
+        """(pid, whether it stands still for us) of the process at hand.  Raises Problem."""
+        raise Problem("A snapshot is taken of a process; here is none.")
 
     def evaluate(self, expression: str) -> int | None:
         """Value of an expression of the debugger; None when there is no debugger to ask."""

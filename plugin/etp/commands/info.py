@@ -25,7 +25,7 @@ def run(context: Context, args: Namespace) -> Report:
                f" {info.machine}"),
         ("node", _node(info, redact)),
         ("process", _process(info)),
-        ("core written", _written(info)),
+        ("snapshot taken" if info.is_snapshot else "core written", _written(info)),
         ("schedulers", f"{info.schedulers}, dirty CPU {info.dirty_cpu_schedulers},"
                        f" dirty IO {info.dirty_io_schedulers}; {info.threads} threads"),
         ("processes", _of(info.processes, info.process_limit)),
@@ -106,6 +106,12 @@ def _written(info: Info) -> str:
     """A copy's time is when it was copied, so this is only what the file says."""
     import time
 
+    if info.is_snapshot:
+        from ..units import format_pause
+
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(info.taken_at_ns // 10**9))
+        pause = format_pause(info.pause_ns / 1e9)
+        return when + (f"; the VM stood still for {pause}" if info.pause_ns else "")
     if not info.core_mtime:
         return ""
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(info.core_mtime))

@@ -25,6 +25,7 @@ from . import (
     otp_state,
     process_info,
     processes,
+    snapshot,
     stackdump,
     stacktrace,
     term,
@@ -58,6 +59,7 @@ COMMANDS: tuple[Command, ...] = (
     modules.COMMAND,
     term.COMMAND,
     info.COMMAND,
+    snapshot.COMMAND,
     help.COMMAND,
 )
 

@@ -71,6 +71,10 @@ class GdbContext(Context):
             copy=False,
         )
 
+    def process(self) -> tuple[int, bool]:
+        pid = _stopped_pid()
+        return (pid, True) if pid else super().process()
+
     def _sysroot(self) -> str | None:
         if self.settings.sysroot:
             return self.settings.sysroot
