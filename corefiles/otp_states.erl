@@ -7,7 +7,8 @@
 %%
 %% expect.states has a map for each process that answers to sys:get_state/1: its pid, whether it is waiting, hibernated,
 %% suspended or busy, and what sys:get_state/1 returned, of a busy one before the callback that it is in.
-%% expect.stateless are processes that have no such state. expect.supervisors has which_children and count_children.
+%% expect.stateless are processes that have no such state. expect.supervisors has which_children, count_children and how
+%% often a child was restarted.
 %% expect.paths are paths into the state of otp_states_paths, and what is there.
 -module(otp_states).
 -behaviour(gen_server).
@@ -43,13 +44,13 @@ in_otp_loop(P) ->
     end.
 
 children(Asked) ->
+    Supervisors = [P || {_, P} <- Asked, is_supervisor(P)] ++ [whereis(kernel_sup), whereis(kernel_safe_sup)],
     [#{pid => P, children => [[{w, Id}, {w, Child}, Type, {w, Modules}]
                               || {Id, Child, Type, Modules} <- supervisor:which_children(P)],
-       counts => maps:from_list(supervisor:count_children(P))}
-     || P <- [P || {_, P} <- Asked] ++ [kernel_sup, kernel_safe_sup],
-        is_supervisor(P)].
+       counts => maps:from_list(supervisor:count_children(P)),
+       restarts => case ets:lookup(otp_states_names, P) of [{_, N}] -> N; [] -> 0 end}
+     || P <- Supervisors].
 
-is_supervisor(P) when is_atom(P) -> true;
 is_supervisor(P) -> element(1, proc_lib:translate_initial_call(P)) =:= supervisor.
 
 %% ---- gen_server ---------------------------------------------------------------------------------------------
@@ -329,6 +330,7 @@ supervisor(Name, Flags, Children) ->
 restart(_, 0) ->
     ok;
 restart(Supervisor, Times) ->
+    ets:update_counter(otp_states_names, Supervisor, 1, {Supervisor, 0}),
     {a, P, _, _} = lists:keyfind(a, 1, supervisor:which_children(Supervisor)),
     exit(P, kill),
     wait_until(fun() ->

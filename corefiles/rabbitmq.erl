@@ -11,7 +11,8 @@
 %% The broker listens on the loopback interface only, and keeps its files in the core's directory.
 %%
 %% With gcore, lines of kind `state`: what sys:get_state/1 returns for each process that answers, right after the core was
-%% taken; of those that are kept busy, what it returned before.
+%% taken; of those that are kept busy, what it returned before. Lines of kind `supervisor` and `application` say who
+%% supervises whom.
 -module(rabbitmq).
 -export([start/1]).
 -export([start_link/0, register_node/2, register_node/3, port_please/2, port_please/3, listen_port_please/2,
@@ -114,7 +115,20 @@ states(Busy) ->
     Reductions = maps:from_list([{P, N} || P <- processes(), {_, N} <- [process_info(P, reductions)]]),
     [line(P, Activity, State, maps:get(P, Reductions, 0))
      || P <- maps:keys(Reductions), P =/= self(), Activity <- activity(P), State <- get_state(P)]
-        ++ [line(P, busy, State, maps:get(P, Reductions, 0)) || {P, State} <- maps:to_list(Busy)].
+        ++ [line(P, busy, State, maps:get(P, Reductions, 0)) || {P, State} <- maps:to_list(Busy)]
+        ++ [#{kind => supervisor, pid => P, children => [[{w, Id}, {w, Child}, Type] || {Id, Child, Type, _} <- Children]}
+            || P <- processes(), is_supervisor(P), {ok, Children} <- [ask(P, which_children)]]
+        ++ [#{kind => application, name => Name, master => Master, top => Top}
+            || [Name, Master] <- ets:match(ac_tab, {{application_master, '$1'}, '$2'}),
+               {Top, _} <- [application_master:get_child(Master)]].
+
+is_supervisor(P) ->
+    case proc_lib:translate_initial_call(P) of
+        {Module, _, _} -> Module =:= supervisor orelse Module =:= supervisor2
+    end.
+
+ask(P, Question) ->
+    try {ok, gen_server:call(P, Question, 500)} catch exit:_ -> timeout end.
 
 line(P, Activity, State, Reductions) ->
     #{kind => state, pid => P, activity => Activity, reductions => Reductions, state => {w, State}, data => data(State)}.

@@ -28,6 +28,7 @@ from . import (
     snapshot,
     stackdump,
     stacktrace,
+    supervision,
     term,
     who,
 )
@@ -47,6 +48,7 @@ COMMANDS: tuple[Command, ...] = (
     processes.COMMAND,
     process_info.COMMAND,
     otp_state.COMMAND,
+    supervision.COMMAND,
     messages.COMMAND,
     msgq.COMMAND,
     links.LINKS,

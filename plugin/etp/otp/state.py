@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from . import events, loops
 from .frames import Frame, Function, frames, function_of
+from .records import SUPERVISOR, named
 from .roles import TESTS, Known, arguments, assign, is_atom, is_record
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class OtpState:
 
     process: Process
     #: gen_server, gen_statem, gen_event, supervisor, gen_fsm; or, on top of gen_server, Agent,
-    #: DynamicSupervisor, Registry, Connection; Task; None: of no kind that is known.
+    #: DynamicSupervisor, Registry, Connection, supervisor2, supervisor_bridge; gen_server2; Task; None: of no kind
+    #: that is known.
     behaviour: Optional[str] = None
     #: The callback module.
     module: Optional[str] = None
@@ -368,15 +370,14 @@ class _Search:
             found.how += f"; of the last time it was scheduled out: the process {what}"
         if found.behaviour != "gen_server":
             return
-        call = found.process.initial_call
         special = SPECIAL.get(found.module or "")
-        if found.module == "supervisor":
-            found.behaviour = "supervisor"
-            found.module = call[1] if call is not None and call[0] == "supervisor" else None
+        if found.module in ("supervisor", "supervisor2"):
+            found.behaviour = found.module
+            record = None if found.term is None else named(found.term, SUPERVISOR)
+            module = None if record is None else record["module"]
+            found.module = str(module.value()) if module is not None else None
         elif special is not None:
             found.behaviour, found.module = special, _inner_module(found)
-        if call is not None and call[:1] == ("supervisor",) and found.module is None:
-            found.module = call[1]
 
     def _why_not(self) -> str:
         """Why no state was found, in a sentence without its period."""
@@ -385,10 +386,10 @@ class _Search:
             self.found.behaviour, self.found.activity = "Task", "busy"
             self.found.callback = known[0]
             return "a task has no state: it runs a function until that returns"
-        if any(function[0] in OTP_MODULES - {"proc_lib"} for function in known[-3:]):
-            place = next(f for f in known[-3:] if f[0] in OTP_MODULES - {"proc_lib"})
-            self.found.behaviour = self.found.behaviour or place[0]
-            return f"it was in {place[0]}:{place[1]}/{place[2]}, between callbacks"
+        outermost = next((f for f in reversed(known) if f[0] != "proc_lib"), None)
+        if outermost is not None and outermost[0] in OTP_MODULES:
+            self.found.behaviour = self.found.behaviour or outermost[0]
+            return "it was in {}:{}/{}, between callbacks".format(*outermost)
         own = [f for f in self.stack if f.function is not None and f.function[0] not in OTP_MODULES]
         if own:
             self.found.candidates = [term for _y, term in own[-1].slots if term.kind != "nil"]
@@ -397,6 +398,7 @@ class _Search:
 
 
 SPECIAL = {
+    "supervisor_bridge": "supervisor_bridge",
     "Elixir.Agent.Server": "Agent",
     "Elixir.DynamicSupervisor": "DynamicSupervisor",
     "Elixir.Registry.Partition": "Registry",
@@ -412,6 +414,8 @@ def _inner_module(found: OtpState) -> str | None:
     if found.behaviour == "Registry":
         return "Elixir.Registry"
     term = found.term
+    if found.behaviour == "supervisor_bridge" and term is not None and is_record(term, "state"):
+        return str(term[1].value()) if term[1].kind == "atom" else None
     if term is not None and term.kind == "map" and "mod" in term:
         module = term["mod"]
         if module.kind == "atom":
