@@ -254,9 +254,11 @@ defmodule DBConnection.Connection do
   end
 
   # Of 1.x: a pool of one connection, whose clients queue in its state.
+  # With poolboy, one of several.
   def start_link(mod, opts) do
     {how, opts} = Keyword.pop(opts, :plan)
-    Connection.start_link(__MODULE__, {mod, opts, how}, Keyword.take(opts, [:name]))
+    names = if opts[:pool_size] == 1, do: Keyword.take(opts, [:name]), else: []
+    Connection.start_link(__MODULE__, {mod, opts, how}, names)
   end
 
   def callback_mode, do: :handle_event_function
@@ -329,6 +331,36 @@ defmodule DBConnection.Connection do
       {:noreply, %{s | client: client, timer: :erlang.start_timer(@hour, self(), {__MODULE__, pid, @hour})}}
     else
       {:noreply, %{s | queue: :queue.in({client, 15_000, from}, s.queue)}}
+    end
+  end
+end
+
+# The library poolboy, which most pools of 1.x use; its processes have the layout of 1.5.
+defmodule :poolboy do
+  use GenServer
+
+  def start_link(mod, opts), do: GenServer.start_link(__MODULE__, {mod, opts}, name: opts[:name])
+
+  def init({mod, opts}) do
+    {plan, opts} = Keyword.pop(opts, :plan)
+
+    children =
+      for {how, i} <- Enum.with_index(plan), do: %{id: i, start: {DBConnection.Connection, :start_link, [mod, [plan: how] ++ opts]}}
+
+    {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
+    workers = for {_, pid, _, _} <- Supervisor.which_children(supervisor), do: pid
+    monitors = :ets.new(:monitors, [:private])
+    {:ok, {:state, supervisor, workers, :queue.new(), monitors, length(workers), 0, 0, :fifo}}
+  end
+
+  def handle_call({:checkout, cref, _block}, {pid, _} = from, state) do
+    case elem(state, 2) do
+      [worker | left] ->
+        :ets.insert(elem(state, 4), {worker, cref, Process.monitor(pid)})
+        {:reply, worker, put_elem(state, 2, left)}
+
+      [] ->
+        {:noreply, put_elem(state, 3, :queue.in({from, cref, Process.monitor(pid)}, elem(state, 3)))}
     end
   end
 end
@@ -656,6 +688,7 @@ defmodule DbConnections do
       pool(MyApp.Idle, Mariaex.Protocol, [conn(maria("0.8.4", {0, :persistent_term.get({__MODULE__, :cursors})}), :idle)]),
       pool(MyApp.Busy, Postgrex.Protocol, [conn(pg("0.13.5"), :query)], waiting: 3),
       pool(MyApp.Down, Mariaex.Protocol, [conn(none(), :closed)]),
+      pool(MyApp.Boy, Mariaex.Protocol, for(_ <- 1..2, do: conn(maria("0.8.4", {0, 1}), :stream, add: {0, 2})), poolboy: true, waiting: 4),
       pool(MyApp.Streams, Mariaex.Protocol, [conn(maria("0.8.4", {0, 2}), :stream, add: {0, 5})])
     ]
   end
@@ -900,6 +933,27 @@ defmodule DbConnections do
 
   # ---- 1.x ---------------------------------------------------------------------------------------------------
 
+  defp start_old(%{options: [{:poolboy, true} | _]} = pool) do
+    how = for {conn, i} <- Enum.with_index(pool.conns, 1), do: {fn -> conn.driver.(i) end, :pool}
+    {:ok, poolboy} = detached(fn -> :poolboy.start_link(pool.mod, [plan: how, name: pool.name] ++ options(length(how))) end)
+    parent = self()
+
+    used =
+      for {conn, i} <- Enum.with_index(pool.conns, 1), into: %{} do
+        plan = %{plan(conn, i) | query: Drivers.query(Postgrex.Query, i)}
+        client = spawn(fn -> Client.use_old(checkout(poolboy), plan, parent) end)
+        receive(do: ({^client, worker, _} -> {worker, client}))
+      end
+
+    waiters = for _ <- 1..pool.options[:waiting], do: spawn(fn -> checkout(poolboy) end)
+    wait(fn -> :queue.len(elem(:sys.get_state(poolboy), 3)) == length(waiters) end)
+
+    %{
+      pid: poolboy, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: false, waiting: waiters, owners: 0,
+      connections: for({pid, conn} <- Enum.zip(Map.keys(used), pool.conns), do: truth(pid, conn, used))
+    }
+  end
+
   # A pool is a connection.
   defp start_old(pool) do
     for {conn, i} <- Enum.with_index(pool.conns, 1) do
@@ -924,6 +978,8 @@ defmodule DbConnections do
       }
     end
   end
+
+  defp checkout(poolboy), do: GenServer.call(poolboy, {:checkout, make_ref(), true}, :infinity)
 
   defp wait(done, tries \\ 500)
   defp wait(_, 0), do: raise("it did not happen")

@@ -14,9 +14,10 @@ from etp.vm import VM
 class Reader(Context):
     """Runs commands, and gives back what they write."""
 
-    def __init__(self, vm: VM) -> None:
+    def __init__(self, vm: VM, width: int = 120) -> None:
         super().__init__()
         self._opened = vm
+        self._width = width
         self.text = ""
 
     def open_vm(self) -> VM:
@@ -26,7 +27,7 @@ class Reader(Context):
         def write(text: str) -> None:
             self.text += text
 
-        return Screen(write, width=120)
+        return Screen(write, width=self._width)
 
     def run(self, name: str, *words: str) -> str:
         command = find(name)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..diagnosis.db_connections import Verdict
-    from ..inspectors.db_connection import Client, Connection, Copy, DriverState, Pool, Pools
+    from ..inspectors.db_connection import Client, Connection, Pool, Pools
+    from ..inspectors.driver_state import Copy, DriverState
     from ..views import Block, Listing, Report
     from ..vm import VM
     from .context import Context
@@ -172,8 +173,9 @@ def _answer(verdict: Verdict, pools: Pools) -> Block:
     if len(pools.pools) > 1:
         where += f" of {len(pools.pools):,} pools"
     held = f"{plural(verdict.cursors, 'cursor')} {'is' if verdict.cursors == 1 else 'are'} held {where}"
-    if verdict.is_leak:
-        return Paragraph(f"{held}: a leak, see below.", "warning")
+    if verdict.leak:
+        how = "a leak" if verdict.leak == "sure" else "perhaps a leak"
+        return Paragraph(f"{held}: {how}, see below.", "warning")
     if not verdict.cursors:
         held = f"No cursor is held {where}"
     others = [suspect for suspect in verdict.suspects]
@@ -470,7 +472,7 @@ def _entries(context: Context, args: Namespace, connection: Connection) -> Listi
     redact = context.settings.redact
 
     def texts() -> Iterator[tuple[str, Any]]:
-        from ..inspectors.db_connection import cursor_entries
+        from ..inspectors.driver_state import cursor_entries
 
         if live is None:
             return
@@ -535,7 +537,7 @@ def _data(
     return {
         "cursors": verdict.cursors,
         "cursors_in_use": verdict.in_use,
-        "leak": verdict.is_leak,
+        "leak": verdict.leak or None,
         "suspects": [suspect.data() for suspect in verdict.suspects],
         "pools": [
             {

@@ -36,8 +36,10 @@ class Verdict:
     suspects: list[Suspect]
 
     @property
-    def is_leak(self) -> bool:
-        return any(suspect.kind == "cursor_leak" for suspect in self.suspects)
+    def leak(self) -> str:
+        """ "sure", "perhaps" or ""."""
+        found = [s.certainty for s in self.suspects if s.kind == "cursor_leak"]
+        return "sure" if "measured" in found else "perhaps" if found else ""
 
 
 def diagnose(
@@ -114,10 +116,7 @@ def _cursors(
     left = [c for c in holding if not _is_used(c)]
     crowded = [c for c in used if c.cursors >= limits.busy_cursors]
     on_left, on_used = _sum(left), _sum(used)
-    if known:
-        if not left and not crowded:
-            return []
-    elif on_left < limits.idle_cursors and not crowded:
+    if not known and on_left < limits.idle_cursors and not crowded:
         return []
     name = f"{title_of(driver, content.struct)} {release if known else ''}".strip()
     parts = []
@@ -318,7 +317,7 @@ def _exhausted(pool: Pool, limits: DbThresholds) -> Iterator[Suspect]:
     if not pool.waiting or pool.count("idle"):
         return
     longest = longest_wait_ms(pool)
-    target = int(pool.settings.get("target", limits.wait_ms))
+    target = min(int(pool.settings.get("target", limits.wait_ms)), limits.wait_ms)
     if longest is not None and longest <= target and len(pool.waiting) < len(pool.connections):
         return
     out, total = pool.count("checked out"), len(pool.connections)

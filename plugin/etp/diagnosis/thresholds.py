@@ -72,9 +72,9 @@ class DbThresholds:
     #: A buffer, a last result, or another part of a connection's state.
     part_bytes: int = 1 * MIB
 
-    #: Callers that wait while no connection is idle are suspicious when one has waited for longer
-    #: than the pool's queue_target (this if it is not known).
-    wait_ms: int = 50
+    #: Callers that wait while no connection is idle are suspicious when they are as many as there are
+    #: connections, or one has waited for longer than the pool's queue_target or this.
+    wait_ms: int = 1000
 
 
 THRESHOLDS = Thresholds()

@@ -9,7 +9,6 @@ connection has a copy of an earlier moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -17,13 +16,9 @@ from ..code import location
 from ..otp import state as otp_state
 from ..otp.frames import frames
 from ..text import safe
-from ..units import WORD
 from ..vm import VM, Error
 from .base import (
     DRIVERS,
-    LARGE_PARTS,
-    Driver,
-    Entries,
     Measure,
     atom,
     element,
@@ -31,10 +26,10 @@ from .base import (
     integer,
     queue,
     queue_length,
-    size,
     struct_name,
     tagged,
 )
+from .driver_state import Copy, DriverState, content, statement_text, table_of
 
 if TYPE_CHECKING:
     from _etp import EtsRow, Term
@@ -55,56 +50,9 @@ MONOTONIC_START_NS = -576_460_752 * 10**9
 """erlang:monotonic_time() when the VM starts, if it counts nanoseconds: MIN_SMALL in whole seconds
 (ERTS_MONOTONIC_TIME_START_EXTERNAL, erl_time.h)."""
 
-LARGE_BYTES = 64 * 1024
-"""A part of a state that no driver names is told from this size on."""
-
-STATEMENT_MAX = 2000
-"""Bytes of a statement that are read."""
-
 Status = Literal[
     "idle", "checked out", "after connect", "connecting", "disconnected", "busy", "unknown"
 ]
-
-
-@dataclass
-class Queries:
-    """Cached statements."""
-
-    count: int
-    bytes: int
-    #: The table that they are in, if it is one.
-    table: EtsTable | None = None
-
-
-@dataclass
-class DriverState:
-    """What one copy of a driver's state holds."""
-
-    struct: str
-    driver: Driver | None
-    #: Releases that have these fields; "" when that is not known.
-    release: str
-    bytes: int
-    cursors: Entries | None = None
-    queries: Queries | None = None
-    buffer_bytes: int = 0
-    result_bytes: int = 0
-    transaction: str = ""
-    statement: str = ""
-    #: Large collections of a driver that is not known: (field, elements, bytes).
-    parts: list[tuple[str, int, int]] = field(default_factory=list)
-    unreadable: int = 0
-
-
-@dataclass
-class Copy:
-    """A driver's state, and where it stands."""
-
-    #: "holder", "proxy's holder", "process" or "client's dictionary".
-    where: str
-    term: Term
-    measure: Measure
-    content: DriverState
 
 
 @dataclass
@@ -266,6 +214,7 @@ class _Reader:
         self.by_owner: dict[int, list[EtsTable]] = {}
         for table in vm.ets_tables:
             self.by_owner.setdefault(table.owner.word, []).append(table)
+        self.by_name: dict[str, Process] = {}
         self.rows: dict[int, _Row] = {}
         #: Holders that a connection or a proxy refers to.
         self.claimed: set[int] = set()
@@ -279,6 +228,8 @@ class _Reader:
         kinds: dict[tuple[str, str, int], list[Process]] = {}
         for process in self.vm.processes():
             call = process.initial_call
+            if process.name is not None:
+                self.by_name[process.name] = process
             if call in (POOL, CONNECTION, PROXY, MANAGER, POOLBOY):
                 kinds.setdefault(call, []).append(process)
         self._read_holders()
@@ -313,10 +264,7 @@ class _Reader:
                 self.rows[table.address] = _Row(table, row)
 
     def _table(self, term: Term | None) -> EtsTable | None:
-        """The table of a tid."""
-        if term is None or term.kind != "ref":
-            return None
-        return self.tables.get(str(term))
+        return table_of(self.tables, term)
 
     # ---- pools -----------------------------------------------------------------------------
 
@@ -543,9 +491,13 @@ class _Reader:
         if broker is not None and broker.kind == "pid":
             return broker
         for ancestor in self._ancestors(connection.process):
-            process = self.vm.process(ancestor) if ancestor.kind == "pid" else None
+            # One that is registered is there by its name.
+            if ancestor.kind == "pid":
+                process = self.vm.process(ancestor)
+            else:
+                process = self.by_name.get(atom(ancestor) or "")
             if process is not None and process.initial_call == POOLBOY:
-                return ancestor
+                return process.pid
         return None
 
     def _find_old_client(self, connection: Connection, monitor: Term) -> None:
@@ -641,49 +593,7 @@ class _Reader:
         return lambda term: self.vm.native.measure(process.address, term)
 
     def _copy(self, where: str, term: Term, measure: Measure) -> Copy:
-        return Copy(where, term, measure, self._content(term, measure))
-
-    def _content(self, state: Term, measure: Measure) -> DriverState:
-        struct = struct_name(state)
-        driver = DRIVERS.get(struct)
-        total = measure(state)
-        found = DriverState(
-            struct, driver, driver.release(state) if driver else "", _bytes(total),
-            unreadable=total["unreadable"],
-        )  # fmt: skip
-        if driver is None:
-            found.parts = _large_parts(state, measure)
-            return found
-        cursors = get(state, driver.cursors) if driver.cursors else None
-        if cursors is not None and cursors.kind == "map":
-            found.cursors = entries(cursors, measure)
-        found.queries = self._queries(
-            get(state, driver.queries) if driver.queries else None, measure
-        )
-        for name in driver.buffers:
-            found.buffer_bytes += _held(get(state, name), measure)
-        for name in driver.results:
-            found.result_bytes += _held(get(state, name), measure)
-        texts = (_status(get(state, name)) for name in driver.transaction)
-        found.transaction = next((text for text in texts if text), "")
-        statement = get(state, driver.statement) if driver.statement else None
-        found.statement = _text(statement)
-        found.result_bytes += _held(statement, measure)
-        return found
-
-    def _queries(self, term: Term | None, measure: Measure) -> Queries | None:
-        """In a table, in {Size, Table}, or in a map."""
-        if term is None:
-            return None
-        if term.kind == "map":
-            return Queries(len(term), _bytes(measure(term)))
-        inner = element(term, 1)
-        table = self._table(inner if inner is not None else term)
-        if table is None:
-            return None
-        # The table of Mariaex has a row with a counter.
-        counter = 1 if inner is not None and table.size else 0
-        return Queries(table.size - counter, table.memory_bytes, table)
+        return Copy(where, term, measure, content(term, measure, self.tables))
 
     # ---- clients ---------------------------------------------------------------------------
 
@@ -699,7 +609,7 @@ class _Reader:
                     struct = struct_name(term)
                     statement = get(term, "statement")
                     if struct and statement is not None and not client.query:
-                        client.query, client.query_struct = _text(statement), struct
+                        client.query, client.query_struct = statement_text(statement), struct
         return client
 
 
@@ -723,46 +633,6 @@ def _nanoseconds(time: Term | None) -> int | None:
     return number * 10**6 if abs(number) < 10**15 else number
 
 
-def entries(term: Term, measure: Measure) -> Entries:
-    """A map of cursors: how many, of which kinds, how large."""
-    tally = term.tally()
-    kinds: dict[str, int] = {}
-    for tag, arity, count, _sample in tally["kinds"]:
-        name = safe(str(tag.value())) if tag is not None else "tuple" if arity else "other"
-        kinds[name] = kinds.get(name, 0) + count
-    if tally["others"]:
-        kinds["other"] = kinds.get("other", 0) + tally["others"]
-    measured = measure(term)
-    missing = tally["size"] - tally["found"]
-    return Entries(tally["size"], kinds, _bytes(measured), missing + measured["unreadable"])
-
-
-def _bytes(measured: dict[str, int]) -> int:
-    return measured["words"] * WORD + measured["binary_bytes"]
-
-
-def _held(term: Term | None, measure: Measure) -> int:
-    """What a field holds; 0 for nil and for a status that it has instead."""
-    if term is None or term.kind in ("atom", "nil", "small"):
-        return 0
-    return _bytes(measure(term))
-
-
-def _status(term: Term | None) -> str:
-    """idle, or transaction, or of {transaction, Ref} its first element."""
-    name = atom(term) or atom(element(term, 0))
-    return safe(name) if name else ""
-
-
-def _text(term: Term | None) -> str:
-    """A statement: a binary, or iodata, of which only the size is told."""
-    if term is None:
-        return ""
-    if term.kind == "bitstring":
-        return safe(" ".join(term.bytes(STATEMENT_MAX).decode("utf-8", "replace").split()))
-    return f"({size(term) or 0:,} elements)" if term.kind == "cons" else ""
-
-
 def _backoff(term: Term | None, timer: Term | None) -> str:
     """Of %DBConnection.Backoff{}: ``rand_exp 1000 to 30000 ms``."""
     low, high, kind = integer(get(term, "min")), integer(get(term, "max")), atom(get(term, "type"))
@@ -780,25 +650,6 @@ def _same_socket(state: Term, other: Term) -> bool:
     return True
 
 
-def _large_parts(
-    state: Term, measure: Callable[[Term], dict[str, int]]
-) -> list[tuple[str, int, int]]:
-    """Fields of an unknown driver's state that hold much."""
-    if state.kind != "map" or len(state) > 100:
-        return []
-    found = []
-    for key, value in state.items():
-        count = size(value)
-        name = atom(key)
-        if count is None or name is None or (value.kind == "tuple" and count < 1000):
-            continue
-        total = _bytes(measure(value))
-        if total >= LARGE_BYTES or count >= 1000:
-            found.append((safe(name), count, total))
-    found.sort(key=lambda part: -part[2])
-    return found[:LARGE_PARTS]
-
-
 def _unreadable(connections: list[Connection]) -> list[str]:
     missing = sum(c.live.content.unreadable for c in connections if c.live is not None)
     missing += sum(
@@ -811,11 +662,3 @@ def _unreadable(connections: list[Connection]) -> list[str]:
     return [
         f"{missing:,} parts of the states of connections could not be read; sizes are too small"
     ]
-
-
-def cursor_entries(copy: Copy) -> Iterator[tuple[Term, Term]]:
-    """The cursors of a state: (reference, entry)."""
-    driver = copy.content.driver
-    cursors = get(copy.term, driver.cursors) if driver is not None and driver.cursors else None
-    if cursors is not None and cursors.kind == "map":
-        yield from cursors.items()
