@@ -12,7 +12,7 @@
 %%
 %% With gcore, lines of kind `state`: what sys:get_state/1 returns for each process that answers, right after the core was
 %% taken; of those that are kept busy, what it returned before. Lines of kind `supervisor` and `application` say who
-%% supervises whom.
+%% supervises whom, and those of kind `inspected` what channels and queues say of their messages.
 -module(rabbitmq).
 -export([start/1]).
 -export([start_link/0, register_node/2, register_node/3, port_please/2, port_please/3, listen_port_please/2,
@@ -35,7 +35,7 @@ start(Args) ->
     Channels = connections(Port),
     #{rows => maps:from_list([{ets:info(T, name), {sample, 1}} || T <- ets:all()]),
       before_dump => fun() -> put(busy, busy(Channels)), timer:sleep(3000) end,
-      after_dump => fun() -> states(get(busy)) end}.
+      after_dump => fun() -> states(get(busy)) ++ inspected() end}.
 
 environment(Dir, Plugins, Port) ->
     Data = filename:join(Dir, "rabbitmq"),
@@ -129,6 +129,16 @@ is_supervisor(P) ->
 
 ask(P, Question) ->
     try {ok, gen_server:call(P, Question, 500)} catch exit:_ -> timeout end.
+
+%% Numbers of messages, of all channels and queues that answer.
+inspected() ->
+    Items = #{rabbit_channel => [number, consumer_count, messages_unacknowledged, messages_unconfirmed],
+              rabbit_prequeue => [messages_ready, messages_unacknowledged, message_bytes_ready,
+                                  message_bytes_unacknowledged]},
+    [#{kind => inspected, pid => P, module => Module, items => maps:from_list(Values)}
+     || P <- processes(), [_ | _] <- [activity(P)], {Module, init, 1} <- [proc_lib:translate_initial_call(P)],
+        Wanted <- [maps:get(Module, Items, none)], Wanted =/= none,
+        {ok, Values} <- [catch gen_server2:call(P, {info, Wanted}, 500)]].
 
 line(P, Activity, State, Reductions) ->
     #{kind => state, pid => P, activity => Activity, reductions => Reductions, state => {w, State}, data => data(State)}.

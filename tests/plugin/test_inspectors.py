@@ -25,6 +25,8 @@ register(Driver(struct="Elixir.Own.Protocol", application="own", title="Own", cu
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
     monkeypatch.setattr(inspectors, "_loaded", {})
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+    inspectors.load()
     before = (dict(inspectors.REGISTERED), dict(inspectors.DRIVERS))
     yield
     for known, was in zip((inspectors.REGISTERED, inspectors.DRIVERS), before):

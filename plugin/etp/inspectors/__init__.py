@@ -19,7 +19,7 @@ from .base import DRIVERS, REGISTERED, Driver, Inspector, Seen, register
 if TYPE_CHECKING:
     from ..vm import VM, Process
 
-SHIPPED = ("drivers",)
+SHIPPED = ("drivers", "nimble_pool", "rabbitmq", "redix")
 
 _loaded: dict[str, int] = {}
 """Files of the user that were run, by path, and when they had been written."""

@@ -160,6 +160,8 @@ class Inspector:
     summary: str = ""
     #: Callback modules of the processes that it knows; Elixir's with their prefix.
     modules: tuple[str, ...] = ()
+    #: The fact by which processes are sorted, largest first.
+    sort: str = ""
 
     def inspect(self, seen: Seen) -> dict[str, object]:
         """What is worth knowing of one process: numbers, and texts of names. A name that ends with
