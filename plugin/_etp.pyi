@@ -259,6 +259,8 @@ class VM:
         others (of shapes that are not listed), gaps, problem, shapes: [(text, count, words,
         oldest Term | None, newest Term | None)] most frequent first}."""
     def port_is_open(self, port: Term) -> bool: ...
+    def registered_ports(self) -> list[tuple[str, Term]]:
+        """(name, port) of all open ports that have a registered name."""
     def location(self, pc: int, is_return: bool = False) -> Location | None:
         """The code that an address is in; None if it is in none.  A return address is in the
         instruction behind the call: with ``is_return`` the call is looked up."""

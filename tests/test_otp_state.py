@@ -138,3 +138,32 @@ def test_states_of_a_broker(broker):
         ("gen_statem", "waiting"), ("gen_event", "busy"), ("supervisor", "busy"),
     ):  # fmt: skip
         assert seen[key], key
+
+
+@pytest.fixture(scope="module")
+def elixir(core):
+    return core("elixir_otp")
+
+
+def test_states_of_elixir(elixir):
+    """GenServer, Agent, Registry, DynamicSupervisor and Supervisor, as those that they are built on."""
+    vm = VM.open(str(elixir.path), executable=str(elixir.executable))
+    seen = Counter()
+    for said in elixir.truth.workload["expect"]["states"]:
+        found = otp.state(vm, vm.find_process(said["pid"]))
+        assert found.sure and found.term is not None, (said, found.problem)
+        assert found.term.format(syntax="w") == said["state"], said
+        assert found.activity == said["activity"], said
+        seen[found.behaviour, found.module] += 1
+    assert seen.keys() >= {
+        ("gen_server", "Elixir.ElixirOtp.Server"),
+        ("Agent", "Elixir.Agent"),
+        ("Registry", "Elixir.Registry"),
+        ("DynamicSupervisor", "Elixir.Supervisor.Default"),
+        ("DynamicSupervisor", "Elixir.Task.Supervisor"),
+        ("supervisor", "Elixir.Registry.Supervisor"),
+    }, seen
+    for pid in elixir.truth.workload["expect"]["tasks"]:
+        found = otp.state(vm, vm.find_process(pid))
+        assert (found.behaviour, found.term) == ("Task", None)
+        assert "a task has no state" in found.problem

@@ -83,6 +83,21 @@ def test_children_of_a_broker(broker):
     assert len(dump.truth.by_kind["supervisor"]) > 140
 
 
+def test_children_of_dynamic_supervisors(core):
+    dump = core("elixir_otp")
+    find = supervisors(Trees(open_vm(dump)))
+    seen = set()
+    for said in dump.truth.workload["expect"]["supervisors"]:
+        found = find(said["pid"])
+        assert found is not None and found.problem == "", said["pid"]
+        assert sorted(told(child) for child in found.children) == sorted(said["children"])
+        assert sum(c.status == "running" for c in found.children) == said["counts"]["active"]
+        assert found.specs == said["counts"]["specs"]
+        seen.add((found.behaviour, found.strategy, found.intensity, found.period))
+    assert ("DynamicSupervisor", "one_for_one", 7, 60) in seen
+    assert ("supervisor", "rest_for_one", 3, 5) in seen
+
+
 def test_applications(broker):
     dump, vm = broker
     found = {a.name: (str(a.master.pid), str(a.top.pid)) for a in Trees(vm).applications()}

@@ -377,7 +377,8 @@ class _Search:
             module = None if record is None else record["module"]
             found.module = str(module.value()) if module is not None else None
         elif special is not None:
-            found.behaviour, found.module = special, _inner_module(found)
+            found.behaviour = special
+            found.module = _inner_module(found)
 
     def _why_not(self) -> str:
         """Why no state was found, in a sentence without its period."""
