@@ -1,15 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
+#include <etp/chain.h>
+
 #include "analysis/root_scan.h"
 
-// What a port has not written yet: ErtsIOQueue (erl_io_queue.h), an array of pointers
-// to driver binaries, each of which is a reference, beside one of the bytes in them.
+// What a port holds: output that it has not written yet, commands that wait for it because it
+// is busy, the term of erlang:port_set_data/2, the state of its tracer; and of inet_drv, the
+// only driver whose structs are known, the buffer that input is read into.
 
 enum {
 	// Entries of a queue that make sense.
 	QUEUE_MAX = 1 << 24,
+	// Low bits of Port.data: none in an address, some in a term.
+	DATA_TERM_MASK = 0x3,
+	// erl_port_task.h, erl_port_task.c.
+	PORT_TASK_PROC_SIG = 4,
+	PT_STATE_ABORTED = 1,
+	// erl_port.h: what a process asks of a port.
+	P2P_SIG_TYPE_MASK = 0xf,
+	P2P_SIG_TYPE_OUTPUTV = 2,
+	P2P_SIG_TYPE_EXIT = 4,
+	P2P_SIG_TYPE_CONTROL = 5,
 };
 
-static bool add_port(struct root_scan *scan, uint64_t port, etp_term id)
+static uint64_t binary_of(const struct etp_vm *vm, uint64_t drv_binary)
+{
+	return drv_binary - OFFSET(vm, Binary, orig_size);
+}
+
+// ErtsIOQueue (erl_io_queue.h): an array of pointers to driver binaries, each of which is
+// a reference, beside one of the bytes in them.
+static bool add_queue(struct root_scan *scan, uint64_t port)
 {
 	const struct etp_vm *vm = scan->vm;
 	uint64_t queue = port + OFFSET(vm, Port, ioq);
@@ -32,7 +54,159 @@ static bool add_port(struct root_scan *scan, uint64_t port, etp_term id)
 		if (binary && driver && !root_scan_add_iovec(scan, binary, iovec))
 			return false;
 	}
-	return root_scan_finish(scan, ETP_HOLDER_PORT, port, id);
+	return true;
+}
+
+// As cleanup_scheduled_outputv() and its like free it (io.c).
+static bool add_command(struct root_scan *scan, uint64_t task)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint32_t flags;
+	uint64_t vector, binary;
+	if (!READ_U32(vm, &scan->reader, task, ErtsPortTask, flags, &flags)) {
+		root_scan_give_up(scan, "a task of a port cannot be read");
+		return true;
+	}
+	bool readable = true;
+	switch (flags & P2P_SIG_TYPE_MASK) {
+	case P2P_SIG_TYPE_OUTPUTV:
+		readable = READ_WORD(vm, &scan->reader, task, ErtsPortTask, outputv_evp, &vector) &&
+		           READ_WORD(vm, &scan->reader, task, ErtsPortTask, outputv_cbinp, &binary);
+		if (readable && binary)
+			binary = binary_of(vm, binary);
+		if (readable && !root_scan_add_io_vector(scan, vector))
+			return false;
+		break;
+	case P2P_SIG_TYPE_CONTROL:
+		readable = READ_WORD(vm, &scan->reader, task, ErtsPortTask, control_binp, &binary);
+		break;
+	case P2P_SIG_TYPE_EXIT:
+		readable = READ_WORD(vm, &scan->reader, task, ErtsPortTask, exit_bp, &vector);
+		return !readable || root_scan_add_fragments(scan, vector);
+	default:
+		return true;
+	}
+	if (!readable)
+		root_scan_give_up(scan, "a task of a port cannot be read");
+	return !readable || !binary || root_scan_add_binary(scan, binary, 0, UINT64_MAX);
+}
+
+static bool add_tasks(struct root_scan *scan, uint64_t port, enum etp_member_id first)
+{
+	const struct etp_vm *vm = scan->vm;
+	struct etp_chain chain = {0};
+	uint64_t task;
+	if (!etp_vm_read_member(vm, &scan->reader, port, first, &task)) {
+		root_scan_give_up(scan, "the tasks of a port cannot be read");
+		return true;
+	}
+	while (task) {
+		uint32_t type, state;
+		uint64_t next;
+		if (!etp_chain_step(&chain, task) ||
+		    !READ_U32(vm, &scan->reader, task, ErtsPortTask, type, &type) ||
+		    !READ_U32(vm, &scan->reader, task, ErtsPortTask, state, &state) ||
+		    !READ_WORD(vm, &scan->reader, task, ErtsPortTask, next, &next)) {
+			root_scan_give_up(scan, "the tasks of a port cannot be read");
+			break;
+		}
+		if (type == PORT_TASK_PROC_SIG && state != PT_STATE_ABORTED &&
+		    !add_command(scan, task))
+			return false;
+		task = next;
+	}
+	return true;
+}
+
+static bool add_data(struct root_scan *scan, uint64_t port)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t data, first;
+	if (!HAS(vm, Port, data) || !HAS(vm, ErtsPortDataHeap, off_heap))
+		return true;
+	if (!READ_WORD(vm, &scan->reader, port, Port, data, &data)) {
+		root_scan_give_up(scan, "the data of a port cannot be read");
+		return true;
+	}
+	if (!data || data & DATA_TERM_MASK)
+		return true;
+	if (!READ_WORD(vm, &scan->reader, data, ErtsPortDataHeap, off_heap, &first)) {
+		root_scan_give_up(scan, "the data of a port cannot be read");
+		return true;
+	}
+	return root_scan_add_off_heap(scan, first);
+}
+
+// The cell [Module | State] is the first thing of a fragment of its own, unless the state is an
+// immediate (erts_tracer_update(), erl_trace.c).
+static bool add_tracer(struct root_scan *scan, uint64_t port)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t tracer, state;
+	if (!HAS(vm, Port, tracer) || !READ_WORD(vm, &scan->reader, port, Port, tracer, &tracer) ||
+	    term_primary(tracer) != TAG_PRIMARY_LIST ||
+	    !etp_read_u64(&scan->reader, term_pointer(tracer) + sizeof(uint64_t), &state) ||
+	    term_is_immediate(state))
+		return true;
+	return root_scan_add_fragments(scan,
+	                               term_pointer(tracer) - OFFSET(vm, ErlHeapFragment, mem));
+}
+
+static bool is_driver(struct root_scan *scan, uint64_t port, const char *wanted)
+{
+	const struct etp_vm *vm = scan->vm;
+	uint64_t driver, name;
+	if (!READ_WORD(vm, &scan->reader, port, Port, drv_ptr, &driver) || !driver ||
+	    !READ_WORD(vm, &scan->reader, driver, erts_driver_t, name, &name))
+		return false;
+	const char *text = etp_reader_at(&scan->reader, name, strlen(wanted) + 1);
+	return text && !memcmp(text, wanted, strlen(wanted) + 1);
+}
+
+// inet_drv.c: tcp_descriptor and udp_descriptor, i_buf. That the descriptor names its port
+// shows that it is one.
+static bool add_input(struct root_scan *scan, uint64_t port)
+{
+	static const struct {
+		const char *driver;
+		enum etp_member_id port, buffer;
+	} descriptors[] = {
+		{"tcp_inet", ETP_MEMBER_tcp_descriptor_port, ETP_MEMBER_tcp_descriptor_i_buf},
+		{"udp_inet", ETP_MEMBER_udp_descriptor_port, ETP_MEMBER_udp_descriptor_i_buf},
+		{"sctp_inet", ETP_MEMBER_udp_descriptor_port, ETP_MEMBER_udp_descriptor_i_buf},
+	};
+	const struct etp_vm *vm = scan->vm;
+	if (!HAS(vm, Port, drv_data) || !HAS(vm, Port, drv_ptr) || !HAS(vm, erts_driver_t, name))
+		return true;
+	for (size_t i = 0; i < sizeof(descriptors) / sizeof(descriptors[0]); i++) {
+		uint64_t descriptor, owner, buffer;
+		if (!etp_layout_has(vm->layout, descriptors[i].port) ||
+		    !etp_layout_has(vm->layout, descriptors[i].buffer) ||
+		    !is_driver(scan, port, descriptors[i].driver))
+			continue;
+		if (READ_WORD(vm, &scan->reader, port, Port, drv_data, &descriptor) &&
+		    etp_vm_read_member(vm, &scan->reader, descriptor, descriptors[i].port,
+		                       &owner) &&
+		    owner == port &&
+		    etp_vm_read_member(vm, &scan->reader, descriptor, descriptors[i].buffer,
+		                       &buffer))
+			return !buffer ||
+			       root_scan_add_binary(scan, binary_of(vm, buffer), 0, UINT64_MAX);
+		root_scan_give_up(scan, "the descriptor of a socket cannot be read");
+	}
+	return true;
+}
+
+static bool add_port(struct root_scan *scan, uint64_t port, etp_term id)
+{
+	const struct etp_vm *vm = scan->vm;
+	bool has_tasks = HAS(vm, Port, task_busy) && HAS(vm, ErtsPortTask, state);
+	return add_queue(scan, port) &&
+	       (!has_tasks || (add_tasks(scan, port, ETP_MEMBER_Port_task_busy) &&
+	                       add_tasks(scan, port, ETP_MEMBER_Port_task_local) &&
+	                       add_tasks(scan, port, ETP_MEMBER_Port_task_in))) &&
+	       add_data(scan, port) && add_tracer(scan, port) && add_input(scan, port) &&
+	       root_scan_finish(scan, ETP_HOLDER_PORT, port, id);
 }
 
 bool port_scan_run(struct root_scan *scan)

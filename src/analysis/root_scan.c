@@ -72,6 +72,21 @@ bool root_scan_add_io_vector(struct root_scan *scan, uint64_t eiov)
 	return true;
 }
 
+bool root_scan_add_off_heap(struct root_scan *scan, uint64_t first)
+{
+	struct off_heap_iter iter = off_heap_iter(scan->vm, &scan->reader, first);
+	uint64_t proc_bin, binary;
+	while (off_heap_next_proc_bin(&iter, &proc_bin)) {
+		if (!READ_WORD(scan->vm, &scan->reader, proc_bin, ProcBin, val, &binary))
+			root_scan_give_up(scan, "an off-heap chain cannot be read");
+		else if (!root_scan_add_binary(scan, binary, 0, UINT64_MAX))
+			return false;
+	}
+	if (iter.problem)
+		root_scan_give_up(scan, iter.problem);
+	return true;
+}
+
 bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment)
 {
 	const struct etp_vm *vm = scan->vm;
@@ -79,22 +94,15 @@ bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment)
 					   "cannot be read";
 	struct etp_chain chain = {0};
 	while (fragment) {
-		uint64_t first, next, proc_bin, binary;
+		uint64_t first, next;
 		if (!etp_chain_step(&chain, fragment) ||
 		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, off_heap, &first) ||
 		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, next, &next)) {
 			root_scan_give_up(scan, problem);
 			return true;
 		}
-		struct off_heap_iter iter = off_heap_iter(vm, &scan->reader, first);
-		while (off_heap_next_proc_bin(&iter, &proc_bin)) {
-			if (!READ_WORD(vm, &scan->reader, proc_bin, ProcBin, val, &binary))
-				root_scan_give_up(scan, problem);
-			else if (!root_scan_add_binary(scan, binary, 0, UINT64_MAX))
-				return false;
-		}
-		if (iter.problem)
-			root_scan_give_up(scan, iter.problem);
+		if (!root_scan_add_off_heap(scan, first))
+			return false;
 		fragment = next;
 	}
 	return true;

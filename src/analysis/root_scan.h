@@ -45,6 +45,9 @@ bool root_scan_add_binary(struct root_scan *scan, uint64_t address, uint64_t sta
 bool root_scan_add_iovec(struct root_scan *scan, uint64_t drv_binary, uint64_t iovec);
 // The same of all that an ErlIOVec has (erl_driver.h). False when memory ran out.
 bool root_scan_add_io_vector(struct root_scan *scan, uint64_t eiov);
+// The same of all ProcBins in the off-heap chain at `first`, whole binaries. False when memory
+// ran out.
+bool root_scan_add_off_heap(struct root_scan *scan, uint64_t first);
 // The same of all ProcBins in the heap fragments from `fragment` on, whole binaries. False when
 // memory ran out.
 bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment);

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NO_PATH = {
     "module": "a literal in its code",
     "timer": "in the message that it will send",
-    "port": "waits to be written, or was read and not handed on yet",
+    "port": "in its queue, in a command that waits for it, in its input or in its data",
     "dist_output": "waits to be sent to that node",
     "dist_input": "of a message that has not come as a whole",
 }
