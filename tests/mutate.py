@@ -427,7 +427,22 @@ def ask_everything(extension: Any, core: str, executable: str) -> Dict[str, Any]
         except error:
             pass
     ask_the_census(vm, error)
+    ask_for_messages(vm, error)
     return found
+
+
+def ask_for_messages(vm: Any, error: Any) -> None:
+    for address, _pid in vm.processes()[:500]:
+        try:
+            for number, message in enumerate(vm.messages(address)):
+                if number == ROWS_A_TABLE:
+                    break
+                for term in (message[2], message[3]):
+                    if term is not None:
+                        look_at(term, error)
+            vm.message_shapes(address)
+        except error:
+            pass
 
 
 def ask_the_census(vm: Any, error: Any) -> None:

@@ -2,12 +2,16 @@
 """What is on its way between nodes: messages that are not decoded yet, in the terms that were sent, and
 every reference to a binary on the way in or out."""
 
+import os
+import random
+import subprocess
 from collections import Counter
 
 import pytest
 
 import cores
 import etp
+import mutate
 from etp import paths, processes
 
 TEXT = {"syntax": "p", "width": 0}
@@ -91,3 +95,31 @@ def test_ways_to_binaries(case):
     assert found["dist_linked_to"] == {"signal exit_linked -> external format"}
     assert found["dist_watching"] == {"signal monitor_down -> external format"}
     assert found["dist_monitors"] == {"monitor tag -> {2}"}
+
+
+def test_forged_bytes(core, tmp_path):
+    """Whatever bytes came, each message is a term or says why it is none."""
+    dump: cores.Core = core("distributed")
+    path = tmp_path / "core"
+    subprocess.run(["cp", "--sparse=always", str(dump.path), str(path)], check=True)
+    image = mutate.Image(path)
+    census = etp.open(core=str(dump.path), executable=str(dump.executable)).native.census()
+    received = [
+        binary
+        for binary in census.binaries()
+        if {holder[0] for holder in binary["holders"]} == {"process"} and binary["size"] < 2000
+    ]
+    dice = random.Random(1)
+    undecoded = 0
+    for _ in range(30):
+        for binary in dice.sample(received, 5):
+            offset = image.offset(binary["data_address"] + dice.randrange(min(binary["size"], 80)))
+            os.pwrite(image.file.fileno(), bytes([dice.randrange(256)]), offset)
+        vm = etp.open(core=str(path), executable=str(dump.executable))
+        for message in messages(vm, "dist_receiver"):
+            if message.term is None:
+                undecoded += 1
+                assert message.undecoded
+            else:
+                message.term.format(**TEXT)
+    assert undecoded

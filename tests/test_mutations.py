@@ -10,7 +10,15 @@ import cores
 
 COUNT = int(os.environ.get("ETP_MUTATIONS", "60"))
 SEED = int(os.environ.get("ETP_MUTATIONS_SEED", "1"))
-WORKLOADS = ["terms", "ets_pins", "ets_dead_pids", "ets_kinds", "holders", "collections"]
+WORKLOADS = [
+    "terms",
+    "ets_pins",
+    "ets_dead_pids",
+    "ets_kinds",
+    "holders",
+    "collections",
+    "distributed",
+]
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
