@@ -9,7 +9,7 @@
 %% An analysis should say: vault and the table with the hostile name pin binaries, in text that is safe to print; and
 %% with `set etp redact on`, neither the marker nor the numbers anywhere.
 -module(hostile_text).
--export([start/1]).
+-export([start/1, init/1, handle_call/3, handle_cast/2]).
 
 start(_Args) ->
     Name = binary_to_atom(hostile(<<"table">>)),
@@ -30,7 +30,28 @@ start(_Args) ->
         [ets:insert(vault_keys, {{key, V}, I}) || {I, V} <- lists:enumerate(values(secret()))],
         ok
     end),
+    servers(),
     #{expect => #{secret => secret(), numbers => [7370387713, 73703877.13]}}.
+
+%% vault_state has the values in its state, vault_sup in the ids of its children; both have global names with the marker.
+servers() ->
+    State = #{secret() => values(secret()), {key, secret()} => 1, values => values(secret()), hostile => values(hostile(<<"state">>)),
+              binary_to_atom(hostile(<<"key">>)) => names(hostile(<<"state">>))},
+    {ok, _} = gen_server:start({local, vault_state}, ?MODULE, {server, State}, []),
+    {ok, _} = gen_server:start({global, {vault, secret()}}, ?MODULE, {server, secret()}, []),
+    {ok, _} = gen_server:start({global, hostile(<<"global">>)}, ?MODULE, {server, hostile(<<"state">>)}, []),
+    Ids = [secret(), {id, secret()}, hostile(<<"id">>), binary_to_atom(hostile(<<"child">>))],
+    %% A supervisor ends with whoever it is linked to.
+    truth:hold(vault_sup_parent, fun() -> {ok, _} = supervisor:start_link({local, vault_sup}, ?MODULE, {supervisor, Ids}) end).
+
+init({server, State}) ->
+    {ok, State};
+init({supervisor, Ids}) ->
+    Start = {gen_server, start_link, [?MODULE, {server, secret()}, []]},
+    {ok, {#{}, [#{id => Id, start => Start} || Id <- Ids]}}.
+
+handle_call(_, _, State) -> {reply, ok, State}.
+handle_cast(_, State) -> {noreply, State}.
 
 %% Sets the title, colours all that follows, goes back to the start of the line, turns the order of text round.
 hostile(What) ->

@@ -36,7 +36,17 @@ def commands() -> List[str]:
     found += ["etp-info --json", "etp-bins --json", "etp-ets-tables --json", "etp-ets-leaks --json"]
     found += ["etp-bin-leaks --all --limit 0 --json", "etp-bins --unaccounted --json"]
     found += [f"etp-ets-show {table} --limit 0 --json" for table in TABLES]
+    for line in (
+        "etp-state vault_state", "etp-state vault_state .values", "etp-state vault_state .hostile[3]",
+        "etp-supervision vault_sup", "etp-registry --limit 0", "etp-registry --kind global",
+    ):  # fmt: skip
+        found += [line, f"{line} --json"]
     # Errors speak of names, too.
+    found += [
+        "etp-state vault_state .nothing",
+        "etp-state vault_state .values[3].x",
+        "etp-supervision x",
+    ]
     found += ["etp-ets-show valt", "etp-ets-show no_such_table", "etp <0.99999.0>", "etp 0x1234567"]
     found += ["etp-ets-show vault --key {1,x}", "etp-ets-show vault --key 16"]
     return found
