@@ -224,6 +224,23 @@ def test_completion(demo):
     assert "set etp max-depth" in out
 
 
+def test_steps_of_a_path_are_completed(core):
+    out, _ = gdb(
+        "complete etp-state otp_states_pa",
+        "complete etp-state otp_states_paths .mod_st",
+        "complete etp-state otp_states_paths .mod_state.state.",
+        "etp-state otp_states_paths .mod_state.opts -> port",
+        core=core("otp_states"),
+    )
+    assert out.split("\n")[:4] == [
+        "etp-state otp_states_paths",
+        "etp-state otp_states_paths .mod_state",
+        "etp-state otp_states_paths .mod_state.state.__struct__",
+        "etp-state otp_states_paths .mod_state.state.cursors",
+    ]
+    assert out.endswith("\n1\n")
+
+
 def test_loading_the_plugin_imports_nothing_heavy():
     out, _ = gdb(
         "python import sys; print([m for m in ('rich', '_etp', 'argparse', 'dataclasses', 'json')"
