@@ -8,7 +8,8 @@
 %% --arg plugins=DIR       RabbitMQ's directory of applications; it need not be installed
 %% --flag=-epmd_module --flag=rabbitmq      this module stands for epmd, so that no daemon is started
 %%
-%% The broker listens on the loopback interface only, and keeps its files in the core's directory.
+%% The broker listens on the loopback interface only, and keeps its files in the core's directory. It collects statistics
+%% once an hour, so that its tables stand still.
 %%
 %% With gcore, lines of kind `state`: what sys:get_state/1 returns for each process that answers, right after the core was
 %% taken; of those that are kept busy, what it returned before. Lines of kind `supervisor` and `application` say who
@@ -42,7 +43,8 @@ environment(Dir, Plugins, Port) ->
     Config = filename:join(Data, "rabbitmq.conf"),
     Enabled = filename:join(Data, "enabled_plugins"),
     ok = filelib:ensure_dir(Config),
-    ok = file:write_file(Config, ["listeners.tcp.1 = 127.0.0.1:", integer_to_list(Port), "\n"]),
+    ok = file:write_file(Config, ["listeners.tcp.1 = 127.0.0.1:", integer_to_list(Port), "\n",
+                                   "collect_statistics_interval = 3600000\n"]),
     ok = file:write_file(Enabled, "[rabbitmq_event_exchange].\n"),
     Values = [{"RABBITMQ_NODENAME", atom_to_list(?NODE)},
               {"RABBITMQ_MNESIA_BASE", filename:join(Data, "mnesia")},
@@ -110,11 +112,15 @@ consume(Channel, Queue, _) ->
 
 %% ---- what each process says of itself -----------------------------------------------------------------------
 
-%% Reductions first, which a process is not bothered for: who has more than in the core has moved since.
+%% Reductions first, which a process is not bothered for: who has more than in the core has moved since. They are read
+%% process by process, since a timer may fire while the others are asked.
 states(Busy) ->
     Reductions = maps:from_list([{P, N} || P <- processes(), {_, N} <- [process_info(P, reductions)]]),
-    [line(P, Activity, State, maps:get(P, Reductions, 0))
-     || P <- maps:keys(Reductions), P =/= self(), Activity <- activity(P), State <- get_state(P)]
+    %% Bound, because the compiler evaluates what is behind the ++ of a comprehension first.
+    Idle = [line(P, Activity, State, N)
+            || P <- processes(), P =/= self(), {_, N} <- [process_info(P, reductions)], Activity <- activity(P),
+               State <- get_state(P)],
+    Idle
         ++ [line(P, busy, State, maps:get(P, Reductions, 0)) || {P, State} <- maps:to_list(Busy)]
         ++ [#{kind => supervisor, pid => P, children => [[{w, Id}, {w, Child}, Type] || {Id, Child, Type, _} <- Children]}
             || P <- processes(), is_supervisor(P), {ok, Children} <- [ask(P, which_children)]]
