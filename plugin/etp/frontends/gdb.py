@@ -16,8 +16,9 @@ import gdb
 from ..commands.context import Context
 from ..commands.declaration import Command
 from ..commands.registry import COMMANDS
-from ..errors import Problem, UsageError
-from ..settings import SETTINGS, Setting
+from ..errors import Problem
+from .gdb_settings import register_settings
+from .gdb_target import core_or_problem, core_path, stopped_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class GdbContext(Context):
         return (
             inferior.num,
             inferior.pid,
-            connection.num if connection else _core_path(),
+            connection.num if connection else core_path(),
             gdb.current_progspace().filename,
             self._sysroot(),
             self.settings.layout,
@@ -58,12 +59,12 @@ class GdbContext(Context):
     def open_vm(self) -> VM:
         from ..vm import VM
 
-        pid = _stopped_pid()
+        pid = stopped_pid()
         executable = gdb.current_progspace().filename
         if pid and executable and executable.startswith("target:"):
             executable = None
         return VM.open(
-            None if pid else _core_or_problem(),
+            None if pid else core_or_problem(),
             executable=executable,
             sysroot=self._sysroot(),
             layout=self.settings.layout,
@@ -72,7 +73,7 @@ class GdbContext(Context):
         )
 
     def process(self) -> tuple[int, bool]:
-        pid = _stopped_pid()
+        pid = stopped_pid()
         return (pid, True) if pid else super().process()
 
     def _sysroot(self) -> str | None:
@@ -118,48 +119,6 @@ def _host_charset() -> str:
     if hasattr(gdb, "host_charset"):
         return gdb.host_charset()
     return locale.getpreferredencoding(False)
-
-
-def _core_path() -> str | None:
-    """Path of the core file that gdb has open, which its Python API does not tell."""
-    # "Local core dump file:" and the path in quotes, both in the user's language.  The core comes
-    # before the executable.
-    executable = gdb.current_progspace().filename
-    for match in re.finditer(
-        r"^\s*[`'‘](.+)['’], .*elf", gdb.execute("info files", to_string=True), re.MULTILINE
-    ):
-        if match.group(1) != executable:
-            return match.group(1)
-    return None
-
-
-def _stopped_pid() -> int:
-    """The process that gdb has attached to, 0 if it has none."""
-    inferior = gdb.selected_inferior()
-    connection = getattr(inferior, "connection", None)
-    if connection is None or connection.type == "core" or not inferior.pid:
-        return 0
-    if connection.type != "native":
-        raise Problem(
-            f"This process (pid {inferior.pid}) is one of another machine (gdb's target"
-            f" {connection.type}). etp reads memory where it is: run gdb there, or take a snapshot"
-            " there with: etp PID etp-snapshot FILE."
-        )
-    if any(thread.is_running() for thread in inferior.threads()):
-        raise Problem(
-            f"Process {inferior.pid} runs. etp reads it while it stands still: `interrupt` stops it."
-        )
-    return inferior.pid
-
-
-def _core_or_problem() -> str:
-    path = _core_path()
-    if path is None:
-        raise Problem(
-            "gdb has no core file open, and is attached to no process. Start it as: gdb"
-            " /path/to/beam.smp CORE, or gdb -p PID, or give the command: core-file CORE."
-        )
-    return path
 
 
 class GdbCommand(gdb.Command):
@@ -211,60 +170,10 @@ class GdbCommand(gdb.Command):
         return [value[start:] for value in found]
 
 
-class GdbParameter(gdb.Parameter):
-    """One setting as ``set etp NAME`` and ``show etp NAME``."""
-
-    def __init__(self, setting: Setting, context: GdbContext) -> None:
-        self._setting = setting
-        self._context = context
-        self.__doc__ = setting.help
-        self.set_doc = "Set: " + setting.summary
-        self.show_doc = "Show: " + setting.summary
-        name = "etp " + setting.name
-        if setting.kind == "choice":
-            super().__init__(name, gdb.COMMAND_DATA, gdb.PARAM_ENUM, list(setting.choices))
-        elif setting.kind == "switch":
-            super().__init__(name, gdb.COMMAND_DATA, gdb.PARAM_BOOLEAN)
-        elif setting.kind == "limit":
-            super().__init__(name, gdb.COMMAND_DATA, gdb.PARAM_UINTEGER)
-        else:
-            super().__init__(name, gdb.COMMAND_DATA, gdb.PARAM_OPTIONAL_FILENAME)
-        self.value = setting.default
-
-    def get_set_string(self) -> str:
-        try:
-            self._context.settings.set(self._setting.name, self.value)
-        except UsageError as error:
-            raise gdb.GdbError(str(error)) from None
-        return ""
-
-    def get_show_string(self, _value: str) -> str:
-        return f"{self._setting.name}: {self._context.settings.show(self._setting.name)}"
-
-
-class GdbPrefix(gdb.Command):
-    """``set etp`` and ``show etp``."""
-
-    def __init__(self, verb: str, context: GdbContext) -> None:
-        self.__doc__ = f"{verb.capitalize()} how etp reads and prints terms and tables."
-        self._context = context
-        super().__init__(f"{verb} etp", gdb.COMMAND_DATA, gdb.COMPLETE_NONE, True)
-
-    def invoke(self, line: str, _from_tty: bool) -> None:
-        if line:
-            raise gdb.GdbError(f"No setting {line.split()[0]!r}; `show etp` lists the settings.")
-        for setting in SETTINGS:
-            value = self._context.settings.show(setting.name)
-            gdb.write(f"{setting.name + ':':12} {value:10} {setting.summary}\n")
-
-
 def register() -> GdbContext:
     """Define all commands and settings in this gdb."""
     context = GdbContext()
-    GdbPrefix("set", context)
-    GdbPrefix("show", context)
-    for setting in SETTINGS:
-        GdbParameter(setting, context)
+    register_settings(context.settings)
     for command in COMMANDS:
         GdbCommand(command, context)
     return context

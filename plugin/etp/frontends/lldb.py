@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etp inside lldb: the commands, and ``etp-set`` for the settings."""
+
+from __future__ import annotations
+
+import sys
+
+import lldb
+
+from ..commands.context import Context
+from ..commands.declaration import Command
+from ..commands.registry import COMMANDS
+from ..errors import Problem
+from .linux import is_traced_by_us, mapped_cores
+from .lldb_settings import run_set
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from ..render import Screen
+    from ..vm import VM
+
+
+class LldbContext(Context):
+    """The VM of lldb's current core or process."""
+
+    def __init__(self, debugger: lldb.SBDebugger) -> None:
+        super().__init__()
+        self.debugger = debugger
+        #: Where the command that runs writes to.
+        self.result: Any = None
+        self._key: tuple[object, ...] | None = None
+
+    @property
+    def _process(self) -> lldb.SBProcess:
+        return self.debugger.GetSelectedTarget().GetProcess()
+
+    def is_stale(self) -> bool:
+        # A process that ran, or in which an expression ran, has another stop.
+        process = self._process
+        key = (
+            process.GetUniqueID(),
+            process.GetStopID(True),
+            process.GetState(),
+            _path(self.debugger.GetSelectedTarget().GetExecutable()),
+            self.settings.sysroot,
+            self.settings.layout,
+        )
+        changed = key != self._key
+        self._key = key
+        return changed
+
+    def open_vm(self) -> VM:
+        from ..vm import VM
+
+        pid = self._stopped_pid()
+        return VM.open(
+            None if pid else self._core(),
+            executable=_path(self.debugger.GetSelectedTarget().GetExecutable()),
+            sysroot=self.settings.sysroot,
+            layout=self.settings.layout,
+            pid=pid,
+            copy=False,
+        )
+
+    def process(self) -> tuple[int, bool]:
+        pid = self._stopped_pid()
+        return (pid, True) if pid else super().process()
+
+    def _stopped_pid(self) -> int:
+        """The process that lldb has attached to, 0 if it has none."""
+        process = self._process
+        if not process.IsValid() or process.GetPluginName() == "elf-core":
+            return 0
+        pid = int(process.GetProcessID())
+        if not is_traced_by_us(pid):
+            raise Problem(
+                f"This process (pid {pid}) is none that this lldb has attached to on this machine."
+                " etp reads memory where it is: run lldb there, or take a snapshot there with: etp"
+                " PID etp-snapshot FILE."
+            )
+        if process.GetState() != lldb.eStateStopped:
+            raise Problem(
+                f"Process {pid} runs. etp reads it while it stands still: `process interrupt`"
+                " stops it."
+            )
+        return pid
+
+    def _core(self) -> str:
+        process = self._process
+        if not process.IsValid():
+            raise Problem(
+                "lldb has no core file open, and is attached to no process. Start it as: lldb"
+                " /path/to/beam.smp -c CORE, or lldb -p PID."
+            )
+        # Newer than lldb 14; before, its own mappings tell.
+        if hasattr(process, "GetCoreFile"):
+            found = [_path(process.GetCoreFile()) or ""]
+        else:
+            found = mapped_cores()
+        if len(found) != 1:
+            raise Problem(
+                f"lldb has {len(found)} core files open, and does not tell which belongs to this"
+                " target. Open one at a time."
+            )
+        return found[0]
+
+    def evaluate(self, expression: str) -> int | None:
+        options = lldb.SBExpressionOptions()
+        # Interpreted: nothing is written into the process, and none of its functions runs.
+        options.SetAllowJIT(False)
+        value = self.debugger.GetSelectedTarget().EvaluateExpression(expression, options)
+        if value.GetError().Fail():
+            lines = (value.GetError().GetCString() or "it has no value").split("\n")
+            said = " ".join(line.strip() for line in lines if "error:" in line) or lines[0]
+            raise Problem(
+                f"lldb could not evaluate {expression!r}: {said}. A term is given as a raw word"
+                " (0x...), an address, a pid (<0.1.0>), or an expression of lldb with such a value."
+            )
+        return int(value.GetValueAsUnsigned())
+
+    def screen(self) -> Screen:
+        import locale
+
+        from ..render import Screen, may_color
+
+        tty = sys.__stdout__ is not None and sys.__stdout__.isatty()
+        charset = locale.getpreferredencoding(False).lower().replace("-", "")
+        return Screen(
+            self.result.write,
+            width=self.debugger.GetTerminalWidth() if tty else None,
+            color=tty and self.debugger.GetUseColor() and may_color(),
+            unicode=charset == "utf8",
+        )
+
+
+def _path(file: lldb.SBFileSpec) -> str | None:
+    return file.fullpath or None
+
+
+def _run(context: LldbContext, command: Command, line: str, result: Any) -> None:
+    from ..commands.runner import explain, run_command
+
+    context.result = result
+    try:
+        run_command(command, line, context)
+    except KeyboardInterrupt:
+        result.SetError("Quit")
+    except Exception as error:
+        if context.settings.debug:
+            import traceback
+
+            traceback.print_exc()
+        result.SetError(explain(error, command))
+
+
+def _command_class(help_text: str, run: Callable[[str, Any], None]) -> type[object]:
+    """A class as ``command script add --class`` wants it."""
+
+    class LldbCommand:
+        def __init__(self, _debugger: lldb.SBDebugger, _session: object) -> None:
+            pass
+
+        def __call__(self, _debugger: Any, line: str, _frame: Any, result: Any) -> None:
+            run(line, result)
+
+        def get_short_help(self) -> str:
+            return help_text.partition("\n")[0]
+
+        def get_long_help(self) -> str:
+            return help_text
+
+    return LldbCommand
+
+
+def register(debugger: lldb.SBDebugger, session: dict[str, Any]) -> None:
+    """Define all commands in this lldb, which looks their classes up in ``session``."""
+    context = LldbContext(debugger)
+    own = [(command.name, command.help(), _bound(context, command)) for command in COMMANDS]
+    own.append(
+        (
+            "etp-set",
+            "Show or change the settings of etp: etp-set [NAME [VALUE]].",
+            lambda line, result: run_set(context.settings, line, result),
+        )
+    )
+    for name, help_text, run in own:
+        identifier = "etp_command_" + name.replace("-", "_")
+        session[identifier] = _command_class(help_text, run)
+        debugger.HandleCommand(f"command script add -c {identifier} {name}")
+
+
+def _bound(context: LldbContext, command: Command) -> Callable[[str, Any], None]:
+    return lambda line, result: _run(context, command, line, result)
