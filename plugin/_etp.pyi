@@ -326,8 +326,10 @@ class VM:
         tables: Sequence[int] | None = None,
         progress: Progress | None = None,
         threads: int = 0,
+        rows_a_part: int = 0,
     ) -> "EtsScan":
-        """One pass over the rows of all tables (or of these addresses)."""
+        """One pass over the rows of all tables (or of these addresses). ``threads`` and
+        ``rows_a_part`` (0: as it pays) change nothing about what is found."""
     def accumulators(
         self,
         min_count: int = 0,
@@ -362,9 +364,11 @@ class VM:
     def measure(self, process: int, term: Term) -> dict[str, int]:
         """What a term of a process (address) and all in it occupy: {"words", "binaries"
         (distinct, off the heap), "binary_bytes", "unreadable"}; include/etp/measure.h."""
-    def census(self, progress: Progress | None = None) -> "Census":
+    def census(
+        self, progress: Progress | None = None, threads: int = 0, rows_a_part: int = 0
+    ) -> "Census":
         """One pass over the memory of all processes and tables, and all else that holds
-        binaries."""
+        binaries; ``threads`` and ``rows_a_part`` as of scan_ets."""
     def memory(self) -> dict[str, Any]:
         """What the allocators say of themselves, in bytes: allocators ({name: {blocks (in use),
         carriers (from the system), instances}}, names as in eheap_alloc without the ending), code,

@@ -17,8 +17,9 @@
  * Memory: 64 bytes a distinct binary, 16 a (binary, holder) pair, and for each thread
  * a bitmap of one bit a word of the largest process that it meets.
  *
- * Threads: processes are shared out among as many threads as there are processors, up
- * to 8; the progress callback is called by the caller's thread only.
+ * Threads: tables and processes are shared out among as many threads as there are
+ * processors, up to 8; the progress callback is called by the caller's thread only. What is
+ * found does not depend on how many there are.
  *
  * Thread safety: a census belongs to one thread.
  */
@@ -134,6 +135,9 @@ struct etp_census_options {
 	/** As in etp_ets_scan_options; `what` is "tables" or "processes". May be NULL. */
 	bool (*progress)(void *context, uint64_t done, uint64_t total, const char *what);
 	void *context;
+	/** As in etp_ets_scan_options. */
+	unsigned threads;
+	uint64_t rows_a_part;
 };
 
 /** Take the census of the VM. An interrupted one is a result, not an error.

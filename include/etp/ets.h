@@ -155,6 +155,11 @@ struct etp_ets_iter {
 	const char *problem;
 	/** Objects that may still come before the walk is given up. */
 	uint64_t budget;
+	/* A part of the table only (vm/ets_parts.h); in trees: a node that comes first, by
+	 * itself, and how many nodes above the part the walk would have put aside. */
+	bool is_part;
+	uint64_t lone_node;
+	unsigned depth_above;
 	/* Hash tables. */
 	uint64_t slot, slots, segtab, node;
 	const void *buckets;

@@ -17,6 +17,9 @@
  * Memory: 64 bytes a distinct binary and 16 a (binary, table) pair; binaries of
  * which several separate ranges are visible take 16 bytes more for each range.
  *
+ * Threads: tables, and parts of large tables, are shared out; the progress callback is
+ * called by the caller's thread only.
+ *
  * Thread safety: a scan belongs to one thread.
  */
 
@@ -84,6 +87,11 @@ struct etp_ets_scan_options {
 	 *  true stops the scan, which then holds what it has so far. May be NULL. */
 	bool (*progress)(void *context, uint64_t done, uint64_t total);
 	void *context;
+	/** Threads to use, the caller's included: 0 for as many as there are processors, up
+	 *  to 8, if there are rows enough. What is found does not depend on it. */
+	unsigned threads;
+	/** A table is shared out in parts of about so many rows; 0 means 16,384. */
+	uint64_t rows_a_part;
 };
 
 /** Scan `count` tables. An interrupted scan is a result, not an error: see

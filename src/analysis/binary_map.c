@@ -155,6 +155,39 @@ bool binary_map_add_ranges_of(struct binary_map *map, struct binary_entry *entry
 	return true;
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+	const struct binary_entry *x = a, *y = b;
+	return x->address < y->address ? -1 : x->address > y->address;
+}
+
+void binary_map_sort(struct binary_map *map)
+{
+	if (!map->count)
+		return;
+	qsort(map->entries, map->count, sizeof(*map->entries), compare_entries);
+	memset(map->index, 0, (map->index_mask + 1) * sizeof(*map->index));
+	for (size_t i = 0; i < map->count; i++)
+		map->index[find_slot(map, map->entries[i].address)] = (uint32_t)i + 1;
+}
+
+bool binary_map_add(struct binary_map *map, const struct binary_map *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct binary_entry *other = &from->entries[i];
+		struct binary_entry *entry = binary_map_insert(map, other->address);
+		if (!entry)
+			return false;
+		entry->size = other->size;
+		entry->refc = other->refc;
+		entry->flags = other->flags;
+		entry->refs += other->refs;
+		if (!binary_map_add_ranges_of(map, entry, from, other))
+			return false;
+	}
+	return true;
+}
+
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry)
 {
 	if (entry->ranges == BINARY_MAP_NONE)

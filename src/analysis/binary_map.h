@@ -54,6 +54,10 @@ bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, ui
 // All that is visible of `from`'s entry is visible of `entry` too.
 bool binary_map_add_ranges_of(struct binary_map *map, struct binary_entry *entry,
                               const struct binary_map *from, const struct binary_entry *other);
+// Sort the entries by address, so that their order tells nothing of who found them.
+void binary_map_sort(struct binary_map *map);
+// Put all of `from` into `map`, with the references added up. False when out of memory.
+bool binary_map_add(struct binary_map *map, const struct binary_map *from);
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry);
 
 #endif

@@ -2,11 +2,7 @@
 #include <etp/census.h>
 #include <etp/magic.h>
 
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "analysis/binary_store.h"
 #include "analysis/ets_scan.h"
@@ -15,15 +11,15 @@
 #include "analysis/off_heap.h"
 #include "analysis/process_heap.h"
 #include "analysis/root_scan.h"
+#include "util/crew.h"
 
 enum {
 	// Processes that a thread takes at a time; then it looks whether to stop.
 	PROCESSES_A_TURN = 64,
-	// Threads pay from some processes on, and share the memory's bandwidth.
+	// Threads pay from some processes on.
 	PROCESSES_A_THREAD = 512,
-	THREADS_MAX = 8,
-	// Milliseconds between two calls of the progress callback while we only wait.
-	WAIT_MS = 50,
+	// Words of a heap that is taken by itself, and before all others.
+	LARGE_HEAP = 1 << 18,
 };
 
 struct etp_census {
@@ -32,6 +28,12 @@ struct etp_census {
 	struct etp_ets_scan *ets;
 	struct etp_census_process *processes;
 	size_t process_count;
+	// In which order processes are taken: large heaps first, each by itself.
+	struct turn {
+		uint64_t words;
+		uint32_t process;
+	} * order;
+	size_t large_count;
 	struct literal_scan literals;
 	// Timers and ports.
 	struct root_scan roots;
@@ -43,23 +45,13 @@ struct etp_census {
 	bool complete;
 };
 
-// What the threads of a census share.
-struct crew {
-	// Guards census->store, and `running`.
-	pthread_mutex_t lock;
-	pthread_cond_t finished;
-	unsigned running;
-	// The next process that nobody has taken.
-	atomic_size_t next;
-	atomic_bool stopped, out_of_memory;
-};
-
 // One thread's share.
 struct taker {
 	const struct etp_vm *vm;
 	struct etp_reader reader;
 	const struct etp_census_options *options;
 	struct etp_census *census;
+	// Its lock guards census->store.
 	struct crew *crew;
 	struct process_heap heap;
 	struct marker marker;
@@ -276,6 +268,9 @@ static void sum_up(struct taker *t, struct etp_census_process *out)
 static bool take_process(struct taker *t, size_t index)
 {
 	struct etp_census_process *out = &t->census->processes[index];
+	out->incomplete = atomic_load(&t->crew->stopped);
+	if (out->incomplete)
+		return true;
 	binary_map_clear(&t->local);
 	if (!process_heap_load(&t->heap, t->vm, &t->reader, out->address) ||
 	    !walk_chains(t, out, note_proc_bin) || !note_externals(t, out) || !note_magic_refs(t) ||
@@ -290,84 +285,77 @@ static bool take_process(struct taker *t, size_t index)
 	return ok;
 }
 
-// Only the thread that was asked for the census calls back.
-static void report_progress(struct taker *t)
+// Where in the order the processes of a turn begin.
+static size_t turn_start(const struct etp_census *census, size_t turn)
 {
-	struct crew *crew = t->crew;
-	size_t done = atomic_load(&crew->next);
-	size_t total = t->census->process_count;
-	if (!atomic_load(&crew->stopped) && t->options && t->options->progress &&
-	    t->options->progress(t->options->context, done < total ? done : total, total,
-	                         "processes"))
-		atomic_store(&crew->stopped, true);
+	size_t large = census->large_count;
+	size_t start = turn < large ? turn : large + (turn - large) * PROCESSES_A_TURN;
+	return start < census->process_count ? start : census->process_count;
 }
 
-static void take_turns(struct taker *t, bool reports)
+static bool take_turn(void *worker, size_t turn)
 {
-	struct etp_census *census = t->census;
-	struct crew *crew = t->crew;
-	for (;;) {
-		if (reports)
-			report_progress(t);
-		size_t i = atomic_fetch_add(&crew->next, PROCESSES_A_TURN);
-		size_t end = i + PROCESSES_A_TURN;
-		if (i >= census->process_count)
-			return;
-		for (; i < end && i < census->process_count; i++) {
-			census->processes[i].incomplete = atomic_load(&crew->stopped);
-			if (atomic_load(&crew->out_of_memory))
-				return;
-			if (!census->processes[i].incomplete && !take_process(t, i))
-				atomic_store(&crew->out_of_memory, true);
-		}
+	struct taker *t = worker;
+	size_t end = turn_start(t->census, turn + 1);
+	for (size_t i = turn_start(t->census, turn); i < end; i++)
+		if (!take_process(t, t->census->order[i].process))
+			return false;
+	return true;
+}
+
+static bool report_processes(void *worker)
+{
+	const struct taker *t = worker;
+	size_t done = turn_start(t->census, atomic_load(&t->crew->next));
+	return t->options && t->options->progress &&
+	       t->options->progress(t->options->context, done, t->census->process_count,
+	                            "processes");
+}
+
+// Words of its heap as its head tells, for the order only.
+static uint64_t heap_words(const struct etp_vm *vm, struct etp_reader *reader, uint64_t process)
+{
+	uint64_t young, fragments, old = 0, old_end = 0;
+	if (!READ_WORD(vm, reader, process, Process, heap_sz, &young) ||
+	    !READ_WORD(vm, reader, process, Process, mbuf_sz, &fragments) ||
+	    !READ_WORD(vm, reader, process, Process, old_heap, &old) ||
+	    !READ_WORD(vm, reader, process, Process, old_htop, &old_end))
+		return 0;
+	return young + fragments + (old_end > old ? (old_end - old) / 8 : 0);
+}
+
+static int compare_turns(const void *a, const void *b)
+{
+	const struct turn *x = a, *y = b;
+	uint64_t large_x = x->words >= LARGE_HEAP ? x->words : 0;
+	uint64_t large_y = y->words >= LARGE_HEAP ? y->words : 0;
+	if (large_x != large_y)
+		return large_x > large_y ? -1 : 1;
+	return x->process < y->process ? -1 : x->process > y->process;
+}
+
+// A heap cannot be divided: whoever gets a large one last would keep the others waiting.
+static bool order_processes(struct etp_census *census)
+{
+	struct etp_reader reader;
+	etp_reader_init(&reader, census->vm->target);
+	census->order = calloc(census->process_count + 1, sizeof(*census->order));
+	if (!census->order)
+		return false;
+	for (size_t i = 0; i < census->process_count; i++) {
+		uint64_t words = heap_words(census->vm, &reader, census->processes[i].address);
+		census->order[i] = (struct turn){words, (uint32_t)i};
+		census->large_count += words >= LARGE_HEAP;
 	}
+	qsort(census->order, census->process_count, sizeof(*census->order), compare_turns);
+	return true;
 }
 
-static void *run_thread(void *context)
+static bool list_processes(struct etp_census *census)
 {
-	struct taker *t = context;
-	take_turns(t, false);
-	pthread_mutex_lock(&t->crew->lock);
-	t->crew->running--;
-	pthread_cond_signal(&t->crew->finished);
-	pthread_mutex_unlock(&t->crew->lock);
-	return NULL;
-}
-
-static void wait_for_threads(struct taker *t)
-{
-	struct crew *crew = t->crew;
-	pthread_mutex_lock(&crew->lock);
-	while (crew->running) {
-		struct timespec until;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += WAIT_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000L;
-		until.tv_nsec %= 1000000000L;
-		pthread_cond_timedwait(&crew->finished, &crew->lock, &until);
-		pthread_mutex_unlock(&crew->lock);
-		report_progress(t);
-		pthread_mutex_lock(&crew->lock);
-	}
-	pthread_mutex_unlock(&crew->lock);
-}
-
-static size_t thread_count(size_t processes)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t wanted = processes / PROCESSES_A_THREAD + 1;
-	size_t most = cpus > THREADS_MAX ? THREADS_MAX : cpus > 0 ? (size_t)cpus : 1;
-	return wanted < most ? wanted : most;
-}
-
-// Share the processes out. A thread that cannot be started is done without.
-static bool take_processes(struct taker *t)
-{
-	struct etp_census *census = t->census;
-	struct crew *crew = t->crew;
 	const uint64_t *addresses;
 	const etp_term *pids;
-	census->process_count = etp_vm_processes(t->vm, &addresses, &pids);
+	census->process_count = etp_vm_processes(census->vm, &addresses, &pids);
 	census->processes = calloc(census->process_count + 1, sizeof(*census->processes));
 	if (!census->processes)
 		return false;
@@ -375,55 +363,60 @@ static bool take_processes(struct taker *t)
 		census->processes[i].address = addresses[i];
 		census->processes[i].pid = pids[i];
 	}
-	struct taker others[THREADS_MAX];
-	pthread_t threads[THREADS_MAX];
-	size_t started = 0, count = thread_count(census->process_count);
-	// Threads inherit the mask. Signals are for those of the debugger that we run in,
-	// which expects them in its own thread.
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (; started + 1 < count; started++) {
-		taker_init(&others[started], t->vm, census, t->options, crew);
-		pthread_mutex_lock(&crew->lock);
-		crew->running++;
-		pthread_mutex_unlock(&crew->lock);
-		if (!pthread_create(&threads[started], NULL, run_thread, &others[started]))
-			continue;
-		pthread_mutex_lock(&crew->lock);
-		crew->running--;
-		pthread_mutex_unlock(&crew->lock);
-		taker_deinit(&others[started]);
-		break;
+	return order_processes(census);
+}
+
+// Share the processes out. Sets *stopped when told to.
+static bool take_processes(struct etp_census *census, const struct etp_census_options *options,
+                           bool *stopped)
+{
+	if (!list_processes(census))
+		return false;
+	struct crew crew;
+	crew_init(&crew);
+	size_t small = census->process_count - census->large_count;
+	crew.items = census->large_count + (small + PROCESSES_A_TURN - 1) / PROCESSES_A_TURN;
+	crew.work = take_turn;
+	crew.report = report_processes;
+	atomic_store(&crew.stopped, *stopped);
+	struct taker takers[CREW_THREADS_MAX];
+	void *workers[CREW_THREADS_MAX];
+	size_t count = crew_size(census->large_count + small / PROCESSES_A_THREAD + 1,
+	                         options ? options->threads : 0);
+	for (size_t i = 0; i < count; i++) {
+		taker_init(&takers[i], census->vm, census, options, &crew);
+		workers[i] = &takers[i];
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	take_turns(t, true);
-	wait_for_threads(t);
-	for (size_t i = 0; i < started; i++) {
-		pthread_join(threads[i], NULL);
-		taker_deinit(&others[i]);
-	}
-	return !atomic_load(&crew->out_of_memory);
+	bool ok = crew_run(&crew, workers, count);
+	for (size_t i = 0; i < count; i++)
+		taker_deinit(&takers[i]);
+	*stopped = atomic_load(&crew.stopped);
+	crew_deinit(&crew);
+	return ok;
 }
 
 static bool ets_progress(void *context, uint64_t done, uint64_t total)
 {
-	const struct taker *t = context;
-	return t->options && t->options->progress &&
-	       t->options->progress(t->options->context, done, total, "rows");
+	const struct etp_census_options *const *options = context;
+	return *options && (*options)->progress &&
+	       (*options)->progress((*options)->context, done, total, "rows");
 }
 
-static struct etp_error *take_tables(struct taker *t)
+static struct etp_error *take_tables(struct etp_census *census,
+                                     const struct etp_census_options *census_options, bool *stopped)
 {
-	struct etp_census *census = t->census;
-	struct etp_error *err = etp_ets_tables_init(&census->tables, t->vm);
+	struct etp_error *err = etp_ets_tables_init(&census->tables, census->vm);
 	if (err)
 		return err;
-	struct etp_ets_scan_options options = {.progress = ets_progress, .context = t};
-	err = ets_scan_run_into(t->vm, census->tables.tables, census->tables.count, &options,
+	struct etp_ets_scan_options options = {
+		.progress = ets_progress,
+		.context = &census_options,
+		.threads = census_options ? census_options->threads : 0,
+		.rows_a_part = census_options ? census_options->rows_a_part : 0,
+	};
+	err = ets_scan_run_into(census->vm, census->tables.tables, census->tables.count, &options,
 	                        &census->store, &census->ets);
-	if (!err && !etp_ets_scan_is_complete(census->ets))
-		atomic_store(&t->crew->stopped, true);
+	*stopped = !err && !etp_ets_scan_is_complete(census->ets);
 	return err;
 }
 
@@ -441,23 +434,18 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 	census->vm = vm;
 	binary_store_init(&census->store);
 	binary_map_init(&census->magic);
-	struct crew crew = {
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.finished = PTHREAD_COND_INITIALIZER,
-	};
-	struct taker t;
-	taker_init(&t, vm, census, options, &crew);
-	struct etp_error *err = take_tables(&t);
-	if (!err && !take_processes(&t))
+	bool stopped = false;
+	struct etp_error *err = take_tables(census, options, &stopped);
+	if (!err && !take_processes(census, options, &stopped))
 		err = &etp_error_no_memory;
-	if (!err && !crew.stopped)
+	if (!err && !stopped)
 		err = literal_scan_run(&census->literals, vm, &census->store,
 		                       (uint32_t)(census->tables.count + census->process_count));
-	if (!err && !crew.stopped &&
+	binary_map_sort(&census->magic);
+	if (!err && !stopped &&
 	    !root_scan_run(&census->roots, vm, &census->store, first_root(census), &census->magic))
 		err = &etp_error_no_memory;
-	census->complete = !crew.stopped;
-	taker_deinit(&t);
+	census->complete = !stopped;
 	if (err) {
 		etp_census_destroy(census);
 		return err;
@@ -477,6 +465,7 @@ void etp_census_destroy(struct etp_census *census)
 	binary_store_deinit(&census->store);
 	binary_map_deinit(&census->magic);
 	free(census->processes);
+	free(census->order);
 	free(census);
 }
 

@@ -6,10 +6,16 @@
 #include "analysis/ets_scan.h"
 #include "analysis/row_scan.h"
 #include "term/row_expand.h"
+#include "util/array.h"
+#include "util/crew.h"
+#include "vm/ets_parts.h"
 
 enum {
 	// Rows between two looks at the progress callback.
 	PROGRESS_ROWS = 4096,
+	ROWS_A_PART = 1 << 14,
+	// Threads pay from some rows on.
+	ROWS_A_THREAD = 1 << 15,
 };
 
 struct etp_ets_scan {
@@ -22,20 +28,70 @@ struct etp_ets_scan {
 	bool complete;
 };
 
-struct scanner {
+// What was found in a table, or in a part of one.
+struct finding {
+	struct etp_ets_scan_table table;
+	// Of the walk: objects that are not deleted, what could not be read, and why.
+	uint64_t live, missing;
+	const char *missing_problem;
+	// The same of the words of objects.
+	uint64_t damaged;
+	const char *damage_problem;
+};
+
+// A table that is shared out.
+struct shared_table {
+	struct ets_parts parts;
+	// One a part.
+	struct finding *findings;
+	// One a worker: the binaries that it met in its parts.
+	struct binary_map *maps;
+	// Parts that are not done yet.
+	atomic_size_t left;
+	// Nodes visited so far, in all parts.
+	atomic_uint_fast64_t visits;
+	// The parts say that the table is damaged such that they may not add up to the whole.
+	atomic_bool redo;
+};
+
+// What a worker takes: a table, or a part of one that is shared out.
+struct share {
+	size_t table, part;
+	struct shared_table *shared;
+};
+
+// What the workers have in common.
+struct scan_work {
 	const struct etp_vm *vm;
-	struct etp_reader reader;
 	const struct etp_ets_scan_options *options;
 	struct etp_ets_scan *scan;
+	const struct etp_ets_table *tables;
+	struct share *shares;
+	size_t share_count, share_capacity;
+	struct shared_table **shared;
+	size_t shared_count, shared_capacity;
+	size_t workers;
+	// Its lock guards scan->store.
+	struct crew crew;
+	atomic_uint_fast64_t done;
+	uint64_t total;
+};
+
+struct scanner {
+	struct scan_work *work;
+	// Worker 0 is the caller's thread, which reports.
+	size_t number;
+	uint64_t reported;
+	const struct etp_vm *vm;
+	struct etp_reader reader;
 	struct row_scan row;
 	struct etp_row_words expanded;
-	// Binaries of the table at hand.
-	struct binary_map local;
+	// Binaries of the table at hand: `own`, or one of a shared table's.
+	struct binary_map *local;
+	struct binary_map own;
 	// Visible bytes of each binary of the row at hand.
 	uint64_t *seen;
 	size_t seen_capacity;
-	uint64_t done, total;
-	bool stopped;
 };
 
 // The row sees less than half of what it keeps alive? Adds up ranges per binary:
@@ -73,7 +129,7 @@ static bool judge_row(struct scanner *s, struct etp_ets_scan_table *out, uint64_
 static bool note_binaries(struct scanner *s, struct etp_ets_scan_table *out, uint64_t dbterm)
 {
 	out->binary_refs += s->row.binary_count;
-	if (!row_scan_collect(&s->row, &s->local))
+	if (!row_scan_collect(&s->row, s->local))
 		return false;
 	return judge_row(s, out, dbterm);
 }
@@ -129,19 +185,88 @@ static bool scan_row(struct scanner *s, const struct etp_ets_table *table,
 	return !s->row.binary_count || note_binaries(s, out, row->dbterm);
 }
 
-static bool report_progress(struct scanner *s)
+static bool report_rows(struct scanner *s)
 {
-	s->stopped = s->options && s->options->progress &&
-	             s->options->progress(s->options->context, s->done, s->total);
-	return !s->stopped;
+	const struct etp_ets_scan_options *options = s->work->options;
+	s->reported = atomic_load(&s->work->done);
+	return options && options->progress &&
+	       options->progress(options->context, s->reported, s->work->total);
+}
+
+// Every few rows, whoever scans them.
+static bool report_now_and_then(void *worker)
+{
+	struct scanner *s = worker;
+	return atomic_load(&s->work->done) - s->reported >= PROGRESS_ROWS && report_rows(s);
+}
+
+// Some more rows are done. False when the scan shall stop.
+static bool go_on(struct scanner *s, uint64_t rows)
+{
+	struct crew *crew = &s->work->crew;
+	atomic_fetch_add(&s->work->done, rows);
+	if (!s->number && report_now_and_then(s))
+		atomic_store(&crew->stopped, true);
+	return !atomic_load(&crew->stopped);
+}
+
+// Parts that lead into each other could each visit what they must not visit together.
+static bool may_visit(struct shared_table *shared, struct etp_ets_iter *iter, uint64_t *counted)
+{
+	uint64_t visits = shared->parts.budget - iter->budget;
+	uint64_t all = atomic_fetch_add(&shared->visits, visits - *counted) + visits - *counted;
+	*counted = visits;
+	if (all + shared->parts.visits >= shared->parts.budget)
+		atomic_store(&shared->redo, true);
+	return !atomic_load(&shared->redo);
+}
+
+// Scan all objects that `iter` leads to; `shared` is NULL for a table as a whole. False when
+// memory ran out.
+static bool scan_rows(struct scanner *s, const struct etp_ets_table *table,
+                      struct etp_ets_iter *iter, struct shared_table *shared, struct finding *out)
+{
+	struct etp_ets_row row;
+	uint64_t rows = 0, visits = 0;
+	s->row.unreadable = 0;
+	s->row.problem = NULL;
+	while (etp_ets_iter_next(iter, &row)) {
+		if (!scan_row(s, table, &row, &out->table))
+			return false;
+		if (++rows % PROGRESS_ROWS)
+			continue;
+		if (!go_on(s, PROGRESS_ROWS)) {
+			out->table.incomplete = true;
+			break;
+		}
+		if (shared && !may_visit(shared, iter, &visits))
+			break;
+	}
+	atomic_fetch_add(&s->work->done, rows % PROGRESS_ROWS);
+	if (shared)
+		may_visit(shared, iter, &visits);
+	out->live = iter->live;
+	out->missing = iter->unreadable;
+	out->missing_problem = iter->problem;
+	out->damaged = s->row.unreadable;
+	out->damage_problem = s->row.problem;
+	return true;
 }
 
 // Sum up the binaries of a table, and put them with those of the others.
-static bool finish_table(struct scanner *s, size_t table, struct etp_ets_scan_table *out)
+static bool finish_table(struct scanner *s, size_t index, const struct finding *found)
 {
-	for (size_t i = 0; i < s->local.count; i++) {
-		const struct binary_entry *entry = &s->local.entries[i];
-		uint64_t visible = binary_map_visible_bytes(&s->local, entry);
+	struct etp_ets_scan_table *out = &s->work->scan->tables[index];
+	*out = found->table;
+	out->address = s->work->tables[index].address;
+	out->unreadable += found->missing + found->damaged;
+	if (found->missing_problem)
+		out->problem = found->missing_problem;
+	else if (found->damage_problem)
+		out->problem = found->damage_problem;
+	for (size_t i = 0; i < s->local->count; i++) {
+		const struct binary_entry *entry = &s->local->entries[i];
+		uint64_t visible = binary_map_visible_bytes(s->local, entry);
 		out->binaries++;
 		out->binary_bytes += entry->size;
 		out->visible_bytes += visible;
@@ -151,49 +276,236 @@ static bool finish_table(struct scanner *s, size_t table, struct etp_ets_scan_ta
 			out->own_visible_bytes += visible;
 		}
 	}
-	bool ok = binary_store_merge(s->scan->store, &s->local, (uint32_t)table);
-	binary_map_clear(&s->local);
+	pthread_mutex_lock(&s->work->crew.lock);
+	bool ok = binary_store_merge(s->work->scan->store, s->local, (uint32_t)index);
+	pthread_mutex_unlock(&s->work->crew.lock);
+	binary_map_clear(s->local);
 	return ok;
 }
 
-static bool scan_table(struct scanner *s, const struct etp_ets_table *table, size_t index)
+static bool scan_whole(struct scanner *s, size_t index)
 {
-	struct etp_ets_scan_table *out = &s->scan->tables[index];
+	const struct etp_ets_table *table = &s->work->tables[index];
+	struct finding found = {0};
 	struct etp_ets_iter iter;
-	struct etp_ets_row row;
-	s->row.unreadable = 0;
-	s->row.problem = NULL;
+	s->local = &s->own;
 	etp_ets_iter_init(&iter, s->vm, &s->reader, table);
-	while (etp_ets_iter_next(&iter, &row)) {
-		if (!scan_row(s, table, &row, out))
-			return false;
-		if (++s->done % PROGRESS_ROWS == 0 && !report_progress(s)) {
-			out->incomplete = true;
-			break;
-		}
-	}
-	out->unreadable += iter.unreadable + s->row.unreadable;
-	if (iter.problem)
-		out->problem = iter.problem;
-	else if (s->row.problem)
-		out->problem = s->row.problem;
-	return finish_table(s, index, out);
+	return scan_rows(s, table, &iter, NULL, &found) && finish_table(s, index, &found);
 }
 
-static bool scan_all(struct scanner *s, const struct etp_ets_table *tables, size_t count)
+// What the next part of a table has; as if it had been found after the others.
+static void add_finding(struct finding *sum, const struct finding *part)
 {
-	for (size_t i = 0; i < count; i++)
-		s->total += tables[i].size > 0 ? (uint64_t)tables[i].size : 0;
-	for (size_t i = 0; i < count; i++) {
-		s->scan->tables[i].address = tables[i].address;
-		s->scan->tables[i].incomplete = s->stopped;
-		if (!s->stopped && !scan_table(s, &tables[i], i))
+	struct etp_ets_scan_table *to = &sum->table;
+	const struct etp_ets_scan_table *from = &part->table;
+	to->rows += from->rows;
+	to->words += from->words;
+	to->pseudo_deleted += from->pseudo_deleted;
+	to->pseudo_deleted_words += from->pseudo_deleted_words;
+	to->unreadable += from->unreadable;
+	to->binary_refs += from->binary_refs;
+	to->pinned_rows += from->pinned_rows;
+	to->live_pid_rows += from->live_pid_rows;
+	to->dead_pid_rows += from->dead_pid_rows;
+	to->dead_pid_keys += from->dead_pid_keys;
+	to->dead_ref_rows += from->dead_ref_rows;
+	to->incomplete = to->incomplete || from->incomplete;
+	if (from->problem)
+		to->problem = from->problem;
+	if (from->sample_dead)
+		to->sample_dead = from->sample_dead;
+	if (from->sample_pin &&
+	    (!to->sample_pin || from->sample_pin_bytes - from->sample_pin_visible >
+	                                to->sample_pin_bytes - to->sample_pin_visible)) {
+		to->sample_pin = from->sample_pin;
+		to->sample_pin_bytes = from->sample_pin_bytes;
+		to->sample_pin_visible = from->sample_pin_visible;
+	}
+	sum->live += part->live;
+	sum->missing += part->missing;
+	if (part->missing_problem)
+		sum->missing_problem = part->missing_problem;
+	sum->damaged += part->damaged;
+	if (part->damage_problem)
+		sum->damage_problem = part->damage_problem;
+}
+
+static void forget_shared(struct shared_table *shared, size_t workers)
+{
+	for (size_t i = 0; shared->maps && i < workers; i++)
+		binary_map_deinit(&shared->maps[i]);
+	free(shared->maps);
+	free(shared->findings);
+	shared->maps = NULL;
+	shared->findings = NULL;
+	ets_parts_deinit(&shared->parts);
+}
+
+// All parts are done: put together what the workers found.
+static bool finish_shared(struct scanner *s, size_t index, struct shared_table *shared)
+{
+	const struct etp_ets_table *table = &s->work->tables[index];
+	struct finding sum = {0};
+	for (size_t i = 0; i < shared->parts.count; i++)
+		add_finding(&sum, &shared->findings[i]);
+	// What is wrong with a tree may show elsewhere, or not at all, when it is walked in
+	// parts.
+	bool is_tree = table->type > ETP_ETS_DUPLICATE_BAG;
+	if (!sum.table.incomplete && (atomic_load(&shared->redo) || (is_tree && sum.missing))) {
+		forget_shared(shared, s->work->workers);
+		return scan_whole(s, index);
+	}
+	struct etp_ets_iter whole = {
+		.table = table,
+		.live = sum.live,
+		.unreadable = sum.missing,
+		.problem = sum.missing_problem,
+	};
+	if (!sum.table.incomplete)
+		ets_iter_compare_with_counter(&whole);
+	sum.missing = whole.unreadable;
+	sum.missing_problem = whole.problem;
+	s->local = &shared->maps[s->number];
+	bool ok = true;
+	for (size_t i = 0; ok && i < s->work->workers; i++)
+		if (i != s->number)
+			ok = binary_map_add(s->local, &shared->maps[i]);
+	ok = ok && finish_table(s, index, &sum);
+	forget_shared(shared, s->work->workers);
+	return ok;
+}
+
+static bool scan_part(struct scanner *s, const struct share *share)
+{
+	struct shared_table *shared = share->shared;
+	const struct etp_ets_table *table = &s->work->tables[share->table];
+	struct finding *found = &shared->findings[share->part];
+	found->table.incomplete = atomic_load(&s->work->crew.stopped);
+	if (!found->table.incomplete && !atomic_load(&shared->redo)) {
+		struct etp_ets_iter iter;
+		s->local = &shared->maps[s->number];
+		ets_iter_init_part(&iter, s->vm, &s->reader, table, &shared->parts,
+		                   &shared->parts.parts[share->part]);
+		if (!scan_rows(s, table, &iter, shared, found))
 			return false;
 	}
-	if (!s->stopped)
-		report_progress(s);
-	s->scan->complete = !s->stopped;
+	return atomic_fetch_sub(&shared->left, 1) > 1 || finish_shared(s, share->table, shared);
+}
+
+static bool scan_share(void *worker, size_t item)
+{
+	struct scanner *s = worker;
+	const struct share *share = &s->work->shares[item];
+	struct etp_ets_scan_table *out = &s->work->scan->tables[share->table];
+	if (share->shared)
+		return scan_part(s, share);
+	out->incomplete = atomic_load(&s->work->crew.stopped);
+	return out->incomplete || scan_whole(s, share->table);
+}
+
+static bool add_share(struct scan_work *work, struct share share)
+{
+	struct share *slot =
+		array_add(&work->shares, &work->share_count, &work->share_capacity, sizeof(*slot));
+	if (slot)
+		*slot = share;
+	return slot;
+}
+
+// Takes `parts`, also when memory runs out.
+static bool share_out(struct scan_work *work, size_t table, struct ets_parts *parts)
+{
+	struct shared_table **slot = array_add(&work->shared, &work->shared_count,
+	                                       &work->shared_capacity, sizeof(*slot));
+	struct shared_table *shared = slot ? calloc(1, sizeof(*shared)) : NULL;
+	if (slot)
+		*slot = shared;
+	if (!shared) {
+		ets_parts_deinit(parts);
+		return false;
+	}
+	shared->parts = *parts;
+	shared->findings = calloc(parts->count, sizeof(*shared->findings));
+	shared->maps = calloc(work->workers, sizeof(*shared->maps));
+	if (!shared->findings || !shared->maps)
+		return false;
+	for (size_t i = 0; i < work->workers; i++)
+		binary_map_init(&shared->maps[i]);
+	atomic_store(&shared->left, parts->count);
+	for (size_t i = 0; i < parts->count; i++)
+		if (!add_share(work, (struct share){table, i, shared}))
+			return false;
 	return true;
+}
+
+static bool make_shares(struct scan_work *work, struct etp_reader *reader)
+{
+	uint64_t rows = work->options ? work->options->rows_a_part : 0;
+	for (size_t i = 0; i < work->scan->table_count; i++) {
+		struct ets_parts parts = {0};
+		work->scan->tables[i].address = work->tables[i].address;
+		if (work->workers > 1 && !ets_parts_init(&parts, work->vm, reader, &work->tables[i],
+		                                         rows ? rows : ROWS_A_PART))
+			return false;
+		if (parts.count ? !share_out(work, i, &parts)
+		                : !add_share(work, (struct share){i, 0, NULL}))
+			return false;
+	}
+	return true;
+}
+
+static void scanner_init(struct scanner *s, struct scan_work *work, size_t number)
+{
+	*s = (struct scanner){.work = work, .number = number, .vm = work->vm};
+	etp_reader_init(&s->reader, work->vm->target);
+	row_scan_init(&s->row, work->vm, &s->reader);
+	etp_row_words_init(&s->expanded);
+	binary_map_init(&s->own);
+}
+
+static void scanner_deinit(struct scanner *s)
+{
+	binary_map_deinit(&s->own);
+	etp_row_words_deinit(&s->expanded);
+	row_scan_deinit(&s->row);
+	free(s->seen);
+}
+
+static bool scan_all(struct scan_work *work)
+{
+	unsigned threads = work->options ? work->options->threads : 0;
+	for (size_t i = 0; i < work->scan->table_count; i++)
+		work->total += work->tables[i].size > 0 ? (uint64_t)work->tables[i].size : 0;
+	work->workers = crew_size(work->total / ROWS_A_THREAD + 1, threads);
+	struct scanner scanners[CREW_THREADS_MAX];
+	void *workers[CREW_THREADS_MAX];
+	for (size_t i = 0; i < work->workers; i++) {
+		scanner_init(&scanners[i], work, i);
+		workers[i] = &scanners[i];
+	}
+	bool ok = make_shares(work, &scanners[0].reader);
+	work->crew.items = work->share_count;
+	work->crew.work = scan_share;
+	work->crew.report = report_now_and_then;
+	ok = ok && crew_run(&work->crew, workers, work->workers);
+	if (ok && !atomic_load(&work->crew.stopped) && report_rows(&scanners[0]))
+		atomic_store(&work->crew.stopped, true);
+	work->scan->complete = !atomic_load(&work->crew.stopped);
+	for (size_t i = 0; i < work->workers; i++)
+		scanner_deinit(&scanners[i]);
+	return ok;
+}
+
+static void scan_work_deinit(struct scan_work *work)
+{
+	for (size_t i = 0; i < work->shared_count; i++) {
+		if (work->shared[i])
+			forget_shared(work->shared[i], work->workers);
+		free(work->shared[i]);
+	}
+	free(work->shared);
+	free(work->shares);
+	crew_deinit(&work->crew);
 }
 
 struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_ets_table *tables,
@@ -208,17 +520,10 @@ struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_et
 	scan->data_offset = OFFSET(vm, Binary, orig_bytes);
 	binary_store_init(&scan->own_store);
 	scan->store = store ? store : &scan->own_store;
-
-	struct scanner s = {.vm = vm, .options = options, .scan = scan};
-	etp_reader_init(&s.reader, vm->target);
-	row_scan_init(&s.row, vm, &s.reader);
-	etp_row_words_init(&s.expanded);
-	binary_map_init(&s.local);
-	bool ok = scan->tables && scan_all(&s, tables, count);
-	binary_map_deinit(&s.local);
-	etp_row_words_deinit(&s.expanded);
-	row_scan_deinit(&s.row);
-	free(s.seen);
+	struct scan_work work = {.vm = vm, .options = options, .scan = scan, .tables = tables};
+	crew_init(&work.crew);
+	bool ok = scan->tables && scan_all(&work);
+	scan_work_deinit(&work);
 	if (!ok) {
 		etp_ets_scan_destroy(scan);
 		return &etp_error_no_memory;

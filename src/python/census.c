@@ -21,9 +21,12 @@ static bool census_progress(void *context, uint64_t done, uint64_t total, const 
 
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"progress", NULL};
+	static char *names[] = {"progress", "threads", "rows_a_part", NULL};
+	unsigned threads = 0;
+	unsigned long long rows_a_part = 0;
 	PyObject *callback = NULL;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:census", names, &callback))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OIK:census", names, &callback, &threads,
+	                                 &rows_a_part))
 		return NULL;
 	if (!self->vm) {
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
@@ -31,6 +34,8 @@ PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs)
 	}
 	struct etp_census_options options = {
 		.progress = census_progress,
+		.threads = threads,
+		.rows_a_part = rows_a_part,
 		.context = callback == Py_None ? NULL : callback,
 	};
 	struct etp_census *census;

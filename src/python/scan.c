@@ -66,9 +66,12 @@ static bool choose_tables(struct etp_ets_tables *tables, PyObject *wanted)
 
 PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"tables", "progress", NULL};
+	static char *names[] = {"tables", "progress", "threads", "rows_a_part", NULL};
 	PyObject *wanted = NULL, *callback = NULL;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:scan_ets", names, &wanted, &callback))
+	unsigned threads = 0;
+	unsigned long long rows_a_part = 0;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOIK:scan_ets", names, &wanted, &callback,
+	                                 &threads, &rows_a_part))
 		return NULL;
 	if (!self->vm) {
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
@@ -81,6 +84,8 @@ PyObject *VM_scan_ets(VMObject *self, PyObject *args, PyObject *kwargs)
 	struct etp_ets_scan_options options = {
 		.progress = scan_progress,
 		.context = callback == Py_None ? NULL : callback,
+		.threads = threads,
+		.rows_a_part = rows_a_part,
 	};
 	struct etp_ets_scan *scan = NULL;
 	bool ok = choose_tables(&tables, wanted);
@@ -238,7 +243,7 @@ static PyObject *scan_binary_dict(const void *scan, size_t index)
 }
 
 struct ranked {
-	uint64_t rank;
+	uint64_t rank, address;
 	size_t index;
 };
 
@@ -247,7 +252,8 @@ static int compare_ranked(const void *a, const void *b)
 	const struct ranked *x = a, *y = b;
 	if (x->rank != y->rank)
 		return x->rank < y->rank ? 1 : -1;
-	return x->index < y->index ? -1 : x->index > y->index;
+	// In which order they were found depends on the threads.
+	return x->address < y->address ? -1 : x->address > y->address;
 }
 
 // What to sort by, largest first. False for an unknown name.
@@ -280,6 +286,7 @@ PyObject *ranked_binaries(const struct etp_ets_scan *scan, const char *sort, lon
 		if (unaccounted_only && binary.refs == binary.refc)
 			continue;
 		ranked[chosen].index = i;
+		ranked[chosen].address = binary.address;
 		if (!rank_of(&binary, sort, &ranked[chosen++].rank)) {
 			PyMem_Free(ranked);
 			PyErr_Format(PyExc_ValueError,

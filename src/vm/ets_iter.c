@@ -6,14 +6,10 @@
 
 #include <etp/ets.h>
 
+#include "vm/ets_parts.h"
 #include "vm/vm.h"
 
 enum {
-	// Slots of the first segment of a hash table and of those after it
-	// (FIRST_SEGSZ and EXT_SEGSZ, erl_db_hash.c, since OTP 21).
-	FIRST_SEGMENT_SLOTS = 256,
-	SEGMENT_SHIFT = 11,
-	SEGMENT_SLOTS = 1 << SEGMENT_SHIFT,
 	// Trees: rows beyond twice the table's own count that we still believe.
 	TREE_SLACK = 1 << 16,
 };
@@ -71,7 +67,7 @@ static bool may_visit(struct etp_ets_iter *iter)
 static void push_left_spine(struct etp_ets_iter *iter, uint64_t node)
 {
 	while (node && may_visit(iter)) {
-		if (iter->depth == ETP_ETS_STACK_DEPTH) {
+		if (iter->depth + iter->depth_above >= ETP_ETS_STACK_DEPTH) {
 			give_up(iter, "a tree deeper than any AVL tree can be");
 			return;
 		}
@@ -116,16 +112,21 @@ static void push_route_spine(struct etp_ets_iter *iter, uint64_t node)
 	}
 }
 
+uint64_t ets_iter_tree_budget(const struct etp_ets_iter *iter)
+{
+	const struct etp_vm *vm = iter->vm;
+	uint64_t size = iter->table->size > 0 ? (uint64_t)iter->table->size : 0;
+	uint64_t budget =
+		etp_target_info(vm->target)->bytes_saved / SIZEOF(vm, TreeDbTerm) + TREE_SLACK;
+	// A counter that is known says more than the size of the core.
+	return !iter->table->problem && size < budget / 2 ? size * 2 + TREE_SLACK : budget;
+}
+
 static void init_tree(struct etp_ets_iter *iter)
 {
 	const struct etp_vm *vm = iter->vm;
 	uint64_t address = iter->table->address, root;
-	uint64_t size = iter->table->size > 0 ? (uint64_t)iter->table->size : 0;
-	iter->budget =
-		etp_target_info(vm->target)->bytes_saved / SIZEOF(vm, TreeDbTerm) + TREE_SLACK;
-	// A counter that is known says more than the size of the core.
-	if (!iter->table->problem && size < iter->budget / 2)
-		iter->budget = size * 2 + TREE_SLACK;
+	iter->budget = ets_iter_tree_budget(iter);
 	// Freeing takes a tree apart from the root on, so what the root leads to
 	// may be freed memory (db_free_table_continue_tree()).
 	if (iter->table->is_deleting) {
@@ -146,18 +147,42 @@ static void init_tree(struct etp_ets_iter *iter)
 		push_route_spine(iter, root);
 }
 
-void etp_ets_iter_init(struct etp_ets_iter *iter, const struct etp_vm *vm,
-                       struct etp_reader *reader, const struct etp_ets_table *table)
+static void begin(struct etp_ets_iter *iter, const struct etp_vm *vm, struct etp_reader *reader,
+                  const struct etp_ets_table *table)
 {
 	memset(iter, 0, offsetof(struct etp_ets_iter, stack));
 	iter->vm = vm;
 	iter->reader = reader;
 	iter->table = table;
 	iter->depth = iter->route_depth = 0;
+}
+
+void etp_ets_iter_init(struct etp_ets_iter *iter, const struct etp_vm *vm,
+                       struct etp_reader *reader, const struct etp_ets_table *table)
+{
+	begin(iter, vm, reader, table);
 	if (is_hash(iter))
 		init_hash(iter);
 	else
 		init_tree(iter);
+}
+
+void ets_iter_init_part(struct etp_ets_iter *iter, const struct etp_vm *vm,
+                        struct etp_reader *reader, const struct etp_ets_table *table,
+                        const struct ets_parts *parts, const struct ets_part *part)
+{
+	begin(iter, vm, reader, table);
+	iter->is_part = true;
+	iter->budget = parts->budget;
+	if (is_hash(iter)) {
+		iter->segtab = parts->segtab;
+		iter->slot = part->slot;
+		iter->slots = part->slots;
+		return;
+	}
+	iter->lone_node = part->node;
+	iter->depth_above = part->depth_above;
+	push_left_spine(iter, part->root);
 }
 
 // Make the buckets of the segment that holds iter->slot available; skips segments
@@ -264,6 +289,14 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 static bool next_of_tree(struct etp_ets_iter *iter, struct etp_ets_row *row)
 {
 	const struct etp_vm *vm = iter->vm;
+	row->pseudo_deleted = false;
+	if (iter->lone_node) {
+		uint64_t node = iter->lone_node;
+		iter->lone_node = 0;
+		if (read_dbterm(iter, node + OFFSET(vm, TreeDbTerm, dbterm), row))
+			return true;
+		give_up(iter, "an object of the tree cannot be read");
+	}
 	for (;;) {
 		while (!iter->depth) {
 			if (!iter->route_depth)
@@ -279,7 +312,6 @@ static bool next_of_tree(struct etp_ets_iter *iter, struct etp_ets_row *row)
 			push_left_spine(iter, right);
 		else
 			give_up(iter, "a node of the tree cannot be read");
-		row->pseudo_deleted = false;
 		if (read_dbterm(iter, node + OFFSET(vm, TreeDbTerm, dbterm), row))
 			return true;
 		give_up(iter, "an object of the tree cannot be read");
@@ -287,7 +319,7 @@ static bool next_of_tree(struct etp_ets_iter *iter, struct etp_ets_row *row)
 }
 
 // A link that leads past objects leaves no other trace than that they are missing.
-static void compare_with_counter(struct etp_ets_iter *iter)
+void ets_iter_compare_with_counter(struct etp_ets_iter *iter)
 {
 	const struct etp_ets_table *table = iter->table;
 	if (iter->unreadable || table->problem || table->is_deleting || table->counters_uncertain ||
@@ -300,7 +332,8 @@ static void compare_with_counter(struct etp_ets_iter *iter)
 bool etp_ets_iter_next(struct etp_ets_iter *iter, struct etp_ets_row *row)
 {
 	if (!(is_hash(iter) ? next_of_hash(iter, row) : next_of_tree(iter, row))) {
-		compare_with_counter(iter);
+		if (!iter->is_part)
+			ets_iter_compare_with_counter(iter);
 		return false;
 	}
 	iter->live += !row->pseudo_deleted;
