@@ -157,7 +157,9 @@ grow(N, Acc) -> grow(N - 1, <<Acc/binary, N:64>>).
 %% binaries that is left.
 lines() ->
     Memory = erlang:memory(),
-    [#{kind => memory, memory => maps:from_list(Memory)} |
+    %% {Name, Size}, or {Name, Room, Used}.
+    Areas = [{element(1, Area), tl(tuple_to_list(Area))} || Area <- erlang:system_info(allocated_areas)],
+    [#{kind => memory, memory => maps:from_list(Memory), areas => maps:from_list(Areas)} |
      bin_leak_lines()].
 
 bin_leak_lines() ->

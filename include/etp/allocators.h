@@ -19,6 +19,8 @@ struct etp_vm;
 enum {
 	ETP_ALLOCATORS_MAX = 16,
 	ETP_ALLOCATOR_NAME_MAX = 16,
+	ETP_FIXED_TYPES_MAX = 32,
+	ETP_FIXED_NAME_MAX = 40,
 };
 
 /** One type of allocator, all its instances together. */
@@ -30,9 +32,27 @@ struct etp_allocator {
 	uint64_t instances;
 };
 
+/** Blocks of one type in fix_alloc, which keeps freed ones for later. */
+struct etp_fixed_type {
+	/** "proc", "monitor" ...: as in erl_alloc.types. */
+	char name[ETP_FIXED_NAME_MAX];
+	uint64_t allocated, used;
+};
+
+/** Tables of the VM, as erlang:system_info(allocated_areas) names them; 0 if unknown. */
+struct etp_allocated_areas {
+	/** Names of atoms, and what of that room is in use. */
+	uint64_t atom_space, atom_space_used;
+	uint64_t atom_table;
+	uint64_t module_table, export_table, export_list, fun_table, module_refs;
+};
+
 struct etp_allocators {
 	struct etp_allocator allocators[ETP_ALLOCATORS_MAX];
 	size_t count;
+	struct etp_fixed_type fixed[ETP_FIXED_TYPES_MAX];
+	size_t fixed_count;
+	struct etp_allocated_areas areas;
 	/** Of loaded code; the JIT allocates it apart from all allocators. */
 	uint64_t code;
 	/** Tables of processes and of ports. */

@@ -15,6 +15,29 @@ if TYPE_CHECKING:
 NOT_COUNTED = ("temp", "test")
 """Allocators that erlang:memory/0 leaves out."""
 
+OF_PROCESSES = {
+    "proc": "processes",
+    "monitor": "monitors",
+    "link": "links",
+    "msg_ref": "messages",
+    "ll_ptimer": "timers of processes: low level",
+    "hl_ptimer": "timers of processes: high level",
+    "bif_timer": "timers of erlang:send_after/3 and start_timer/3",
+}
+"""Types of fix_alloc that erlang:memory/0 counts as memory of processes; the others are the
+system's."""
+
+CODE_TABLES = {
+    "export_list": "exported functions",
+    "export_table": "tables of exports",
+    "module_table": "tables of modules",
+    "fun_table": "table of funs",
+    "module_refs": "ranges of modules",
+}
+"""As erlang:system_info(allocated_areas) names them. Literals have a row of their own."""
+
+UNEXPLAINED = "what nothing here explains"
+
 BINARY_HEADER = 24
 """Bytes of a Binary before its contents (erl_binary.h)."""
 
@@ -56,40 +79,75 @@ def memory(vm: VM, census: Census) -> Memory:
     in_use = sum(size for name, size in blocks.items() if name not in NOT_COUNTED)
     # The JIT has pages of its own for code; else it is in an allocator as all is.
     code_apart = facts["code"] if vm.info.flavor == "jit" else 0
+    fixed: dict[str, dict[str, int]] = facts["fixed"]
     total = Row("total", in_use + code_apart)
-    processes = _processes(blocks, facts["process_table"], census)
-    system = Row("system", total.bytes - processes.bytes, "total - processes")
+    processes = _processes(blocks, fixed, facts["process_table"], census)
+    free = sum(
+        fixed[name]["allocated"] - fixed[name]["used"]
+        for name in fixed.keys() & OF_PROCESSES.keys()
+    )
+    processes_used = Row(
+        "processes_used", processes.bytes - free, "without what fix_alloc has free"
+    )
+    atom = _atoms(facts["areas"])
+    atom_used = Row(
+        "atom_used", atom.bytes - atom.parts[-1].bytes, "without what no name takes yet"
+    )
     binary = _binaries(blocks, census)
     ets = _ets(vm, blocks, facts["ets_misc"])
-    code = Row("code", facts["code"], "without the tables of exports, funs and modules")
+    code = _code(facts["code"], facts["areas"])
     literals = _literals(blocks, census)
+    system = Row("system", total.bytes - processes.bytes, "total - processes")
+    for row in (atom, binary, code, ets, literals):
+        system.add(row.name, row.bytes)
+    others = sum(fixed[name]["allocated"] for name in fixed.keys() - OF_PROCESSES.keys())
+    system.add("port table", facts["port_table"])
+    system.add("other types of fix_alloc", others, "references, queues, buffers of signals")
+    system.add_rest(
+        UNEXPLAINED, "drivers, NIFs, nodes, tables of the VM itself; what is freed late"
+    )
     total.add("processes", processes.bytes)
-    total.add("binary", binary.bytes)
-    total.add("ets", ets.bytes)
-    total.add("code", facts["code"])
-    total.add("literals", literals.bytes)
-    total.add("port table", facts["port_table"])
-    total.add_rest("what nothing here explains", "atoms, tables of code, drivers, the VM itself")
+    total.add("system", system.bytes)
     carriers_row = Row("carriers", carriers, "what the allocators got from the system")
     carriers_row.add("in use", in_use + sum(blocks.get(name, 0) for name in NOT_COUNTED))
     carriers_row.add_rest("free", "fragmentation and reserve")
     gaps = []
     if facts["unreadable"]:
         gaps.append(f"Not all allocators could be read: {facts['problem']}.")
-    return Memory([total, processes, system, binary, code, ets, literals, carriers_row], gaps)
+    rows = [total, processes, processes_used, system, atom, atom_used, binary, code, ets]
+    return Memory([*rows, literals, carriers_row], gaps)
 
 
-def _processes(blocks: dict[str, int], table: int, census: Census) -> Row:
+def _processes(
+    blocks: dict[str, int], fixed: dict[str, dict[str, int]], table: int, census: Census
+) -> Row:
     """Heaps, messages and fragments are in eheap_alloc; Process and the like in fix_alloc."""
-    fixed = blocks.get("fix", 0)
-    row = Row("processes", blocks.get("eheap", 0) + table + fixed)
+    sizes = {name: fixed[name]["allocated"] for name in OF_PROCESSES if name in fixed}
+    row = Row("processes", blocks.get("eheap", 0) + table + sum(sizes.values()))
     row.add("process table", table)
-    row.add("processes, links, monitors, timers", fixed, "all of fix_alloc")
+    for name, size in sizes.items():
+        row.add(OF_PROCESSES[name], size, f"{fixed[name]['used']:,} bytes in use")
     live = sum(process.live_words for process in census.processes) * WORD
     garbage = sum(process.garbage_words for process in census.processes) * WORD
     row.add("heaps: live", live, "terms that a collection would keep, messages included")
     row.add("heaps: garbage", garbage, "what a collection would free")
     row.add_rest("heaps: free", "room to grow, stacks, headers of messages")
+    return row
+
+
+def _atoms(areas: dict[str, int]) -> Row:
+    row = Row("atom", areas["atom_table"] + areas["atom_space"])
+    row.add("atom table", areas["atom_table"])
+    row.add("names", areas["atom_space_used"], "without those of the VM's own atoms")
+    row.add_rest("free", "room for names")
+    return row
+
+
+def _code(loaded: int, areas: dict[str, int]) -> Row:
+    row = Row("code", loaded + sum(areas[name] for name in CODE_TABLES))
+    row.add("loaded code", loaded)
+    for name, text in CODE_TABLES.items():
+        row.add(text, areas[name])
     return row
 
 

@@ -297,6 +297,38 @@ PyObject *VM_process_binaries(VMObject *self, PyObject *args)
 	return list;
 }
 
+static PyObject *fixed_types_dict(const struct etp_allocators *memory)
+{
+	PyObject *dict = PyDict_New();
+	for (size_t i = 0; dict && i < memory->fixed_count; i++) {
+		const struct etp_fixed_type *type = &memory->fixed[i];
+		if (!dict_set(dict, type->name,
+		              Py_BuildValue("{s:K,s:K}", "allocated",
+		                            (unsigned long long)type->allocated, "used",
+		                            (unsigned long long)type->used)))
+			Py_CLEAR(dict);
+	}
+	return dict;
+}
+
+static PyObject *areas_dict(const struct etp_allocated_areas *areas)
+{
+	const struct {
+		const char *key;
+		uint64_t size;
+	} sizes[] = {
+		{"atom_space", areas->atom_space},     {"atom_space_used", areas->atom_space_used},
+		{"atom_table", areas->atom_table},     {"module_table", areas->module_table},
+		{"export_table", areas->export_table}, {"export_list", areas->export_list},
+		{"fun_table", areas->fun_table},       {"module_refs", areas->module_refs},
+	};
+	PyObject *dict = PyDict_New();
+	for (size_t i = 0; dict && i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		if (!dict_set(dict, sizes[i].key, PyLong_FromUnsignedLongLong(sizes[i].size)))
+			Py_CLEAR(dict);
+	return dict;
+}
+
 PyObject *VM_memory(VMObject *self, PyObject *ignored)
 {
 	if (!VM_is_open(self))
@@ -315,9 +347,15 @@ PyObject *VM_memory(VMObject *self, PyObject *ignored)
 		else if (!a->instances || !a->name[0])
 			Py_DECREF(item);
 	}
-	if (!allocators)
+	PyObject *fixed = allocators ? fixed_types_dict(&memory) : NULL;
+	PyObject *areas = fixed ? areas_dict(&memory.areas) : NULL;
+	if (!areas) {
+		Py_XDECREF(allocators);
+		Py_XDECREF(fixed);
 		return NULL;
-	return Py_BuildValue("{s:N,s:K,s:K,s:K,s:K,s:K,s:s}", "allocators", allocators, "code",
+	}
+	return Py_BuildValue("{s:N,s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:s}", "allocators", allocators,
+	                     "fixed", fixed, "areas", areas, "code",
 	                     (unsigned long long)memory.code, "process_table",
 	                     (unsigned long long)memory.process_table, "port_table",
 	                     (unsigned long long)memory.port_table, "ets_misc",

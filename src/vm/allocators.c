@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/allocators.h>
 
+#include "vm/allocated_areas.h"
 #include "vm/vm.h"
 
 enum {
@@ -16,6 +17,9 @@ struct collector {
 	const struct etp_vm *vm;
 	struct etp_reader reader;
 	struct etp_allocators *out;
+	// Numbers of types by their index, and names of types: erts_alc_n2t[] and
+	// erts_alc_n2td[] (erl_alloc_types.h, which is generated).
+	uint64_t types, type_count, type_names;
 };
 
 static void give_up(struct collector *c, const char *problem)
@@ -107,6 +111,95 @@ static bool add_carriers(struct collector *c, uint64_t instance, struct etp_allo
 	return true;
 }
 
+static bool find_types(struct collector *c)
+{
+	const struct etp_vm *vm = c->vm;
+	if (!HAS(vm, ErtsAlcFixList, type) || !HAS(vm, ErtsAlcFixList, cpool_used) ||
+	    !HAS(vm, ErtsAlcFixList, nocpool_used) || !HAS(vm, Allctr, cpool_util_limit) ||
+	    !find_symbol(c, "erts_alc_n2t", &c->types, &c->type_count) ||
+	    !find_symbol(c, "erts_alc_n2td", &c->type_names, NULL))
+		return false;
+	c->type_count /= MEMBER_SIZE(vm, ErtsAlcFixList, type);
+	return true;
+}
+
+static bool read_type(struct collector *c, uint64_t index, uint64_t *ret)
+{
+	uint32_t type;
+	if (index >= c->type_count || !etp_read_u32(&c->reader, c->types + index * 4, &type))
+		return false;
+	*ret = type;
+	return true;
+}
+
+// Position of the type in c->types; UINT64_MAX if there is none such.
+static uint64_t index_of_type(struct collector *c, uint64_t wanted)
+{
+	uint64_t type;
+	for (uint64_t i = 0; i < c->type_count; i++)
+		if (read_type(c, i, &type) && type == wanted)
+			return i;
+	return UINT64_MAX;
+}
+
+static void read_type_name(struct collector *c, uint64_t index, char *name)
+{
+	uint64_t text;
+	if (!etp_read_u64(&c->reader, c->type_names + index * 8, &text))
+		return;
+	for (size_t i = 0; i + 1 < ETP_FIXED_NAME_MAX; i++) {
+		const char *byte = etp_reader_at(&c->reader, text + i, 1);
+		if (!byte || (*byte != '_' && (*byte < 'a' || *byte > 'z')))
+			break;
+		name[i] = *byte;
+	}
+}
+
+// Free lists of fix_alloc, one for each of its types, whose numbers follow each other.
+static bool add_fixed_types(struct collector *c, uint64_t instance, uint64_t list)
+{
+	const struct etp_vm *vm = c->vm;
+	uint64_t limit, first = UINT64_MAX;
+	if (!etp_vm_read_member(vm, &c->reader, instance, ETP_MEMBER_Allctr_cpool_util_limit,
+	                        &limit))
+		return false;
+	enum etp_member_id allocated = limit ? ETP_MEMBER_ErtsAlcFixList_cpool_allocated
+	                                     : ETP_MEMBER_ErtsAlcFixList_nocpool_allocated;
+	enum etp_member_id used = limit ? ETP_MEMBER_ErtsAlcFixList_cpool_used
+	                                : ETP_MEMBER_ErtsAlcFixList_nocpool_used;
+	for (size_t i = 0; i < ETP_FIXED_TYPES_MAX; i++, list += SIZEOF(vm, ErtsAlcFixList)) {
+		uint64_t type, expected, size, allocated_count, used_count;
+		if (!etp_vm_read_member(vm, &c->reader, list, ETP_MEMBER_ErtsAlcFixList_type,
+		                        &type))
+			return i > 0;
+		if (!i)
+			first = index_of_type(c, type);
+		if (first == UINT64_MAX || !read_type(c, first + i, &expected) || type != expected)
+			return i > 0;
+		if (!READ_WORD(vm, &c->reader, list, ErtsAlcFixList, type_size, &size) ||
+		    !etp_vm_read_member(vm, &c->reader, list, allocated, &allocated_count) ||
+		    !etp_vm_read_member(vm, &c->reader, list, used, &used_count))
+			return false;
+		struct etp_fixed_type *out = &c->out->fixed[i];
+		if (i == c->out->fixed_count) {
+			read_type_name(c, first + i, out->name);
+			c->out->fixed_count++;
+		}
+		out->allocated += size * allocated_count;
+		out->used += size * used_count;
+	}
+	return true;
+}
+
+static void add_fixed(struct collector *c, uint64_t instance)
+{
+	uint64_t list;
+	if (!c->type_names || !READ_WORD(c->vm, &c->reader, instance, Allctr, fix, &list) || !list)
+		return;
+	if (!add_fixed_types(c, instance, list))
+		give_up(c, "the types of fix_alloc cannot be read");
+}
+
 static void add_instance(struct collector *c, uint64_t instance, struct etp_allocator *out)
 {
 	if (!instance)
@@ -116,6 +209,7 @@ static void add_instance(struct collector *c, uint64_t instance, struct etp_allo
 	out->instances++;
 	if (!add_blocks(c, instance) || !add_carriers(c, instance, out))
 		give_up(c, "an allocator cannot be read");
+	add_fixed(c, instance);
 }
 
 // An array of pointers to instances, some of them NULL.
@@ -149,6 +243,8 @@ static void add_allocators(struct collector *c)
 		give_up(c, "the layout does not have the allocators of this release");
 		return;
 	}
+	if (!find_types(c))
+		give_up(c, "the types of fix_alloc cannot be told");
 	size_t count = size / SIZEOF(vm, ErtsAllocatorInfo);
 	c->out->count = count < ETP_ALLOCATORS_MAX ? count : ETP_ALLOCATORS_MAX;
 	for (size_t i = 1; i < c->out->count; i++) {
@@ -184,6 +280,7 @@ void etp_vm_allocators(const struct etp_vm *vm, struct etp_allocators *ret)
 	struct collector c = {.vm = vm, .out = ret};
 	etp_reader_init(&c.reader, vm->target);
 	add_allocators(&c);
+	etp_allocated_areas(vm, ret);
 	ret->code = global_word(&c, "erts_total_code_size");
 	ret->ets_misc = global_word(&c, "erts_ets_misc_mem_size");
 	ret->process_table = table_size(&c, "erts_proc", vm->info.process_limit);

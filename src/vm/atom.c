@@ -29,14 +29,20 @@ static uint64_t atom_address(const struct etp_vm *vm, struct etp_reader *reader,
 	return atom;
 }
 
+bool etp_vm_atom_text(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,
+                      uint64_t *address_ret, uint64_t *size_ret)
+{
+	uint64_t atom = atom_address(vm, reader, index);
+	return atom && READ_WORD(vm, reader, atom, Atom, name, address_ret) &&
+	       etp_vm_read_member(vm, reader, atom, ETP_MEMBER_Atom_len, size_ret) &&
+	       *size_ret <= ATOM_MAX_BYTES;
+}
+
 const char *etp_vm_atom(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,
                         size_t *size_ret)
 {
-	uint64_t atom = atom_address(vm, reader, index);
 	uint64_t name, size;
-	if (!atom || !READ_WORD(vm, reader, atom, Atom, name, &name) ||
-	    !etp_vm_read_member(vm, reader, atom, ETP_MEMBER_Atom_len, &size) ||
-	    size > ATOM_MAX_BYTES)
+	if (!etp_vm_atom_text(vm, reader, index, &name, &size))
 		return NULL;
 	if (!size) {
 		*size_ret = 0;

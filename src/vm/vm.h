@@ -92,6 +92,9 @@ bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint
 struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret);
 
 struct etp_error *etp_atoms_init(struct etp_vm *vm);
+// Where the name of an atom is, and its bytes. False if that cannot be read.
+bool etp_vm_atom_text(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,
+                      uint64_t *address_ret, uint64_t *size_ret);
 // Runs all self-checks, fills vm->checks; an error if one failed.
 struct etp_error *etp_vm_check(struct etp_vm *vm);
 void etp_checks_deinit(struct etp_vm *vm);

@@ -249,8 +249,15 @@ class FakeNative:
             name: {"blocks": size, "carriers": 2 * size, "instances": 5}
             for name, size in blocks.items()
         }
+        fixed = {
+            "proc": {"allocated": 90, "used": 80}, "sl_thr_q_element": {"allocated": 10, "used": 0},
+        }  # fmt: skip
+        areas = {
+            "atom_space": 300, "atom_space_used": 200, "atom_table": 50, "module_table": 1,
+            "export_table": 2, "export_list": 3, "fun_table": 4, "module_refs": 5,
+        }  # fmt: skip
         return {
-            "allocators": allocators, "code": 1000, "process_table": 10, "port_table": 20,
+            "allocators": allocators, "fixed": fixed, "areas": areas, "code": 1000, "process_table": 10, "port_table": 20,
             "ets_misc": 0, "unreadable": 0, "problem": "",
         }  # fmt: skip
 

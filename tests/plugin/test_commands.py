@@ -207,12 +207,15 @@ def test_memory(context):
     assert lines[1].split()[:2] == ["total", "197.3"]
     assert any("held by ets" in line and "82 %" in line for line in lines)
     data = json.loads(context.run("etp-memory", "--json"))
-    # 900 + 100 of allocators and 10 of the table.
-    assert data["memory"]["processes"] == 1010 and data["memory"]["total"] == 202008
+    # 900 of heaps, 90 of fix_alloc's 100, and 10 of the table.
+    assert data["memory"]["processes"] == 1000 and data["memory"]["total"] == 202008
+    assert data["memory"]["processes_used"] == 990 and data["memory"]["system"] == 201008
+    assert data["memory"]["atom"] == 350 and data["memory"]["atom_used"] == 250
+    assert data["memory"]["code"] == 1015
     missing = next(row for row in data["rows"] if row["what"].endswith("unaccounted"))
     assert missing["bytes"] == 90 and missing["of"] == "binary"
     shown = json.loads(context.run("etp-memory", "--sort bytes --limit 1 --json"))["rows"]
-    assert [row["what"].strip() for row in shown if row.get("of") == "total"] == ["ets"]
+    assert [row["what"].strip() for row in shown if row.get("of") == "system"] == ["ets"]
 
 
 def test_bin_leaks(context, native):

@@ -40,8 +40,8 @@ def run(context: Context, args: Namespace) -> Table:
     view.facts["complete"] = census.complete
     view.facts["memory"] = {row.name: row.bytes for row in found.rows}
     view.notes.append(
-        "total, binary and ets are those of erlang:memory/0. processes counts all of fix_alloc, of"
-        " which some is the system's. Of code, the tables are missing; atoms are not told apart."
+        "The rows down to ets are those of erlang:memory/0. literals is a part of system that it"
+        " does not tell; carriers is what the allocators have of the operating system."
     )
     if context.settings.stats:
         view.notes.append(census.statistics)
