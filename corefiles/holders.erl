@@ -7,9 +7,10 @@
 %% Stands for: "which process, table, mailbox or timer keeps this binary?", the question behind most leaks.
 %%
 %% An analysis should say: the contents of each binary begin with `holder:KIND:`, and that kind holds it and nothing
-%% else does. `nif` has a reference more than any term: holders_nif.c keeps a copy in an environment of its own.
+%% else does. `nif` has a reference more than any term: holders_nif.c keeps a copy in an environment of its own. Two
+%% binaries are resources of type `buffer`, of which the NIF keeps a reference too.
 -module(holders).
--export([start/1, literal/0, keep/1]).
+-export([start/1, literal/0, keep/1, resource/0]).
 -on_load(load_nif/0).
 
 -define(PADDING, 200).
@@ -19,6 +20,10 @@ load_nif() ->
 
 %% Copies the term to an environment that lives as long as the VM.
 keep(_Term) ->
+    erlang:nif_error(not_loaded).
+
+%% A binary in a resource of a NIF, and a reference to that.
+resource() ->
     erlang:nif_error(not_loaded).
 
 start(_Args) ->
@@ -59,6 +64,12 @@ start(_Args) ->
         ok
     end),
     truth:hold(holds_with_nif, fun() -> Bin = big(nif), ok = keep({Bin}), put(kept, Bin), ok end),
+    truth:hold(holds_resource, fun() -> put(kept, resource()), ok end),
+    truth:hold(holds_resource_row, fun() ->
+        {Bin, _} = resource(),
+        ets:insert(ets:new(holders_resources, []), {1, Bin}),
+        ok
+    end),
     #{expect => #{kinds => [dictionary, received, mailbox_on_heap, mailbox_off_heap, in_transit_on_heap,
                             in_transit_off_heap, alias_message, fun_environment, nested_map, ets_row, persistent_term,
                             module_literal, send_after, start_timer, port_queue, nif]},

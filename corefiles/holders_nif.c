@@ -5,6 +5,8 @@
 
 static ErlNifEnv *kept;
 
+static ErlNifResourceType *buffers;
+
 static ERL_NIF_TERM keep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
 	(void)argc;
@@ -14,6 +16,26 @@ static ERL_NIF_TERM keep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 	return enif_make_atom(env, "ok");
 }
 
-static ErlNifFunc functions[] = {{"keep", 1, keep, 0}};
+// {Binary, Reference}: bytes that a resource keeps alive, and the resource itself. A third
+// reference stays with the NIF.
+static ERL_NIF_TERM resource(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+	static const char bytes[200] = "bytes that are not in the resource";
+	(void)argc;
+	(void)argv;
+	void *object = enif_alloc_resource(buffers, 300);
+	return enif_make_tuple2(env, enif_make_resource_binary(env, object, bytes, sizeof(bytes)),
+	                        enif_make_resource(env, object));
+}
 
-ERL_NIF_INIT(holders, functions, NULL, NULL, NULL, NULL)
+static int load(ErlNifEnv *env, void **private_data, ERL_NIF_TERM info)
+{
+	(void)private_data;
+	(void)info;
+	buffers = enif_open_resource_type(env, NULL, "buffer", NULL, ERL_NIF_RT_CREATE, NULL);
+	return buffers == NULL;
+}
+
+static ErlNifFunc functions[] = {{"keep", 1, keep, 0}, {"resource", 0, resource, 0}};
+
+ERL_NIF_INIT(holders, functions, load, NULL, NULL, NULL)

@@ -350,6 +350,9 @@ class VM:
         (of a map: [Term] | None), "is_collection" (then "kind" is that of the collection),
         "count", "words", "binary_bytes", "elements"}], "holders", "truncated", "unreadable",
         "complete"}, most words first."""
+    def magic_binary(self, address: int) -> tuple[str, Term | None, Term | None]:
+        """What the magic binary at an address is: "dist_send", "match_spec", "resource" or
+        "other"; module and name of a resource's type."""
     def place_of(self, address: int) -> tuple[Literal["process", "ets"], int, int] | None:
         """Where a heap word belongs: (kind, address of the Process or DbTable, address of
         the DbTerm or 0); None if no process and no table has it."""
@@ -357,7 +360,8 @@ class VM:
         """Shortest paths from a process (address) to a Binary or thing (address):
         {"paths": [{"root", "root_index", "root_key" (Term of a dictionary's key or
         None), "target" (Term), "steps": [(kind, index, key Term | None)]}],
-        "truncated": bool, "unreadable": int}; include/etp/path.h."""
+        "running": bool, "in_gc": bool, "truncated": bool, "unreadable": int};
+        include/etp/path.h."""
     def paths_in_literals(self, area: int, target: int, max_paths: int = 1) -> dict[str, Any]:
         """The same from the thing at the start of an ErtsLiteralArea, which for a persistent
         term is {Key, Value}."""

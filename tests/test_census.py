@@ -171,8 +171,24 @@ def test_a_reference_of_a_nif_is_unaccounted(holders):
     census = vm.census()
     assert census.roots_unreadable == (0, "")
     unaccounted = census.binaries(unaccounted=True)
-    assert [marker(vm, binary) for binary in unaccounted] == ["nif"]
-    assert unaccounted[0]["refc"] - unaccounted[0]["refs"] == 1
+    assert Counter(marker(vm, binary) for binary in unaccounted) == {"nif": 1, None: 2}
+    assert {binary["refc"] - binary["refs"] for binary in unaccounted} == {1}
+
+
+def test_resources_have_names(holders):
+    """Binaries whose bytes are a NIF's: one that a process refers to by a magic reference as well, one in a row."""
+    dump, vm = holders
+    census = vm.census()
+    assert [p["problem"] for p in census.processes if p["unreadable"]] == []
+    assert [t["problem"] for t in census.tables.values() if t["unreadable"]] == []
+    found = {}
+    for binary in census.binaries():
+        if binary["flags"] & 1:
+            kind, module, name = vm.magic_binary(binary["address"])
+            assert (kind, str(module), str(name)) == ("resource", "holders", "buffer")
+            ((holder, _, refs, _),) = binary["holders"]
+            found[holder] = (refs, binary["refc"], binary["size"] - binary["visible_bytes"])
+    assert found == {"process": (2, 3, 0), "ets": (1, 2, 0)}
 
 
 def test_lists_of_holders(holders):

@@ -97,6 +97,22 @@ def test_ways_to_binaries(case):
     assert found["dist_monitors"] == {"monitor tag -> {2}"}
 
 
+def test_no_way_is_told_of_what_only_registers_hold(case):
+    """Who wrote the truth is running, and has the terms that it sent in its heap."""
+    dump, vm = case
+    writer = dump.truth.workload["writer"]
+    found = [
+        holding
+        for binary in vm.native.census().binaries()
+        for holding in paths.holdings_of_binary(vm, binary, TEXT)
+        if holding.kind == "process"
+    ]
+    running = [holding for holding in found if holding.label.split(" ")[0] == writer]
+    assert {holding.doubt for holding in running} == {"running"}
+    still = {"dist_receiver", "dist_monitors", "dist_watching"}
+    assert {h.doubt for h in found if h.label.split(" ")[1] in still} == {""}
+
+
 def test_forged_bytes(core, tmp_path):
     """Whatever bytes came, each message is a term or says why it is none."""
     dump: cores.Core = core("distributed")

@@ -44,6 +44,8 @@ enum etp_path_root {
 	ETP_PATH_FTRACE,
 	ETP_PATH_SEQ_TRACE_TOKEN,
 	ETP_PATH_PARENT,
+	/** Reference that a `receive` waits for a message with. */
+	ETP_PATH_RECEIVE_MARKER,
 	/** The term itself that the search started from. */
 	ETP_PATH_TERM,
 };
@@ -97,6 +99,9 @@ struct etp_paths {
 	size_t count;
 	/** Shortest first. */
 	struct etp_path *paths;
+	/** Of a process: it was on a scheduler, so that what only its registers hold is not
+	 *  found; it was collecting garbage. */
+	bool running, in_gc;
 	/** There is more in the holder than the search was allowed to look at. */
 	bool truncated;
 	/** Things that could not be read. */

@@ -60,6 +60,10 @@ class Holder:
         return f"{ROOT_LABELS[self.kind]} {text}"
 
 
+MAGIC = 1
+"""Of Binary.flags: BIN_FLAG_MAGIC."""
+
+
 @dataclass(frozen=True)
 class Binary:
     """An off-heap binary; sizes in bytes."""
@@ -84,6 +88,13 @@ class Binary:
         values: dict[str, Any] = dict(facts)
         values["holders"] = [Holder(*holder) for holder in facts["holders"]]
         return Binary(**values)
+
+    def resource(self, vm: VM) -> str | None:
+        """``"name" of module``, the type of the NIF's resource that it is; None if it is none."""
+        if not self.flags & MAGIC:
+            return None
+        kind, module, name = vm.native.magic_binary(self.address)
+        return f"{name} of {module}" if kind == "resource" else None
 
     @property
     def unseen_bytes(self) -> int:

@@ -106,6 +106,9 @@ class Holding:
     more_refs: int = 0
     truncated: bool = False
     unreadable: int = 0
+    #: "running" or "in GC": a way may lead from registers, which are not known, or none be found
+    #: because things are being moved.
+    doubt: str = ""
 
 
 def holdings_of_binary(
@@ -154,9 +157,9 @@ def _holding(
     more_refs: int = 0,
 ) -> Holding:
     paths = tuple(Path.of(path) for path in found["paths"])
-    return Holding(
-        kind, address, label, refs, paths, row, more_refs, found["truncated"], found["unreadable"]
-    )
+    doubt = "in GC" if found["in_gc"] else "running" if found["running"] else ""
+    truncated, unreadable = found["truncated"], found["unreadable"]
+    return Holding(kind, address, label, refs, paths, row, more_refs, truncated, unreadable, doubt)
 
 
 def _process_label(vm: VM, address: int) -> str:

@@ -55,6 +55,23 @@ bool binary_store_merge(struct binary_store *store, const struct binary_map *loc
 	return true;
 }
 
+bool binary_store_add_holders_of(struct binary_store *store, struct binary_entry *entry,
+                                 const struct binary_store *from, const struct binary_entry *other)
+{
+	entry->refs += other->refs;
+	for (uint32_t i = other->holders; i != BINARY_MAP_NONE; i = from->holders[i].next) {
+		const struct binary_holder *added = &from->holders[i];
+		uint32_t link = entry->holders;
+		while (link != BINARY_MAP_NONE && store->holders[link].holder != added->holder)
+			link = store->holders[link].next;
+		if (link != BINARY_MAP_NONE)
+			store->holders[link].refs += added->refs;
+		else if (!add_holder(store, entry, added->holder, added->refs))
+			return false;
+	}
+	return true;
+}
+
 // Most references first; where these are equal, in the order of the holders' numbers, so
 // that threads cannot change it.
 static bool goes_before(const struct binary_holder *a, const struct binary_holder *b)

@@ -29,6 +29,10 @@ void binary_store_deinit(struct binary_store *store);
 bool binary_store_merge(struct binary_store *store, const struct binary_map *local,
                         uint32_t holder);
 
+// All holders of `other`, an entry of `from`, hold `entry` too. False when memory ran out.
+bool binary_store_add_holders_of(struct binary_store *store, struct binary_entry *entry,
+                                 const struct binary_store *from, const struct binary_entry *other);
+
 // Holders of an entry, most references first: at most `capacity` of them are
 // written; returns how many there are.
 size_t binary_store_holders(const struct binary_store *store, const struct binary_entry *entry,

@@ -42,6 +42,9 @@ struct etp_census {
 	struct binary_store store;
 	// Magic binaries that may hold others.
 	struct binary_map magic;
+	// Resources of NIFs, and the processes that refer to them by magic references. Only
+	// those that have a binary as well are of interest in the end.
+	struct binary_store resources;
 	bool complete;
 };
 
@@ -57,6 +60,8 @@ struct taker {
 	struct marker marker;
 	// Binaries of the process at hand.
 	struct binary_map local;
+	// Resources that it refers to.
+	struct binary_map resources;
 	struct etp_magic_kinds magic_kinds;
 };
 
@@ -69,10 +74,12 @@ static void taker_init(struct taker *t, const struct etp_vm *vm, struct etp_cens
 	marker_init(&t->marker, vm, &t->reader);
 	etp_magic_kinds_init(&t->magic_kinds, vm);
 	binary_map_init(&t->local);
+	binary_map_init(&t->resources);
 }
 
 static void taker_deinit(struct taker *t)
 {
+	binary_map_deinit(&t->resources);
 	binary_map_deinit(&t->local);
 	marker_deinit(&t->marker);
 	process_heap_deinit(&t->heap);
@@ -158,7 +165,8 @@ static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
 	return true;
 }
 
-// Magic binaries that ERTS lets us look into; resources are the NIFs' own.
+// Magic binaries that ERTS lets us look into; of resources, which are the NIFs' own, how
+// often they are referred to.
 static bool note_magic(struct taker *t, uint64_t ref)
 {
 	uint64_t address;
@@ -166,6 +174,12 @@ static bool note_magic(struct taker *t, uint64_t ref)
 	if (!READ_WORD(t->vm, &t->reader, ref, ErtsMRefThing, mb, &address))
 		return true;
 	etp_magic_read(t->vm, &t->reader, &t->magic_kinds, address, &magic);
+	if (magic.kind == ETP_MAGIC_RESOURCE) {
+		struct binary_entry *entry = binary_map_insert(&t->resources, address);
+		if (entry)
+			entry->refs++;
+		return entry;
+	}
 	if (magic.kind != ETP_MAGIC_DIST_SEND && magic.kind != ETP_MAGIC_MATCH_SPEC)
 		return true;
 	pthread_mutex_lock(&t->crew->lock);
@@ -272,6 +286,8 @@ static bool take_process(struct taker *t, size_t index)
 	if (out->incomplete)
 		return true;
 	binary_map_clear(&t->local);
+	if (t->resources.count)
+		binary_map_clear(&t->resources);
 	if (!process_heap_load(&t->heap, t->vm, &t->reader, out->address) ||
 	    !walk_chains(t, out, note_proc_bin) || !note_externals(t, out) || !note_magic_refs(t) ||
 	    !marker_run(&t->marker, &t->heap, &t->local, true) ||
@@ -279,8 +295,9 @@ static bool take_process(struct taker *t, size_t index)
 		return false;
 	sum_up(t, out);
 	pthread_mutex_lock(&t->crew->lock);
-	bool ok = binary_store_merge(&t->census->store, &t->local,
-	                             (uint32_t)(t->census->tables.count + index));
+	uint32_t holder = (uint32_t)(t->census->tables.count + index);
+	bool ok = binary_store_merge(&t->census->store, &t->local, holder) &&
+	          binary_store_merge(&t->census->resources, &t->resources, holder);
 	pthread_mutex_unlock(&t->crew->lock);
 	return ok;
 }
@@ -420,6 +437,20 @@ static struct etp_error *take_tables(struct etp_census *census,
 	return err;
 }
 
+// What enif_make_resource_binary() made refers to a resource, as do terms of
+// enif_make_resource(): the count in the binary's header is of both.
+static bool add_resource_refs(struct etp_census *census)
+{
+	for (size_t i = 0; i < census->resources.map.count; i++) {
+		const struct binary_entry *resource = &census->resources.map.entries[i];
+		struct binary_entry *entry = binary_map_find(&census->store.map, resource->address);
+		if (entry && !binary_store_add_holders_of(&census->store, entry, &census->resources,
+		                                          resource))
+			return false;
+	}
+	return true;
+}
+
 static uint32_t first_root(const struct etp_census *census)
 {
 	return (uint32_t)(census->tables.count + census->process_count + census->literals.count);
@@ -434,6 +465,7 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 	census->vm = vm;
 	binary_store_init(&census->store);
 	binary_map_init(&census->magic);
+	binary_store_init(&census->resources);
 	bool stopped = false;
 	struct etp_error *err = take_tables(census, options, &stopped);
 	if (!err && !take_processes(census, options, &stopped))
@@ -444,6 +476,8 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 	binary_map_sort(&census->magic);
 	if (!err && !stopped &&
 	    !root_scan_run(&census->roots, vm, &census->store, first_root(census), &census->magic))
+		err = &etp_error_no_memory;
+	if (!err && !add_resource_refs(census))
 		err = &etp_error_no_memory;
 	census->complete = !stopped;
 	if (err) {
@@ -464,6 +498,7 @@ void etp_census_destroy(struct etp_census *census)
 	root_scan_deinit(&census->roots);
 	binary_store_deinit(&census->store);
 	binary_map_deinit(&census->magic);
+	binary_store_deinit(&census->resources);
 	free(census->processes);
 	free(census->order);
 	free(census);

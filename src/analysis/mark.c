@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "analysis/off_heap.h"
+
 void marker_init(struct marker *marker, const struct etp_vm *vm, struct etp_reader *reader)
 {
 	*marker = (struct marker){.vm = vm, .reader = reader};
@@ -79,14 +81,16 @@ bool marker_is_live(const struct marker *marker, uint64_t address)
 // Let the Binary at `address` join the map. False when memory ran out.
 static bool collect_binary(struct marker *marker, uint64_t address)
 {
-	uint64_t size;
-	if (!READ_WORD(marker->vm, marker->reader, address, Binary, orig_size, &size)) {
+	struct off_heap_binary binary;
+	if (!off_heap_read_binary(marker->vm, marker->reader, address, &binary)) {
 		give_up(marker, "an off-heap binary cannot be read");
 		return true;
 	}
 	struct binary_entry *entry = binary_map_insert(marker->binaries, address);
-	if (entry)
-		entry->size = size;
+	if (entry) {
+		entry->size = binary.size;
+		entry->flags = (uint32_t)binary.flags;
+	}
 	return entry;
 }
 
@@ -99,6 +103,8 @@ static bool see_bits(struct marker *marker, const struct etp_term_view *view)
 		view->bits.binary ? binary_map_find(marker->binaries, view->bits.binary) : NULL;
 	if (!entry)
 		return true;
+	if (entry->flags & BIN_FLAG_MAGIC)
+		return binary_map_add_range(marker->binaries, entry, 0, entry->size);
 	uint64_t data = entry->address + OFFSET(marker->vm, Binary, orig_bytes);
 	uint64_t start = view->bits.data_address - data;
 	uint64_t bytes = (view->bits.bit_offset + view->bits.bit_size + 7) / 8;

@@ -36,6 +36,10 @@ static inline bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *
 	return off_heap_next(iter, ETP_THING_PROC_BIN, proc_bin_ret);
 }
 
+// Binary.flags (erl_binary.h): bytes of a NIF's resource, which may be anywhere
+// (enif_make_resource_binary()).
+enum { BIN_FLAG_MAGIC = 1 };
+
 // What the header of an off-heap binary says.
 struct off_heap_binary {
 	// Of the Binary; size in bytes.

@@ -28,6 +28,7 @@ const char *etp_path_root_name(enum etp_path_root root)
 		[ETP_PATH_FTRACE] = "ftrace",
 		[ETP_PATH_SEQ_TRACE_TOKEN] = "seq_trace_token",
 		[ETP_PATH_PARENT] = "parent",
+		[ETP_PATH_RECEIVE_MARKER] = "receive_marker",
 		[ETP_PATH_TERM] = "term",
 	};
 	return names[root];
@@ -59,13 +60,15 @@ struct search {
 	size_t count;
 };
 
-// Is it the target, or a ProcBin that refers to it?
+// Is it the target, or a ProcBin or magic reference that refers to it?
 static bool visit(void *context, struct path_walk *walk, uint32_t node,
                   const struct etp_term_view *view)
 {
 	struct search *search = context;
 	bool refers = view->kind == ETP_TERM_BITSTRING && view->bits.binary == search->target &&
 	              view->bits.proc_bin == view->address;
+	if (view->kind == ETP_TERM_REF && view->id.magic_binary == search->target)
+		refers = true;
 	if (view->address == search->target || refers)
 		search->nodes[search->count++] = node;
 	return search->count < search->max_paths;
@@ -110,6 +113,8 @@ static struct etp_error *search_heap(const struct process_heap *heap, const stru
 		err = path_walk_path(&walk, search.nodes[i], &paths.paths[paths.count]);
 		paths.count += !err;
 	}
+	paths.running = heap->running;
+	paths.in_gc = heap->in_gc;
 	paths.truncated = walk.truncated;
 	paths.unreadable = walk.unreadable + heap->unreadable;
 	path_walk_deinit(&walk);

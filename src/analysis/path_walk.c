@@ -202,6 +202,8 @@ static enum etp_path_root root_kind(const struct heap_root *root)
 		return ETP_PATH_SEQ_TRACE_TOKEN;
 	case HEAP_ROOT_PARENT:
 		return ETP_PATH_PARENT;
+	case HEAP_ROOT_RECEIVE_MARKER:
+		return ETP_PATH_RECEIVE_MARKER;
 	}
 	return ETP_PATH_TERM;
 }

@@ -438,6 +438,27 @@ static bool load_saved_arguments(struct process_heap *heap, const struct etp_vm 
 			      });
 }
 
+static bool load_receive_markers(struct process_heap *heap, const struct etp_vm *vm,
+                                 struct etp_reader *reader, uint64_t process)
+{
+	uint64_t block;
+	if (!HAS(vm, Process, recv_mrk_blk) || !HAS(vm, ErtsRecvMarkerBlock, ref))
+		return true;
+	if (!READ_WORD(vm, reader, process, Process, recv_mrk_blk, &block)) {
+		give_up(heap, "its receive markers cannot be read");
+		return true;
+	}
+	if (!block)
+		return true;
+	return add_root(
+		heap,
+		(struct heap_root){
+			.kind = HEAP_ROOT_RECEIVE_MARKER,
+			.address = block + OFFSET(vm, ErtsRecvMarkerBlock, ref),
+			.count = vm->layout->members[ETP_MEMBER_ErtsRecvMarkerBlock_ref].count,
+		});
+}
+
 static bool load_roots(struct process_heap *heap, const struct etp_vm *vm,
                        struct etp_reader *reader, uint64_t process)
 {
@@ -479,6 +500,7 @@ static bool load_roots(struct process_heap *heap, const struct etp_vm *vm,
 	uint64_t words = (hend - stop) / 8;
 	return add_root(heap, (struct heap_root){HEAP_ROOT_STACK, stop, words, 0, false}) &&
 	       load_dictionary(heap, vm, reader, process) &&
+	       load_receive_markers(heap, vm, reader, process) &&
 	       load_saved_arguments(heap, vm, reader, process);
 }
 

@@ -58,6 +58,8 @@ enum heap_root_kind {
 	HEAP_ROOT_FTRACE,
 	HEAP_ROOT_SEQ_TRACE_TOKEN,
 	HEAP_ROOT_PARENT,
+	// References that a `receive` waits for a message with.
+	HEAP_ROOT_RECEIVE_MARKER,
 };
 
 // A root: `count` words at an address of the target.

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "analysis/off_heap.h"
+
 #include "util/array.h"
 
 enum {
@@ -48,6 +50,12 @@ static bool add_proc_bin(struct row_scan *scan, uint64_t address)
 	bin.flags = (uint32_t)flags;
 	uint64_t data = bin.binary + OFFSET(vm, Binary, orig_bytes);
 	bin.offset = bytes - data;
+	// All of a resource counts as seen, wherever the bytes are.
+	if (flags & BIN_FLAG_MAGIC) {
+		bytes = data;
+		bin.offset = 0;
+		bin.length = bin.size;
+	}
 	if (bytes < data || bin.offset > bin.size || bin.length > bin.size - bin.offset) {
 		give_up(scan, "an off-heap binary of an object contradicts its size");
 		return true;
@@ -145,6 +153,8 @@ static bool add_range(struct row_scan *scan, const struct row_binary *bin, uint6
 static bool see_bits(struct row_scan *scan, const struct row_binary *bin,
                      const struct etp_term_view *view)
 {
+	if (bin->flags & BIN_FLAG_MAGIC)
+		return add_range(scan, bin, 0, bin->length);
 	uint64_t data = bin->binary + OFFSET(scan->vm, Binary, orig_bytes) + bin->offset;
 	uint64_t bytes = (view->bits.bit_offset + view->bits.bit_size + 7) / 8;
 	return add_range(scan, bin, view->bits.data_address - data, bytes);

@@ -123,6 +123,7 @@ PyObject *VM_paths_in_process(VMObject *self, PyObject *args);
 PyObject *VM_accumulators(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_histogram(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_place_of(VMObject *self, PyObject *args);
+PyObject *VM_magic_binary(VMObject *self, PyObject *args);
 PyObject *VM_paths_in_literals(VMObject *self, PyObject *args);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_memory(VMObject *self, PyObject *ignored);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <etp/magic.h>
 #include <etp/path.h>
 #include <etp/signal_queue.h>
 
@@ -45,7 +46,8 @@ PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *pa
 	return NULL;
 }
 
-// {"paths": [...], "truncated": bool, "unreadable": int}; `paths` is released.
+// {"paths": [...], "running": bool, "in_gc": bool, "truncated": bool, "unreadable": int}; `paths`
+// is released.
 static PyObject *paths_dict(VMObject *vm, RowWordsObject *row, struct etp_paths *paths)
 {
 	PyObject *list = PyList_New(0);
@@ -55,7 +57,9 @@ static PyObject *paths_dict(VMObject *vm, RowWordsObject *row, struct etp_paths 
 			Py_CLEAR(list);
 		Py_XDECREF(item);
 	}
-	PyObject *dict = list ? Py_BuildValue("{s:N,s:N,s:K}", "paths", list, "truncated",
+	PyObject *dict = list ? Py_BuildValue("{s:N,s:N,s:N,s:N,s:K}", "paths", list, "running",
+	                                      PyBool_FromLong(paths->running), "in_gc",
+	                                      PyBool_FromLong(paths->in_gc), "truncated",
 	                                      PyBool_FromLong(paths->truncated), "unreadable",
 	                                      (unsigned long long)paths->unreadable)
 	                      : NULL;
@@ -108,6 +112,25 @@ PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
 	struct etp_error *err = etp_paths_in_words(vm, &reader, first | TAG_PRIMARY_BOXED, &words,
 	                                           1, &options, &paths);
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
+}
+
+PyObject *VM_magic_binary(VMObject *self, PyObject *args)
+{
+	unsigned long long address;
+	if (!PyArg_ParseTuple(args, "K:magic_binary", &address) || !VM_is_open(self))
+		return NULL;
+	struct etp_reader reader;
+	struct etp_magic_kinds kinds;
+	struct etp_magic magic;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	etp_magic_kinds_init(&kinds, self->vm);
+	etp_magic_read(self->vm, &reader, &kinds, address, &magic);
+	PyObject *module = known_term(self, NULL, magic.module);
+	PyObject *name = module ? known_term(self, NULL, magic.name) : NULL;
+	if (name)
+		return Py_BuildValue("(sNN)", etp_magic_kind_name(magic.kind), module, name);
+	Py_XDECREF(module);
+	return NULL;
 }
 
 PyObject *VM_place_of(VMObject *self, PyObject *args)

@@ -328,6 +328,7 @@ static PyMethodDef VM_methods[] = {
          NULL},
 	{"histogram", (PyCFunction)(void (*)(void))VM_histogram, METH_VARARGS | METH_KEYWORDS,
          NULL},
+	{"magic_binary", (PyCFunction)VM_magic_binary, METH_VARARGS, NULL},
 	{"place_of", (PyCFunction)VM_place_of, METH_VARARGS, NULL},
 	{"paths_in_process", (PyCFunction)VM_paths_in_process, METH_VARARGS, NULL},
 	{"paths_in_literals", (PyCFunction)VM_paths_in_literals, METH_VARARGS, NULL},

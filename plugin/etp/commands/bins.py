@@ -121,6 +121,7 @@ def _row(vm: VM, binary: Binary, redact: bool) -> dict[str, object]:
         "held_by": [
             {"kind": h.kind, "address": f"{h.address:#x}", "refs": h.refs} for h in binary.holders
         ],
+        "resource": binary.resource(vm),
         "preview": None if redact else _preview(vm, binary),
     }
 
@@ -129,6 +130,9 @@ def _preview(vm: VM, binary: Binary) -> str | None:
     from ..text import preview
     from ..vm import Error
 
+    resource = binary.resource(vm)
+    if resource is not None:
+        return f"NIF resource {resource}"
     try:
         return preview(vm.read(binary.data_address, min(binary.size, PREVIEW)), binary.size)
     except Error:

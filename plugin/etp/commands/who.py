@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ..paths import Holding
     from ..views import Block, Report
+    from ..vm import VM
     from .context import Context
 
 NO_PATH = {
@@ -44,7 +45,7 @@ def run(context: Context, args: Namespace) -> Report:
     binary = census.native.binary(address)
     if binary is not None:
         found = list(holdings_of_binary(context.vm, binary, options, args.paths or MANY))
-        return _report(_binary_title(binary), found, options, binary, census.complete)
+        return _report(_binary_title(context.vm, binary), found, options, binary, census.complete)
     found = list(holdings_of_term(context.vm, address & ~7, args.paths or MANY))
     if not found:
         raise Problem(
@@ -56,7 +57,8 @@ def run(context: Context, args: Namespace) -> Report:
     return _report(title, found, options, None, census.complete)
 
 
-def _binary_title(binary: dict[str, Any]) -> str:
+def _binary_title(vm: VM, binary: dict[str, Any]) -> str:
+    from ..census import Binary
     from ..text import plural
     from ..units import format_bytes
 
@@ -67,7 +69,8 @@ def _binary_title(binary: dict[str, Any]) -> str:
     missing = binary["refc"] - binary["refs"]
     if missing > 0:
         title += f"; {plural(missing, 'reference')} that nothing accounts for"
-    return title + "."
+    resource = Binary.of(binary).resource(vm)
+    return title + (f". It is the NIF resource {resource}." if resource else ".")
 
 
 def _report(
@@ -130,6 +133,10 @@ def _no_path(holding: Holding) -> str:
         return NO_PATH[holding.kind]
     if holding.truncated:
         return "no path among the things looked at; the heap has more"
+    if holding.doubt == "running":
+        return "no path found, but it was running: its registers are not known"
+    if holding.doubt == "in GC":
+        return "no path found, but it was collecting garbage: its heap is between two states"
     if holding.kind == "process":
         return "garbage: no live term of the process leads to it; a garbage collection frees it"
     return "no path found"
@@ -144,6 +151,7 @@ def _data(holding: Holding, options: dict[str, Any]) -> dict[str, Any]:
         "row_key": holding.row.key.format(**options) if holding.row is not None else None,
         "paths": [path.text(options) for path in holding.paths],
         "truncated": holding.truncated,
+        "doubt": holding.doubt or None,
     }
 
 
