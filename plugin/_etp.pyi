@@ -422,7 +422,9 @@ class Census:
         """As EtsScan.binaries; holders are (kind, address, refs, term), kind "ets",
         "process", "persistent_term" (term: its key) or "module" (term: its name).  With ``unaccounted`` those whose refc is not the references found.
         """
-    def binary(self, address: int) -> dict[str, Any] | None: ...
+    def binary(self, address: int, holders: int = 16) -> dict[str, Any] | None:
+        """One of these by its address, with so many of its holders (256 at most), those with most
+        references first."""
 
 class EtsScan:
     """What one pass over the rows found; include/etp/ets_scan.h."""

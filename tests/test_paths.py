@@ -7,6 +7,7 @@ import pytest
 import cores
 import etp
 from etp import accumulators, paths
+from reader import Reader
 
 FLAVORS = ["stripped", "dwarf", "emu"]
 TEXT = {"syntax": "p", "width": 0}
@@ -76,6 +77,30 @@ def test_received_message_is_on_the_stack_or_in_a_register(held):
     (holding,) = held["received"]
     (path,) = holding.paths
     assert path.root in ("stack", "register")
+
+
+def test_holders_are_sorted_and_limited(core):
+    """A payload that a process and rows of a table hold."""
+    vm = open_vm(core("ets_pins"))
+    table = vm.ets_table("pins_process").address
+    shared = [
+        binary
+        for binary in vm.census().binaries()
+        if binary.holder_count > 1 and table in [holder.address for holder in binary.holders]
+    ]
+    address = f"{shared[0].address:#x}"
+    reader = Reader(vm)
+    for order in ("path", "refs"):
+        found = reader.json("etp-who", address, "--sort", order)["holders"]
+        assert {holder["kind"] for holder in found} == {"ets", "process"}
+        assert len(found) == shared[0].holder_count
+    refs = [holder["refs"] for holder in found]
+    assert refs == sorted(refs, reverse=True)
+    assert len(reader.json("etp-who", address, "--limit", "1")["holders"]) == 1
+    text = reader.run("etp-who", address, "--limit", "1")
+    assert f"{shared[0].holder_count - 1} more holder not shown" in text
+    reader.settings.set("stats", True)
+    assert "terms/s." in reader.run("etp-who", address)
 
 
 def test_term_is_found_where_it_lies(core):

@@ -134,6 +134,10 @@ def test_messages(reader):
     found = reader.json("etp-messages")
     assert found["mailboxes"][0]["message_queue_len"] == 20010
     assert found["mailboxes"][0]["shapes"][1]["shape"] == "{'$gen_cast',{flush,_}}"
+    for order, key in (("memory", "memory"), ("transit", "in_transit")):
+        found = reader.json("etp-messages", "--sort", order, "--limit", "all")
+        numbers = [mailbox[key] for mailbox in found["mailboxes"]]
+        assert len(numbers) > 2 and numbers == sorted(numbers, reverse=True), order
 
 
 def test_redacted_output_has_no_contents(reader):

@@ -179,13 +179,19 @@ static PyObject *holder_term(VMObject *vm, etp_term term)
 	return Term_new(vm, NULL, term);
 }
 
-static PyObject *holders_list(CensusObject *self, size_t index)
+enum {
+	HOLDERS_SHOWN = 16,
+	// etp_census_holders() writes no more.
+	HOLDERS_MAX = 256,
+};
+
+static PyObject *holders_list(CensusObject *self, size_t index, size_t most)
 {
-	enum { SHOWN = 16 };
-	struct etp_census_holder holders[SHOWN];
-	size_t count = etp_census_holders(self->census, index, holders, SHOWN);
+	struct etp_census_holder holders[HOLDERS_MAX];
+	most = most < HOLDERS_MAX ? most : HOLDERS_MAX;
+	size_t count = etp_census_holders(self->census, index, holders, most);
 	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < count && i < SHOWN; i++) {
+	for (size_t i = 0; list && i < count && i < most; i++) {
 		PyObject *term = holder_term(self->vm, holders[i].term);
 		PyObject *item = term ? Py_BuildValue("(sKKN)", kind_name(holders[i].kind),
 		                                      (unsigned long long)holders[i].address,
@@ -364,13 +370,17 @@ PyObject *VM_memory(VMObject *self, PyObject *ignored)
 	                     memory.problem ? memory.problem : "");
 }
 
-static PyObject *census_binary_dict(const void *source, size_t index)
+static PyObject *binary_with_holders(CensusObject *self, size_t index, size_t most)
 {
-	CensusObject *self = (CensusObject *)source;
 	struct etp_ets_scan_binary binary;
 	etp_census_binary(self->census, index, &binary);
 	return binary_dict(&binary, etp_census_holders(self->census, index, NULL, 0),
-	                   holders_list(self, index));
+	                   holders_list(self, index, most));
+}
+
+static PyObject *census_binary_dict(const void *source, size_t index)
+{
+	return binary_with_holders((CensusObject *)source, index, HOLDERS_SHOWN);
 }
 
 static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *kwargs)
@@ -389,12 +399,13 @@ static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *k
 static PyObject *Census_binary(CensusObject *self, PyObject *args)
 {
 	unsigned long long address;
-	if (!PyArg_ParseTuple(args, "K:binary", &address))
+	Py_ssize_t holders = HOLDERS_SHOWN;
+	if (!PyArg_ParseTuple(args, "K|n:binary", &address, &holders))
 		return NULL;
 	size_t index = etp_census_find(self->census, address);
 	if (index == SIZE_MAX)
 		Py_RETURN_NONE;
-	return census_binary_dict(self, index);
+	return binary_with_holders(self, index, holders > 0 ? (size_t)holders : 0);
 }
 
 static PyGetSetDef Census_getset[] = {

@@ -171,7 +171,7 @@ class FakeScan:
             found = [b for b in found if b["refc"] != b["refs"]]
         return found if limit < 0 else found[:limit]
 
-    def binary(self, address):
+    def binary(self, address, holders=16):
         return next((b for b in self._binaries if b["address"] == address), None)
 
 

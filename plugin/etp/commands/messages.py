@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .context import Context
 
 
+ORDERS = {"messages": "message_queue_len", "memory": "memory", "transit": "in_transit"}
+"""Of mailboxes, by what of their process."""
+
+
 def run(context: Context, args: Namespace) -> Report:
     from .. import processes
     from ..views import Paragraph, Report
@@ -23,7 +27,7 @@ def run(context: Context, args: Namespace) -> Report:
     vm = context.vm
     rows = processes.rows(vm)
     full = [row for row in rows if row.message_queue_len]
-    full.sort(key=lambda row: row.message_queue_len, reverse=True)
+    full.sort(key=lambda row: int(getattr(row, ORDERS[args.sort])), reverse=True)
     shown = full[: args.limit] if args.limit else full
     blocks: list[Block | None] = [Paragraph(_summary(full, len(rows)))]
     facts = []
@@ -39,7 +43,7 @@ def run(context: Context, args: Namespace) -> Report:
         facts.append(_data(context, row, found, args.shapes, hidden))
     if len(shown) < len(full):
         more = len(full) - len(shown)
-        blocks += [None, Paragraph(f"{more:,} shorter mailboxes not shown; --limit all shows all.")]
+        blocks += [None, Paragraph(f"{more:,} more mailboxes not shown; --limit all shows all.")]
     return Report(
         blocks,
         {
@@ -147,6 +151,12 @@ COMMAND = Command(
     """,
     run=run,
     arguments=(
+        Argument(
+            "--sort",
+            help="messages: longest mailbox first; memory: of its process; transit: not received",
+            choices=tuple(ORDERS),
+            default="messages",
+        ),
         limit(5, "mailboxes"),
         Argument(
             "--shapes", help='kinds of messages of each; "all" for all', kind="limit", default=8

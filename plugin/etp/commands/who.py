@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from ..errors import Problem, UsageError
-from .declaration import JSON, Argument, Command
+from .declaration import JSON, Argument, Command, limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
     from typing import Any
 
     from ..paths import Holding
@@ -26,11 +27,18 @@ NO_PATH = {
 """Where in its holder it is, if no term leads to it."""
 
 MANY = 1000
-"""What --paths all means."""
+"""What --paths all and --limit all mean."""
+
+ORDERS: dict[str, Callable[[Holding], tuple[int, ...]]] = {
+    # Shortest path first, garbage last.
+    "path": lambda holding: (len(holding.paths[0].steps) if holding.paths else 1 << 30,),
+    "refs": lambda holding: (-holding.refs,),
+}
 
 
 def run(context: Context, args: Namespace) -> Report:
     from ..paths import holdings_of_binary, holdings_of_term
+    from ..views import Paragraph
 
     try:
         address = int(args.ADDRESS, 0)
@@ -42,10 +50,14 @@ def run(context: Context, args: Namespace) -> Report:
     options = context.settings.format_options(width=0)
     options.update(max_depth=4, max_length=8, max_string=40)
     census = context.census("Looking for holders")
-    binary = census.native.binary(address)
+    binary = census.native.binary(address, args.limit or MANY)
     if binary is not None:
         found = list(holdings_of_binary(context.vm, binary, options, args.paths or MANY))
-        return _report(_binary_title(context.vm, binary), found, options, binary, census.complete)
+        found.sort(key=ORDERS[args.sort])
+        report = _report(_binary_title(context.vm, binary), found, options, binary, census.complete)
+        if context.settings.stats:
+            report.blocks += [None, Paragraph(census.statistics, "dim")]
+        return report
     found = list(holdings_of_term(context.vm, address & ~7, args.paths or MANY))
     if not found:
         raise Problem(
@@ -80,16 +92,15 @@ def _report(
     binary: dict[str, Any] | None,
     complete: bool,
 ) -> Report:
+    from ..text import plural
     from ..views import Paragraph, Report
 
-    # Shortest path first, garbage last.
-    found.sort(key=lambda h: len(h.paths[0].steps) if h.paths else 1 << 30)
     blocks: list[Block | None] = [Paragraph(title, "strong"), None]
     for holding in found:
         blocks.extend(_blocks(holding, options))
     hidden = binary["holder_count"] - len(binary["holders"]) if binary else 0
     if hidden > 0:
-        blocks.append(Paragraph(f"{hidden:,} more holders are not shown."))
+        blocks.append(Paragraph(f"{plural(hidden, 'more holder')} not shown; see --limit."))
     report = Report(
         blocks,
         {
@@ -169,6 +180,13 @@ COMMAND = Command(
     arguments=(
         Argument("ADDRESS", help="address of a Binary, or a raw term"),
         Argument("--paths", help="paths for each holder", metavar="N", kind="limit", default=1),
+        Argument(
+            "--sort",
+            help="path: shortest path first; refs: most references first",
+            choices=tuple(ORDERS),
+            default="path",
+        ),
+        limit(16, "holders"),
         JSON,
     ),
     examples=(("etp-who 0x7f3c1a2b4c50", "a binary that etp-bins lists"),),
