@@ -64,6 +64,10 @@ start(_Args) ->
         ok
     end),
     truth:hold(holds_with_nif, fun() -> Bin = big(nif), ok = keep({Bin}), put(kept, Bin), ok end),
+    truth:hold(holds_match_spec, fun() ->
+        put(kept, ets:match_spec_compile([{{'$1'}, [], [{const, big(match_spec)}]}])),
+        ok
+    end),
     truth:hold(holds_resource, fun() -> put(kept, resource()), ok end),
     truth:hold(holds_resource_row, fun() ->
         {Bin, _} = resource(),
@@ -72,7 +76,7 @@ start(_Args) ->
     end),
     #{expect => #{kinds => [dictionary, received, mailbox_on_heap, mailbox_off_heap, in_transit_on_heap,
                             in_transit_off_heap, alias_message, fun_environment, nested_map, ets_row, persistent_term,
-                            module_literal, send_after, start_timer, port_queue, nif]},
+                            module_literal, send_after, start_timer, port_queue, match_spec, nif]},
       volatile => [Late, LateOff, Aliased],
       before_dump => fun() ->
           %% Messages to a process that does not run stay where senders put them.

@@ -138,6 +138,7 @@ def test_holders(holders):
     expected["ets_row"] = ("ets", "holders_rows")
     expected["persistent_term"] = ("persistent_term", "{holders,key}")
     expected["module_literal"] = ("module", "holders")
+    expected["match_spec"] = ("magic", "None")
     expected["send_after"] = ("timer", target)
     expected["start_timer"] = ("timer", "holds_timers")
     assert found == expected

@@ -64,6 +64,7 @@ def test_path(held, kind, holder, path):
         ("send_after", "timer for"),
         ("start_timer", "timer for"),
         ("port_queue", "#Port<"),
+        ("match_spec", "match specification"),
         ("module_literal", "literals of holders"),
     ],
 )

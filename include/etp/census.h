@@ -14,8 +14,9 @@
  * without one: references that no live term needs would be released, those in fragments and
  * messages pulled in.
  *
- * Memory: 64 bytes a distinct binary, 16 a (binary, holder) pair, and for each thread
- * a bitmap of one bit a word of the largest process that it meets.
+ * Memory: 64 bytes a distinct binary, 16 a (binary, holder) pair, as much for resources of
+ * NIFs that processes refer to, and for each thread a bitmap of one bit a word of the largest
+ * process that it meets.
  *
  * Threads: tables and processes are shared out among as many threads as there are
  * processors, up to 8; the progress callback is called by the caller's thread only. What is

@@ -23,6 +23,7 @@ NO_PATH = {
     "port": "in its queue, in a command that waits for it, in its input or in its data",
     "dist_output": "waits to be sent to that node",
     "dist_input": "of a message that has not come as a whole",
+    "magic": "kept in a magic binary, to which a process has a reference",
 }
 """Where in its holder it is, if no term leads to it."""
 
