@@ -9,7 +9,8 @@
 %% suspended or busy, and what sys:get_state/1 returned, of a busy one before the callback that it is in.
 %% expect.stateless are processes that have no such state. expect.supervisors has which_children, count_children and how
 %% often a child was restarted.
-%% expect.paths are paths into the state of otp_states_paths, and what is there.
+%% expect.paths are paths into the state of otp_states_paths, and what is there. otp_states_spinning runs in a callback;
+%% expect.spinning is its state from before.
 -module(otp_states).
 -behaviour(gen_server).
 -export([start/1]).
@@ -30,8 +31,11 @@ start(_Args) ->
                           in_otp_loop(P)],
     States = [state(Kind, P) || {Kind, P} <- Asked ++ Vm]
         ++ [#{pid => P, activity => busy, state => {w, State}} || {P, State} <- Busy],
+    Spinning = named({local, otp_states_spinning}, {spinning, "state"}),
     #{expect => #{states => States, stateless => Stateless, supervisors => children(Asked),
-                  paths => [[{text, Path}, {w, Value}] || {Path, Value} <- paths()]}}.
+                  paths => [[{text, Path}, {w, Value}] || {Path, Value} <- paths()],
+                  spinning => {w, sys:get_state(Spinning)}},
+      before_dump => fun() -> gen_server:cast(Spinning, {busy, spinning}), timer:sleep(20) end}.
 
 %% Asking takes a process out of hibernation only for as long as it answers.
 state(Kind, P) ->
@@ -165,7 +169,8 @@ be_busy(here) -> receive never -> ok end;
 be_busy(deep) -> [1 + deep(100)];
 be_busy(calling) -> gen_server:call(otp_states_named, never_answered, infinity);
 be_busy(gone) -> lists:foreach(fun(X) -> be_busy(X) end, [here, here]);
-be_busy(sleeping) -> timer:sleep(infinity), ok.
+be_busy(sleeping) -> timer:sleep(infinity), ok;
+be_busy(spinning) -> be_busy(spinning).
 
 deep(0) -> be_busy(here), 0;
 deep(N) -> 1 + deep(N - 1).
@@ -191,6 +196,7 @@ wait_until(Condition) ->
     end.
 
 init({server, State}) -> {ok, State};
+init({starting, Whom}) -> Whom ! {starting, self()}, be_busy(here);
 init({machine, Mode, State, Data, Actions}) -> put(mode, Mode), {ok, State, Data, Actions};
 init({handler, State}) -> {ok, State};
 init({handler, State, hibernate}) -> {ok, State, hibernate};
@@ -364,8 +370,11 @@ system_terminate(Reason, _Parent, _Debug, _State) -> exit(Reason).
 stateless() ->
     {ok, Special} = proc_lib:start_link(?MODULE, special_init, [self()]),
     {ok, Plain} = start_loop(fun() -> plain_loop(#{plain => state}, [], 1) end),
+    Parent = self(),
+    spawn(fun() -> gen_server:start(?MODULE, {starting, Parent}, []) end),
+    Starting = receive {starting, P} -> P end,
     Spawned = spawn(fun() -> plain_loop({spawned, state}, [], 2) end),
-    #{special => Special, plain => Plain, spawned => Spawned}.
+    #{special => Special, plain => Plain, spawned => Spawned, starting => Starting}.
 
 plain_init(ignore) ->
     proc_lib:init_ack(ignore);

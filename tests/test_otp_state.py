@@ -78,9 +78,23 @@ def test_no_state_is_made_up(vm, expect):
     for name, pid in expect["stateless"].items():
         found = otp.state(vm, vm.find_process(pid))
         assert found.term is None and not found.sure, name
+        if name == "starting":
+            assert found.activity == "starting"
+            assert "init/1 has not returned: it is in otp_states:be_busy/1" in found.problem
+            continue
         assert "a loop of its own, otp_states:" in found.problem, name
     plain = otp.state(vm, vm.find_process(expect["stateless"]["plain"]))
     assert "#{plain => state}" in [term.format(syntax="w") for term in plain.candidates]
+
+
+def test_what_runs_is_never_sure(vm, expect):
+    """Its stack is that of the last time that it was scheduled out: it may be told, as a guess."""
+    found = otp.state(vm, vm.find_process("otp_states_spinning"))
+    if found.term is not None:
+        assert found.term.format(syntax="w") == expect["spinning"]
+    running = vm.native.execution(found.process.address)["running"]
+    assert found.sure == (found.term is not None and not running)
+    assert not found.sure or found.activity == "busy"
 
 
 def test_terms_are_composed(vm):

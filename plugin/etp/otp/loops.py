@@ -28,23 +28,29 @@ FRAMES: dict[Function, tuple[tuple[str, ...], ...]] = {
         (*_SERVER, "debug", "from", "any?"),
     ),
     ("gen_server", "terminate", 10): (
-        ("atom", "any", "any", "atom", "name", "any?", "any?", "module", "state", "debug?"),
+        ("atom", "any", "any", "any", "name", "any", "any", "module", "state", "debug?"),
     ),
-    ("gen_server", "loop", 4): (("server_data", "state", "any", "debug?"),),
-    ("gen_server", "loop", 5): (("server_data", "state", "time?", "debug?", "list?"),),
+    # From OTP 28 on.
+    ("gen_server", "loop", 4): (("server_data", "state", "continue", "debug?"),),
+    ("gen_server", "loop", 5): (
+        ("server_data", "state", "time?", "debug?", "list?", "hibernate_after?"),
+    ),
     ("gen_server", "loop_hibernate", 4): (("server_data", "state", "list?", "debug?"),),
     ("gen_server", "loop_wakeup", 4): (("server_data", "state", "list?", "debug?"),),
-    ("gen_server", "wake_hib", 3): (("server_data", "state", "debug?"),),
     ("gen_server", "handle_msg", 3): (
         ("server_data", "state", "any?"),
-        ("server_data", "state", "from", "any?"),
+        ("state", "server_data", "from", "any?"),
     ),
     ("gen_server", "handle_msg", 4): (
         ("server_data", "state", "any?", "debug?"),
-        ("server_data", "state", "debug", "from", "any?"),
+        ("state", "server_data", "debug?", "from", "any?"),
     ),
+    ("gen_server", "terminate", 9): (("server_data", "state", "..."),),
     ("gen_statem", "loop_receive", 3): (("params", "debug?", "statem", "hibernate_after?"),),
+    # OTP 29.
+    ("gen_statem", "loop", 3): (("params", "debug?", "statem", "hibernate_after?"),),
     ("gen_statem", "loop_hibernate", 3): (("params", "debug?", "statem"),),
+    ("gen_statem", "loop_wakeup", 3): (("params", "debug?", "statem"),),
     ("gen_statem", "loop_state_callback", 11): (
         ("params", "debug?", "statem", "list", "pair", "..."),
     ),
@@ -59,7 +65,7 @@ FRAMES: dict[Function, tuple[tuple[str, ...], ...]] = {
     ),
 }
 """By function: the arguments that its frame may have, in their order, while it waits or calls the
-callback module."""
+callback module.  What is taken out of a record or a message by then comes where it was taken out."""
 
 HOLDERS: dict[Function, str] = {
     ("gen_server2", "process_next_msg", 1): "gs2_state",

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 Fields = tuple[str, ...]
 
 SUPERVISOR: dict[int, Fields] = {
+    # Of OTP 29.
+    15: (
+        "name", "strategy", "children", "dynamics", "intensity", "period", "restarts", "nrestarts",
+        "dynamic_restarts", "auto_shutdown", "hibernate_after", "hibernating", "tag", "module",
+        "args",
+    ),
     # OTP 24 added auto_shutdown.
     11: (
         "name", "strategy", "children", "dynamics", "intensity", "period", "restarts",

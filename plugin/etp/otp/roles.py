@@ -36,6 +36,8 @@ class Known:
 
 
 Test = Callable[["Term", Known], bool]
+Roles = Sequence[str]
+Way = dict[str, "Term"]
 
 
 def is_atom(term: Term, *names: str) -> bool:
@@ -157,7 +159,7 @@ TESTS: dict[str, Test] = {
 class _Matcher:
     """Tries the ways in which the terms can be these arguments, in this order."""
 
-    def __init__(self, roles: Sequence[str], terms: Sequence[Term], known: Known) -> None:
+    def __init__(self, roles: Roles, terms: Sequence[Term], known: Known) -> None:
         self.open_end = roles[-1] == "..."
         if self.open_end:
             roles = roles[:-1]
@@ -173,44 +175,49 @@ class _Matcher:
             self._fits[key] = TESTS[self.names[role]](self.terms[i], self.known)
         return self._fits[key]
 
-    def ways(self) -> list[dict[str, Term]] | None:
-        """None: too many to try."""
-        found: list[dict[str, Term]] = []
-        # Each entry: the next role, the next term, who got what so far.
-        open_: list[tuple[int, int, tuple[tuple[int, int], ...]]] = [(0, 0, ())]
+    def ways(self) -> list[tuple[int, Way]] | None:
+        """Each with the number of terms that are taken for the remains of arguments; None: too many
+        to try."""
+        found: list[tuple[int, Way]] = []
+        # Each entry: the next role, the next term, remains, who got what so far.
+        open_: list[tuple[int, int, int, tuple[tuple[int, int], ...]]] = [(0, 0, 0, ())]
         for _ in range(MAX_WAYS):
             if not open_:
                 return found
-            role, i, given = open_.pop()
+            role, i, remains, given = open_.pop()
             at_end = i == len(self.terms) or self.open_end and role == len(self.names)
             if at_end and all(self.optional[role:]):
-                found.append({self.names[r]: self.terms[t] for r, t in given})
+                found.append((remains, {self.names[r]: self.terms[t] for r, t in given}))
                 continue
             # [] may be what is left of an argument that is not needed any more.
             if i < len(self.terms) and self.terms[i].kind == "nil":
-                open_.append((role, i + 1, given))
+                open_.append((role, i + 1, remains + 1, given))
             if role == len(self.names):
                 continue
             if self.optional[role]:
-                open_.append((role + 1, i, given))
+                open_.append((role + 1, i, remains, given))
             if i < len(self.terms) and self.fits(role, i):
-                open_.append((role + 1, i + 1, (*given, (role, i))))
+                open_.append((role + 1, i + 1, remains, (*given, (role, i))))
         return None
 
 
-def assign(roles: Sequence[str], terms: Sequence[Term], known: Known) -> list[dict[str, Term]]:
-    """The ways in which the Y registers of a frame can be these arguments, forwards or backwards.
-    ``?`` behind a role: the argument may be missing, because it is not needed any more; ``...`` at
-    the end: others may follow.  Ways in which the name is the process's own win over others.  Empty too if there are too many.
-    """
-    ways: list[dict[str, Term]] = []
-    for direction in (1, -1):
-        found = _Matcher(roles, terms[::direction], known).ways()
-        if found is None:
-            return []
-        ways += found
-    own = [way for way in ways if _is_own_name(way.get("name"), known)]
-    return own or ways
+def assign(alternatives: Sequence[Roles], terms: Sequence[Term], known: Known) -> list[Way]:
+    """The ways in which the Y registers of a frame can be one of these rows of arguments, forwards
+    or backwards.  ``?`` behind a role: the argument may be missing, because it is not needed any
+    more; ``...`` at the end: others may follow.  The ways that take fewest terms for mere remains
+    of arguments win over others, and then those in which the name is the process's own.  None too
+    if there are too many."""
+    ways: list[tuple[int, Way]] = []
+    for roles in alternatives:
+        for direction in (1, -1):
+            found = _Matcher(roles, terms[::direction], known).ways()
+            if found is None:
+                return []
+            ways += found
+    fewest = min((remains for remains, _way in ways), default=0)
+    best = [way for remains, way in ways if remains == fewest]
+    own = [way for way in best if _is_own_name(way.get("name"), known)]
+    return own or best
 
 
 def arguments(roles: Sequence[str], terms: Sequence[Term], known: Known) -> dict[str, Term] | None:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Optional
 from . import events, loops
 from .frames import Frame, Function, frames, function_of
 from .records import SUPERVISOR, named
-from .roles import TESTS, Known, arguments, assign, is_atom, is_record
+from .roles import TESTS, Known, Way, arguments, assign, is_atom, is_record
 
 if TYPE_CHECKING:
     from _etp import Term
 
     from ..vm import VM, Process
-
-Way = dict[str, "Term"]
 
 OTP_MODULES = frozenset(
     [
@@ -180,8 +178,7 @@ class _Search:
         if not ways:
             terms = [term for _y, term in frame.slots]
             where = frame.text
-            for roles in loops.FRAMES.get(frame.function, ()):
-                ways += assign(roles, terms, self.known)
+            ways = assign(loops.FRAMES.get(frame.function, ()), terms, self.known)
             tag = loops.HOLDERS.get(frame.function)
             if tag is not None:
                 ways += [{tag: term} for term in terms if TESTS[tag](term, self.known)]
@@ -283,7 +280,8 @@ class _Search:
             module = _module_of_record(way["server_data"], self.known)
         elif module.kind == "tuple":
             module = _module_of_record(module, self.known)
-        self.found.module = None if module is None else str(module.value())
+        if module is not None and module.kind == "atom":
+            self.found.module = str(module.value())
 
     def _set_statem(self, way: Way, pair: Term) -> None:
         found = self.found
@@ -326,7 +324,7 @@ class _Search:
                 return True
         elif module == "gen_statem" and misc.kind == "tuple" and len(misc) == 2:
             found.behaviour = module
-            if is_record(misc[1], "state", 3) and misc[1][1].kind == "tuple":
+            if is_record(misc[0], "params") and TESTS["statem"](misc[1], self.known):
                 self._set_statem({"params": misc[0]}, misc[1][1])
                 return True
         elif module == "gen_fsm" and _is_list(misc) and len(misc) >= 5:
