@@ -377,7 +377,7 @@ class VM:
         """What the allocators say of themselves, in bytes: allocators ({name: {blocks (in use),
         carriers (from the system), instances}}, names as in eheap_alloc without the ending), fixed
         ({type of fix_alloc: {allocated, used}}), areas (as erlang:system_info(allocated_areas); of
-        atom_space the second number is atom_space_used), code,
+        atom_space the second number is atom_space_used; atoms are the Atom structs), code,
         process_table, port_table, ets_misc (of ETS, outside of its allocator), unreadable,
         problem ("" or the last reason)."""
     def process_binaries(self, address: int) -> list[tuple[int, int, int]]:

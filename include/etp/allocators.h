@@ -44,6 +44,8 @@ struct etp_allocated_areas {
 	/** Names of atoms, and what of that room is in use. */
 	uint64_t atom_space, atom_space_used;
 	uint64_t atom_table;
+	/** The Atoms themselves, which the VM adds to none of its sums. */
+	uint64_t atoms;
 	uint64_t module_table, export_table, export_list, fun_table, module_refs;
 };
 

@@ -102,6 +102,7 @@ def memory(vm: VM, census: Census) -> Memory:
         system.add(row.name, row.bytes)
     others = sum(fixed[name]["allocated"] for name in fixed.keys() - OF_PROCESSES.keys())
     system.add("port table", facts["port_table"])
+    system.add("entries of atoms", facts["areas"]["atoms"], "not in atom")
     system.add("other types of fix_alloc", others, "references, queues, buffers of signals")
     system.add_rest(
         UNEXPLAINED, "drivers, NIFs, nodes, tables of the VM itself; what is freed late"

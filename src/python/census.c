@@ -323,10 +323,15 @@ static PyObject *areas_dict(const struct etp_allocated_areas *areas)
 		const char *key;
 		uint64_t size;
 	} sizes[] = {
-		{"atom_space", areas->atom_space},     {"atom_space_used", areas->atom_space_used},
-		{"atom_table", areas->atom_table},     {"module_table", areas->module_table},
-		{"export_table", areas->export_table}, {"export_list", areas->export_list},
-		{"fun_table", areas->fun_table},       {"module_refs", areas->module_refs},
+		{"atom_space", areas->atom_space},
+		{"atom_space_used", areas->atom_space_used},
+		{"atoms", areas->atoms},
+		{"atom_table", areas->atom_table},
+		{"module_table", areas->module_table},
+		{"export_table", areas->export_table},
+		{"export_list", areas->export_list},
+		{"fun_table", areas->fun_table},
+		{"module_refs", areas->module_refs},
 	};
 	PyObject *dict = PyDict_New();
 	for (size_t i = 0; dict && i < sizeof(sizes) / sizeof(sizes[0]); i++)

@@ -97,6 +97,7 @@ static void add_atoms(struct adder *a)
 	uint64_t table;
 	struct etp_error *err = etp_target_symbol(a->vm->target, "erts_atom_table", &table, NULL);
 	etp_error_destroy(err);
+	a->out->areas.atoms = a->vm->atoms.count * SIZEOF(a->vm, Atom);
 	a->out->areas.atom_table = err ? 0 : index_size(a, table, "atom_tab");
 	if (!a->out->areas.atom_table)
 		give_up(a, "the atom table cannot be read");

@@ -253,7 +253,7 @@ class FakeNative:
             "proc": {"allocated": 90, "used": 80}, "sl_thr_q_element": {"allocated": 10, "used": 0},
         }  # fmt: skip
         areas = {
-            "atom_space": 300, "atom_space_used": 200, "atom_table": 50, "module_table": 1,
+            "atom_space": 300, "atom_space_used": 200, "atom_table": 50, "atoms": 7, "module_table": 1,
             "export_table": 2, "export_list": 3, "fun_table": 4, "module_refs": 5,
         }  # fmt: skip
         return {

@@ -63,7 +63,7 @@ def run(context: Context, args: Namespace) -> Table:
             f"{plural(found['truncated'], 'holder')} had more things than one search looks at."
         )
     view.notes.append(
-        f"{plural(found['holders'], 'process or row', 'processes and rows')} looked at; garbage,"
+        f"{plural(found['holders'], 'process or row', 'processes and rows')} looked at; garbage and"
         " immediates are not counted."
     )
     view.facts["complete"] = found["complete"]
