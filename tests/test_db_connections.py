@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools of DBConnection in the layout of each family of releases, against what the workload put there."""
 
+import shutil
 import time
 
 import pytest
@@ -10,9 +11,12 @@ from etp.inspectors import load
 from etp.inspectors.db_connection import read
 from etp.inspectors.driver_state import cursor_entries
 from etp.vm import VM
+from mutate import Image
 from reader import Reader
 
 FAMILIES = ["1.1", "2.0", "2.4", "2.5", "2.10"]
+#: The emulator keeps stacks and registers otherwise than the JIT.
+DUMPS = [*((family, "stripped") for family in FAMILIES), ("2.4", "emu"), ("2.10", "emu")]
 RELEASES = {
     "1.1": "up to 1.1.3",
     "2.0": "2.0.0 to 2.4.0",
@@ -33,9 +37,10 @@ def open_vm(dump):
     return VM.open(str(dump.path), executable=str(dump.executable))
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=DUMPS, ids=lambda param: "-".join(param))
 def dump(request, core):
-    return core("db_connections", family=request.param)
+    family, flavor = request.param
+    return core("db_connections", flavor=flavor, family=family)
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +248,31 @@ def test_sort_and_limit(vm):
     counts = [c.cursors for c in read(vm).connections]
     assert f"  {max(counts):,}" in text
     assert f"1 of {len(counts)} connections shown" in text
+
+
+def test_a_state_that_is_not_in_the_core_is_told(core, tmp_path):
+    """The rest is shown, and nothing of it is lost without a word."""
+    dump = core("db_connections", family="2.5")
+    whole = read(open_vm(dump))
+    victim = next(c for c in whole.connections if c.status == "idle")
+    # Element 4 of the holder's row, now a tuple nowhere.
+    address = victim.holder.row().term.address + 8 * 4
+    damaged = tmp_path / "core"
+    shutil.copy(dump.path, damaged)
+    image = Image(damaged)
+    segment = next(s for s in image.segments if s.address <= address < s.address + s.size)
+    image.file.seek(segment.offset + address - segment.address)
+    image.file.write((0x7000_0000_0000 | 2).to_bytes(8, "little"))
+    image.file.close()
+    vm = VM.open(str(damaged), executable=str(dump.executable))
+    pools = read(vm)
+    found = by_pid(pools)
+    assert len(found) == len(whole.connections)
+    mine = found[str(victim.process.pid)]
+    assert mine.status == "idle" and mine.live is None
+    assert [str(victim.process.pid) in problem for problem in pools.problems] == [True]
+    assert pools.cursors == whole.cursors
+    assert "was not read whole" in Reader(vm).run("etp-db-connections")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ connection has a copy of an earlier moment.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -234,20 +236,35 @@ class _Reader:
                 kinds.setdefault(call, []).append(process)
         self._read_holders()
         for process in kinds.get(POOL, ()):
-            self._pool(process)
-        connections = [self._connection(process) for process in kinds.get(CONNECTION, ())]
+            with self._gap(f"the pool {process.pid}"):
+                self._pool(process)
+        connections = [Connection(process, "unknown", "") for process in kinds.get(CONNECTION, ())]
         for connection in connections:
-            self._pool_of(connection).connections.append(connection)
+            with self._gap(f"the connection {connection.process.pid}"):
+                self._connection(connection)
+        for connection in connections:
+            with self._gap(f"the pool of the connection {connection.process.pid}"):
+                self._pool_of(connection).connections.append(connection)
         by_holder = {c.holder.address: c for c in connections if c.holder is not None}
         for process in kinds.get(PROXY, ()):
-            self._proxy(process, by_holder)
+            with self._gap(f"the proxy {process.pid}"):
+                self._proxy(process, by_holder)
         for process in kinds.get(MANAGER, ()):
-            self._manager(process)
+            with self._gap(f"the ownership manager {process.pid}"):
+                self._manager(process)
         for pool in self.pools.values():
             self._finish(pool)
         stray = [row.table for a, row in self.rows.items() if a not in self.claimed]
         pools = sorted(self.pools.values(), key=lambda pool: (pool.name, pool.pid.word))
         return Pools(pools, stray, self.problems + _unreadable(connections))
+
+    @contextmanager
+    def _gap(self, what: str) -> Iterator[None]:
+        """What of it cannot be read is told, and the rest goes on."""
+        try:
+            yield
+        except Error as error:
+            self.problems.append(f"{what} was not read whole: {str(error).rstrip('.')}")
 
     # ---- holders ---------------------------------------------------------------------------
 
@@ -255,13 +272,12 @@ class _Reader:
         for table in self.vm.ets_tables:
             if table.name != HOLDER or table.is_deleting:
                 continue
-            try:
+            with self._gap(f"the holder {table.ref}"):
                 row = table.row()
-            except Error as error:
-                self.problems.append(f"the row of the holder {table.ref} cannot be read: {error}")
-                continue
-            if row is not None and tagged(row.term, "conn") and len(row.term) in (7, 8):
-                self.rows[table.address] = _Row(table, row)
+                if row is not None and tagged(row.term, "conn") and len(row.term) in (7, 8):
+                    # Fields that are not in the core fail here, and not in the middle of a connection.
+                    list(row.term)
+                    self.rows[table.address] = _Row(table, row)
 
     def _table(self, term: Term | None) -> EtsTable | None:
         return table_of(self.tables, term)
@@ -293,19 +309,22 @@ class _Reader:
             return
         rows = table.rows()
         for row in rows:
-            key = row.key
-            if key.kind != "tuple":
-                continue
-            since = self._ago(_nanoseconds(element(key, 0)))
-            pid = element(element(key, 2), 0)
-            if len(key) == 3 and pid is not None:
-                pool.waiting.append(self._client(pid, since))
-            elif len(key) == 2 and since is not None:
-                self.idle_ns[str(key[1])] = since
+            with self._gap(f"a row of the queue of the pool {pool.pid}"):
+                self._queue_row(pool, row.key)
         if rows.gaps:
             pool.problems.append(
                 f"{rows.gaps:,} rows of the queue of the pool {pool.pid}: {rows.problem}"
             )
+
+    def _queue_row(self, pool: Pool, key: Term) -> None:
+        if key.kind != "tuple":
+            return
+        since = self._ago(_nanoseconds(element(key, 0)))
+        pid = element(element(key, 2), 0)
+        if len(key) == 3 and pid is not None:
+            pool.waiting.append(self._client(pid, since))
+        elif len(key) == 2 and since is not None:
+            self.idle_ns[str(key[1])] = since
 
     def _ago(self, time: int | None) -> int | None:
         """Nanoseconds since a System.monotonic_time()."""
@@ -372,9 +391,9 @@ class _Reader:
 
     # ---- connections -----------------------------------------------------------------------
 
-    def _connection(self, process: Process) -> Connection:
+    def _connection(self, connection: Connection) -> None:
+        process = connection.process
         found = otp_state(self.vm, process)
-        connection = Connection(process, "unknown", "")
         data = found.data
         backoff_timer = None
         if data is not None and struct_name(data) == "Elixir.Connection":
@@ -389,14 +408,15 @@ class _Reader:
             if held:
                 self._take_holder(connection, held[0])
                 connection.pool_pid = held[0].table.heir
-            return connection
+            return
         connection.module = atom(data["mod"]) or ""
         connection.pool_pid = get(data, "pool")
         state = get(data, "state")
         if state is not None and atom(state) is None and state.kind == "atom":
             state = None
         if state is not None:
-            connection.older.append(self._copy("process", state, self._measure_in(process)))
+            copy = self._copy("process", state, self._measure_in(process), process)
+            connection.older += [] if copy is None else [copy]
         if not found.is_current:
             connection.problems.append(
                 f"the connection {process.pid} was busy; of it, what it had before is shown"
@@ -410,7 +430,6 @@ class _Reader:
         if connection.connected_ns is None:
             connection.connected_ns = self._ago(integer(get(data, "connected_at")))
         self._find_orphans(connection)
-        return connection
 
     def _new_connection(
         self, connection: Connection, client: Term | None, held: list[_Row]
@@ -449,7 +468,6 @@ class _Reader:
         connection.holder_status = row.status
         connection.connected_ns = self._ago(row.connected)
         self.claimed.add(table.address)
-        connection.live = self._copy("holder", row.state, row.row.measure)
         pool = connection.pool_pid or table.heir
         if pool is not None and table.owner.word == pool.word:
             connection.status = "idle"
@@ -457,6 +475,7 @@ class _Reader:
         else:
             connection.status = "checked out"
             connection.client = self._client(table.owner, None, with_query=True)
+        connection.live = self._copy("holder", row.state, row.row.measure, connection.process)
 
     def _old_connection(self, connection: Connection, data: Term) -> None:
         """1.x: client is closed, nil, or {Ref, Monitor}; a checked-out state is with the client."""
@@ -528,7 +547,9 @@ class _Reader:
             # A client may have connections of several pools.
             if struct_name(state) == stale.content.struct and _same_socket(state, stale.term):
                 measure = self._measure_in(client)
-                connection.live = self._copy("client's dictionary", state, measure)
+                connection.live = self._copy(
+                    "client's dictionary", state, measure, connection.process
+                )
                 connection.holder_status = atom(element(value, 0)) or ""
 
     def _find_orphans(self, connection: Connection) -> None:
@@ -575,7 +596,7 @@ class _Reader:
         connection.holder_status = row.status
         if connection.live is not None:
             connection.older.insert(0, connection.live)
-        connection.live = self._copy("proxy's holder", row.state, row.row.measure)
+        connection.live = self._copy("proxy's holder", row.state, row.row.measure, process)
         if row.table.owner.word != process.pid.word:
             connection.client = self._client(row.table.owner, None, with_query=True)
 
@@ -592,7 +613,12 @@ class _Reader:
     def _measure_in(self, process: Process) -> Measure:
         return lambda term: self.vm.native.measure(process.address, term)
 
-    def _copy(self, where: str, term: Term, measure: Measure) -> Copy:
+    def _copy(self, where: str, term: Term, measure: Measure, process: Process) -> Copy | None:
+        if term.kind == "invalid":
+            self.problems.append(
+                f"the state of {process.pid} was not read whole: the {where} has {term}"
+            )
+            return None
         return Copy(where, term, measure, content(term, measure, self.tables))
 
     # ---- clients ---------------------------------------------------------------------------
@@ -601,8 +627,15 @@ class _Reader:
         process = self.vm.process(pid)
         if process is None:
             return Client(pid, None, None, waits_ns)
+        client = Client(pid, process, None, waits_ns)
+        with self._gap(f"the stack of the client {pid}"):
+            self._look_at(client, process, with_query)
+        return client
+
+    def _look_at(self, client: Client, process: Process, with_query: bool) -> None:
+        """What it does, and the query on its stack."""
         execution = self.vm.native.execution(process.address)
-        client = Client(pid, process, location(execution["current_function"]), waits_ns)
+        client.function = location(execution["current_function"])
         if with_query:
             for frame in frames(self.vm, process.address, execution):
                 for _y, term in frame.slots:
@@ -610,7 +643,6 @@ class _Reader:
                     statement = get(term, "statement")
                     if struct and statement is not None and not client.query:
                         client.query, client.query_struct = statement_text(statement), struct
-        return client
 
 
 def _release(found: OtpState, data: Term) -> str:
@@ -660,5 +692,5 @@ def _unreadable(connections: list[Connection]) -> list[str]:
     if not missing:
         return []
     return [
-        f"{missing:,} parts of the states of connections could not be read; sizes are too small"
+        f"{missing:,} parts of the states of connections could not be read; what is told of them is too little"
     ]

@@ -87,6 +87,8 @@ def content(state: Term, measure: Measure, tables: Tables) -> DriverState:
         struct, driver, driver.release(state) if driver else "", _bytes(total),
         unreadable=total["unreadable"],
     )  # fmt: skip
+    if state.kind == "map":
+        found.unreadable += sum(value.kind == "invalid" for value in state.values())
     if driver is None:
         found.parts = _large_parts(state, measure)
         return found
