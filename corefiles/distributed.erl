@@ -72,10 +72,11 @@ start(_Args) ->
 
 start_peer() ->
     application:set_env(kernel, inet_dist_use_interface, {127, 0, 0, 1}),
-    {ok, _} = net_kernel:start([?MAIN, longnames]),
+    %% A tick is a message to net_kernel, which must not change between asking and dumping.
+    {ok, _} = net_kernel:start([?MAIN, longnames, timer:minutes(15)]),
     erlang:set_cookie(?COOKIE),
     register(distributed_main, self()),
-    Peer = ["\"$BINDIR/erlexec\" +S 1:1 -noinput -hidden -start_epmd false -epmd_module distributed -name ",
+    Peer = ["\"$BINDIR/erlexec\" +S 1:1 -noinput -hidden -kernel net_ticktime 3600 -start_epmd false -epmd_module distributed -name ",
             atom_to_list(?PEER), " -setcookie ", atom_to_list(?COOKIE), " -pa '", filename:dirname(code:which(?MODULE)),
             "' -run distributed peer"],
     Script = [Peer, " >peer.log 2>&1 </dev/null & peer=$!; for i in $(seq 600); do kill -0 ", os:getpid(),
