@@ -17,7 +17,7 @@ KINDS = ("local", "global", "pg", "registry")
 
 COLUMNS = (
     Column("kind", "local: register/2; global; pg: a group; registry: one of Elixir's"),
-    Column("where", "scope of pg, or name of the Registry", flexible=12),
+    Column("where", "scope of pg, or name of the Registry", flexible=24),
     Column("name", "name, group, or key", flexible=20),
     Column("who", "pid or port"),
     Column("alive", "no: it is dead, and nobody has taken its name away", kind="yesno"),
