@@ -243,7 +243,9 @@ atoms_line() ->
 
 port_line(Port) ->
     Info = erlang:port_info(Port),
-    #{kind => port, port => Port, name => {text, proplists:get_value(name, Info)}, id => proplists:get_value(id, Info),
+    #{kind => port, port => Port, input => proplists:get_value(input, Info), output => proplists:get_value(output, Info),
+      queue_size => element(2, erlang:port_info(Port, queue_size)), os_pid => proplists:get_value(os_pid, Info),
+      name => {text, proplists:get_value(name, Info)}, id => proplists:get_value(id, Info),
       connected => proplists:get_value(connected, Info), links => proplists:get_value(links, Info),
       registered_name => proplists:get_value(registered_name, Info, undefined)}.
 

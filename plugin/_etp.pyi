@@ -258,6 +258,13 @@ class VM:
         """Messages of a process counted by shape (include/etp/message_shapes.h): {messages,
         others (of shapes that are not listed), gaps, problem, shapes: [(text, count, words,
         oldest Term | None, newest Term | None)] most frequent first}."""
+    def ports(self) -> tuple[list[dict[str, Any]], int]:
+        """({address, port: Term, name, driver (str, None: unreadable), connected, registered_name
+        (Term or None), input, output, queue_size, os_pid (0: none), is_busy, is_queue_full,
+        is_closing, is_distribution, has_suspended, is_incomplete} of each open port, how many could
+        not be read); include/etp/ports.h."""
+    def port_links(self, port: Term) -> tuple[list[Term], int]:
+        """(pids and ports linked to an open port, branches that could not be read)."""
     def port_is_open(self, port: Term) -> bool: ...
     def registered_ports(self) -> list[tuple[str, Term]]:
         """(name, port) of all open ports that have a registered name."""

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "etp-ets-show": "session_cache --key {user,17}",
     "etp-ets-tables": "--binaries --limit all",
     "etp-histogram": "--table session_cache",
+    "etp-port-info": "#Port<0.0>",
     "etp-processes": "--limit all",
     "etp-who": "{binary}",
 }

@@ -1,36 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ports hold: queues, commands that wait, input that is not a packet yet, data of port_set_data/2."""
+"""Ports: what etp says of them is what erlang:port_info/1,2 said."""
+
+import json
 
 import pytest
-
-import cores
-import etp
-
-HEADER = 4
-"""Bytes of the length before a packet."""
-
-
-@pytest.fixture(scope="module", params=["stripped", "dwarf", "emu"])
-def case(request, core):
-    dump: cores.Core = core("ports", flavor=request.param)
-    return dump, etp.open(core=str(dump.path), executable=str(dump.executable))
+from etp.commands.context import Context
+from etp.commands.registry import find
+from etp.commands.runner import run_command
+from etp.render import Screen
+from etp.vm import VM
 
 
-def test_each_binary_is_found_in_its_port(case):
-    dump, vm = case
-    census = vm.native.census()
-    assert census.roots_unreadable == (0, "")
-    assert census.binaries(unaccounted=True) == []
-    found = {}
-    for binary in census.binaries():
-        ports = [holder for holder in binary["holders"] if holder[0] == "port"]
-        head = vm.read(binary["data_address"], min(binary["size"], 60))
-        for start in (0, HEADER):
-            if ports and head[start:].startswith(b"holder:"):
-                kind = head[start:].split(b":")[1].decode()
-                ((_, _, refs, port),) = ports
-                found[kind] = (refs, dump.truth.ports[str(port)]["name"])
-    assert found.keys() == set(dump.truth.workload["expect"]["kinds"])
-    assert {name for kind, (_, name) in found.items() if kind != "data"} == {"tcp_inet"}
-    assert found["data"] == (1, "udp_inet")
-    assert found["command"][0] == found["input"][0] == 1 and found["queue"][0] >= 1
+class CoreContext(Context):
+    def __init__(self, core):
+        super().__init__()
+        self._core = core
+        self.out = []
+
+    def open_vm(self):
+        return VM.open(str(self._core.path), executable=str(self._core.executable))
+
+    def screen(self):
+        return Screen(self.out.append)
+
+    def ask(self, name, *words):
+        self.out.clear()
+        run_command(find(name), list(words), self)
+        return "".join(self.out)
+
+
+@pytest.fixture(scope="module", params=["stripped", "emu"])
+def ports(request, core):
+    found = core("ports", request.param)
+    return found, CoreContext(found)
+
+
+def test_ports_are_those_of_the_vm(ports):
+    core, context = ports
+    found = json.loads(context.ask("etp-ports", "--json", "--limit", "all"))
+    rows = {row["port"]: row for row in found["ports"]}
+    assert set(rows) == set(core.truth.ports)
+    assert found["warnings"] == []
+    for port, said in core.truth.ports.items():
+        row = rows[port]
+        assert row["name"] == said["name"]
+        assert row["registered_name"] == said["registered_name"]
+        assert row["connected_pid"] == said["connected"]
+        assert row["input"] == said["input"]
+        assert row["output"] == said["output"]
+        assert row["queue_size"] == said["queue_size"]
+        assert row["os_pid"] == said["os_pid"]
+
+
+def test_links_of_a_port_are_those_of_the_vm(ports):
+    core, context = ports
+    for port, said in core.truth.ports.items():
+        row = json.loads(context.ask("etp-port-info", port, "--json"))
+        assert sorted(row["links"]) == sorted(said["links"])
+
+
+def test_the_port_with_a_full_pipe_is_named(ports):
+    core, context = ports
+    out = context.ask("etp-ports")
+    (first, *_rest) = [line for line in out.split("\n") if "#Port" in line]
+    assert "full_pipe" in first and "busy" in first
+    assert "1 busy, on 1 of which processes are suspended" in out
+    row = json.loads(context.ask("etp-port-info", "full_pipe", "--json"))
+    assert row["is_busy"] and row["has_suspended"] and row["driver"] == "spawn"
+    assert row["queue_size"] == core.truth.ports[row["port"]]["queue_size"] > 100000
+    busy = [r for r in json.loads(context.ask("etp-ports", "--json"))["ports"] if r["is_busy"]]
+    assert [r["registered_name"] for r in busy] == ["full_pipe"]
+
+
+def test_no_such_port(ports):
+    from etp.errors import Problem
+
+    with pytest.raises(Problem, match="No open port is nobody"):
+        ports[1].ask("etp-port-info", "nobody")
+
+
+def test_command_lines_are_redacted(ports):
+    _core, context = ports
+    context.settings.set("redact", True)
+    try:
+        assert "/bin/sleep" not in context.ask("etp-ports", "--columns", "all")
+    finally:
+        context.settings.set("redact", False)

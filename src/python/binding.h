@@ -135,6 +135,8 @@ PyObject *VM_message_shapes(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_info(VMObject *self, PyObject *ignored);
 PyObject *VM_compose(VMObject *self, PyObject *value);
 PyObject *VM_measure(VMObject *self, PyObject *args);
+PyObject *VM_ports(VMObject *self, PyObject *ignored);
+PyObject *VM_port_links(VMObject *self, PyObject *args);
 PyObject *VM_location(VMObject *self, PyObject *args);
 PyObject *VM_fun_location(VMObject *self, PyObject *args);
 PyObject *VM_modules(VMObject *self, PyObject *ignored);

@@ -308,6 +308,8 @@ static PyMethodDef VM_methods[] = {
          METH_VARARGS | METH_KEYWORDS, NULL},
 	{"port_is_open", (PyCFunction)VM_port_is_open, METH_VARARGS, NULL},
 	{"registered_ports", (PyCFunction)VM_registered_ports, METH_NOARGS, NULL},
+	{"ports", (PyCFunction)VM_ports, METH_NOARGS, NULL},
+	{"port_links", (PyCFunction)VM_port_links, METH_VARARGS, NULL},
 	{"location", (PyCFunction)VM_location, METH_VARARGS, NULL},
 	{"fun_location", (PyCFunction)VM_fun_location, METH_VARARGS, NULL},
 	{"modules", (PyCFunction)VM_modules, METH_NOARGS, NULL},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/links.h>
+#include <etp/ports.h>
 
 #include "vm/vm.h"
 
@@ -159,6 +160,17 @@ void etp_link_iter_init(struct etp_link_iter *iter, const struct etp_vm *vm,
 	*iter = (struct etp_link_iter){0};
 	uint64_t root = 0;
 	bool readable = READ_WORD(vm, reader, process, Process, links, &root);
+	nodes_init(&iter->nodes, vm, reader, root, false);
+	if (!readable)
+		gap(&iter->nodes, "the links cannot be read");
+}
+
+void etp_link_iter_init_port(struct etp_link_iter *iter, const struct etp_vm *vm,
+                             struct etp_reader *reader, uint64_t port)
+{
+	*iter = (struct etp_link_iter){0};
+	uint64_t root = 0;
+	bool readable = HAS(vm, Port, links) && READ_WORD(vm, reader, port, Port, links, &root);
 	nodes_init(&iter->nodes, vm, reader, root, false);
 	if (!readable)
 		gap(&iter->nodes, "the links cannot be read");
