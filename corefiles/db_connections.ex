@@ -484,7 +484,7 @@ defmodule DbConnections.Drivers do
     socket = {:gen_tcp, socket()}
 
     case release do
-      "0.2.4" ->
+      "0.2.0" ->
         Map.merge(common, %{__struct__: MyXQL.Protocol, sock: socket, connection_id: n, prepared_statements: %{}})
 
       "0.2.9" ->
@@ -507,7 +507,7 @@ defmodule DbConnections.Drivers do
 
   # {as declared, fetched from}
   def cursors(release, {params, column_defs}) do
-    without_id = release in ["0.2.4", "0.2.9"]
+    without_id = release in ["0.2.0", "0.2.9"]
     entry = fn kind, value, i -> if without_id, do: {kind, value}, else: {kind, value, i} end
 
     Map.new(
@@ -697,7 +697,7 @@ defmodule DbConnections do
     [
       healthy(:"2.0"),
       pool(MyApp.Legacy, MyXQL.Connection, leaking("0.2.9"), leak: "0.4.1"),
-      pool(MyApp.Old, MyXQL.Protocol, [conn(my("0.2.4", {1, 40}), :idle)], leak: "0.4.1"),
+      pool(MyApp.Old, MyXQL.Protocol, [conn(my("0.2.0", {1, 40}), :idle)], leak: "0.4.1"),
       exhausted("0.2.9"),
       down("0.2.9")
     ]
@@ -760,7 +760,7 @@ defmodule DbConnections do
 
   # A driver is a function that makes the state of its Nth connection, and what is in that.
   defp my(release, cursors, options \\ []) do
-    facts = %{cursors: cursors, queries: if(release == "0.2.4", do: 0, else: 3), orphans: options[:orphans] || 0}
+    facts = %{cursors: cursors, queries: if(release == "0.2.0", do: 0, else: 3), orphans: options[:orphans] || 0}
     {fn i -> Drivers.myxql(release, i, cursors, options) end, facts}
   end
 

@@ -12,7 +12,7 @@ from .base import Driver, get, register
 if TYPE_CHECKING:
     from _etp import Term
 
-# lib/myxql/connection.ex: handle_declare/4 puts {:params, params} into `cursors`, handle_fetch/4
+# lib/myxql/connection.ex (protocol.ex in 0.2.0): handle_declare/4 puts {:params, params} into `cursors`, handle_fetch/4
 # {:column_defs, column_defs} in its place, with the id of the statement behind it from 0.2.10 on.
 # handle_deallocate/4 deletes it since 0.4.1; disconnect/2 deletes the table of queries since 0.4.3.
 _MYXQL_CURSORS = ("0.2.0", "0.4.0", "0.4.1")
@@ -23,7 +23,7 @@ _MYXQL_ENTRY = {"params": (2, 1), "column_defs": (2, 1)}
 class MyXQL(Driver):
     def release(self, state: Term) -> str:
         if "client" not in state:
-            return "0.2.5 to 0.2.9"
+            return "0.2.1 to 0.2.3" if "prepared_statements" in state else "0.2.4 to 0.2.9"
         if "last_query" in state:
             return "0.3.0 or 0.6.0"
         return "0.2.10, or 0.3.1 or later"
@@ -38,7 +38,7 @@ register(
         queries="queries",
         transaction=("transaction_status",),
         cursor_leak=_MYXQL_CURSORS,
-        table_leak=("0.2.5", "0.4.2", "0.4.3"),
+        table_leak=("0.2.4", "0.4.2", "0.4.3"),
         entry=_MYXQL_ENTRY,
     )
 )
@@ -47,7 +47,7 @@ register(
 @dataclass
 class OldMyXQL(Driver):
     def release(self, state: Term) -> str:
-        return "0.2.0 to 0.2.4"
+        return "0.2.0"
 
 
 register(
