@@ -71,6 +71,7 @@ servers() ->
              {waiting, named({via, ?MODULE, {otp_states, via}}, {via, name})},
              {waiting, named({via, ?MODULE, "a list"}, ?MODULE)},
              {waiting, named({local, otp_states_paths}, deep_state())},
+             {waiting, became({from, "a callback"})}, {waiting, became_in_init([in, init])},
              {waiting, entered(self)}, {waiting, entered({local, otp_states_entered})}],
     Timeouts = [{waiting, server({reply, S, 1000000000})} || S <- odd_states()],
     Debugged = [{waiting, debugged(S)} || S <- [#{debugged => true}, [{a, 1}]]],
@@ -106,6 +107,18 @@ suspended(P) ->
 entered(Name) ->
     {ok, P} = proc_lib:start_link(?MODULE, loop_init, [Name, self()]),
     P.
+
+%% A server that enters another loop from a callback: the old one is still on the stack, and does not count.
+became(State) ->
+    P = server({reply, old, infinity}),
+    gen_server:cast(P, {become, State}),
+    State = sys:get_state(P),
+    P.
+
+became_in_init(State) ->
+    Parent = self(),
+    spawn_link(fun() -> gen_server:start_link(?MODULE, {become, Parent, State}, []) end),
+    receive {became, P} -> P end.
 
 loop_init(self, Parent) ->
     proc_lib:init_ack(Parent, {ok, self()}),
@@ -196,6 +209,7 @@ wait_until(Condition) ->
     end.
 
 init({server, State}) -> {ok, State};
+init({become, Whom, State}) -> Whom ! {became, self()}, gen_server:enter_loop(?MODULE, [], State);
 init({starting, Whom}) -> Whom ! {starting, self()}, be_busy(here);
 init({machine, Mode, State, Data, Actions}) -> put(mode, Mode), {ok, State, Data, Actions};
 init({handler, State}) -> {ok, State};
@@ -209,6 +223,7 @@ handle_call({busy, Where}, From, State) -> {reply, {be_busy(Where), From}, State
 handle_call(never_answered, _From, State) -> {noreply, State}.
 
 handle_cast({busy, Where}, State) -> {noreply, {be_busy(Where), State}};
+handle_cast({become, State}, _) -> gen_server:enter_loop(?MODULE, [], State);
 handle_cast({continue, What}, State) -> {noreply, State, {continue, What}}.
 
 handle_info({busy, Where}, State) -> {noreply, {be_busy(Where), State}}.

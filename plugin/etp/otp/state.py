@@ -156,9 +156,8 @@ class _Search:
 
     def _in_frames(self) -> bool:
         stack = self.stack = frames(self.vm, self.found.process.address, self.execution)
-        # The outermost loop is that of the process.
-        for i in range(len(stack) - 1, -1, -1):
-            frame = stack[i]
+        # The innermost loop is the one that would answer: a callback may enter another.
+        for i, frame in enumerate(stack):
             if frame.function == ("gen_event", "handle_msg", 6):
                 return self._in_event_handler(stack[: i + 1])
             if frame.function in loops.STARTING:
