@@ -304,3 +304,66 @@ def test_other_programs_and_no_programs(demo):
         cwd=cores.ROOT / "plugin", capture_output=True, text=True,
     )  # fmt: skip
     assert "There is no process" in said.stderr
+
+
+SOAK = """
+import os, resource, sys
+import etp
+
+pid, rounds = int(sys.argv[1]), int(sys.argv[2])
+vm = etp.open(pid=pid)
+size, files = vm.info.bytes_saved, len(os.listdir("/proc/self/fd"))
+for _ in range(rounds):
+    vm = None
+    vm = etp.open(pid=pid)
+    assert len(vm.ets_tables) == int(sys.argv[3])
+    assert vm.info.pause_ns > 0
+assert len(os.listdir("/proc/self/fd")) == files, "files are left open"
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+assert peak < 3 * size, f"{peak} bytes at most, for copies of {size}"
+"""
+
+
+def test_many_rounds_leave_the_vm_healthy(demo):
+    """ETP_SOAK=1000 makes a thousand."""
+    rounds = os.environ.get("ETP_SOAK", "20")
+    result = subprocess.run(
+        [sys.executable, "-c", SOAK, str(demo.pid), rounds, str(demo.truth.system["ets_count"])],
+        capture_output=True,
+        text=True,
+        cwd=cores.ROOT / "plugin",
+        env={**ENVIRONMENT, "ETP_BUILD_DIR": str(cores.BUILD)},
+    )
+    assert result.returncode == 0, result.stderr
+    assert demo.ask()["process_count"] == demo.truth.system["process_count"]
+    assert not demo.is_traced()
+
+
+def test_without_room_for_a_copy_the_vm_stands_still(demo, tmp_path):
+    """A control group that has nothing to spare, as a container would see it."""
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    mount = f"mount --bind {tmp_path} /sys/fs/cgroup"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+
+    def answer(*words):
+        command = f"{mount} && exec {sys.executable} -m etp {demo.pid} {' '.join(map(str, words))}"
+        result = subprocess.run(
+            ["unshare", "-m", "sh", "-c", command],
+            capture_output=True,
+            text=True,
+            cwd=cores.ROOT / "plugin",
+            env={**ENVIRONMENT, "ETP_BUILD_DIR": str(cores.BUILD)},
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    out = answer("etp-ets-leaks", "--json")
+    assert "stands still until the command has ended" in out
+    assert json.loads(out)["as_of"]["pause_seconds"] is None
+    assert "session_cache pins binaries" in out
+    path = tmp_path / "snapshot"
+    assert "could not be read" not in answer("etp-snapshot", path)
+    assert "session_cache pins binaries" in etp(path, "etp-ets-leaks")
+    assert demo.ask() and not demo.is_traced()

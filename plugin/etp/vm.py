@@ -210,6 +210,11 @@ class VM:
     ) -> VM:
         """Of a core, or of the process ``pid``, which is stopped for a copy of its memory; with
         ``copy=False`` it must stand still already, for as long as the VM is used."""
+        if pid:
+            import gc
+
+            # An earlier copy, as large as the process, may wait in a cycle of references.
+            gc.collect()
         return VM(
             _etp.VM(
                 core=core,
