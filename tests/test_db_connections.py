@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from etp.commands.registry import find
 from etp.diagnosis.db_connections import diagnose
 from etp.inspectors import load
 from etp.inspectors.db_connection import read
@@ -285,6 +286,16 @@ def test_a_healthy_pool_is_clean(healthy):
     assert verdict.suspects == [] and verdict.cursors == verdict.in_use == 3
     text = Reader(healthy, width=80).run("etp-db-connections")
     assert "no leak" in text.splitlines()[1]
+
+
+def test_names_of_pools_complete(vm, expect):
+    command = find("etp-db-connections")
+    names = command.arguments[0].complete(Reader(vm))
+    assert {name.removesuffix(".PartitionSupervisor") for name in names} == {
+        pool["name"].removeprefix("Elixir.") for pool in expect["pools"]
+    }
+    assert "MyApp.Repo" in names
+    assert "MyApp.Repo" in Reader(vm).run("etp-db-connections", "MyApp.Repo")
 
 
 def test_no_pools(core):

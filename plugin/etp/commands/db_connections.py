@@ -72,7 +72,10 @@ WAITING = (
 
 
 def complete_targets(context: Context) -> list[str]:
-    return [process.name for process in context.vm.processes() if process.name]
+    from ..diagnosis.db_connections import name_of
+    from ..inspectors.db_connection import read
+
+    return sorted({name_of(pool) for pool in read(context.vm).pools if pool.name})
 
 
 def run(context: Context, args: Namespace) -> Report | Listing:
