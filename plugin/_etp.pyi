@@ -266,8 +266,6 @@ class VM:
     def port_links(self, port: Term) -> tuple[list[Term], int]:
         """(pids and ports linked to an open port, branches that could not be read)."""
     def port_is_open(self, port: Term) -> bool: ...
-    def registered_ports(self) -> list[tuple[str, Term]]:
-        """(name, port) of all open ports that have a registered name."""
     def location(self, pc: int, is_return: bool = False) -> Location | None:
         """The code that an address is in; None if it is in none.  A return address is in the
         instruction behind the call: with ``is_return`` the call is looked up."""

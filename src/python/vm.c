@@ -264,31 +264,6 @@ static PyObject *VM_port_is_open(VMObject *self, PyObject *args)
 	return PyBool_FromLong(etp_vm_port(self->vm, port->word) != 0);
 }
 
-// (name, port) of each port that is registered.
-static PyObject *VM_registered_ports(VMObject *self, PyObject *ignored)
-{
-	if (!VM_is_open(self))
-		return NULL;
-	const struct etp_vm *vm = self->vm;
-	struct etp_reader reader;
-	etp_reader_init(&reader, etp_vm_target(vm));
-	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < vm->ports.count; i++) {
-		uint64_t reg, name;
-		if (!READ_WORD(vm, &reader, vm->ports.addresses[i], Port, reg, &reg) || !reg ||
-		    !READ_WORD(vm, &reader, reg, RegProc, name, &name) || !term_is_atom(name))
-			continue;
-		PyObject *text = atom_to_str(vm, term_atom_index(name));
-		PyObject *port = text ? Term_new(self, NULL, vm->ports.ids[i]) : NULL;
-		PyObject *pair = port ? PyTuple_Pack(2, text, port) : NULL;
-		Py_XDECREF(text);
-		Py_XDECREF(port);
-		if (!list_append(list, pair))
-			Py_CLEAR(list);
-	}
-	return list;
-}
-
 static PyMethodDef VM_methods[] = {
 	{"info", (PyCFunction)VM_info, METH_NOARGS, NULL},
 	{"atom", (PyCFunction)VM_atom, METH_VARARGS, NULL},
@@ -307,7 +282,6 @@ static PyMethodDef VM_methods[] = {
 	{"message_shapes", (PyCFunction)(void (*)(void))VM_message_shapes,
          METH_VARARGS | METH_KEYWORDS, NULL},
 	{"port_is_open", (PyCFunction)VM_port_is_open, METH_VARARGS, NULL},
-	{"registered_ports", (PyCFunction)VM_registered_ports, METH_NOARGS, NULL},
 	{"ports", (PyCFunction)VM_ports, METH_NOARGS, NULL},
 	{"port_links", (PyCFunction)VM_port_links, METH_VARARGS, NULL},
 	{"location", (PyCFunction)VM_location, METH_VARARGS, NULL},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
 
 from ..errors import Problem
+from ..text import plural
 from ..vm import Error, ref_text
 
 if TYPE_CHECKING:
@@ -58,8 +59,12 @@ def _local(vm: VM, problems: list[str]) -> Iterator[Entry]:
     for process in vm.processes():
         if process.name is not None:
             yield Entry("local", "", process.name, process.pid)
-    for name, port in vm.native.registered_ports():
-        yield Entry("local", "", name, port)
+    ports, unreadable = vm.native.ports()
+    for port in ports:
+        if port["registered_name"] is not None:
+            yield Entry("local", "", str(port["registered_name"].value()), port["port"])
+    if unreadable:
+        problems.append(f"{plural(unreadable, 'port')} could not be read")
 
 
 def _global(vm: VM, problems: list[str]) -> Iterator[Entry]:
