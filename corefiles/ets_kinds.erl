@@ -50,16 +50,16 @@ combination(N, {Type, Compressed, Writes, Counters}) ->
                            {read_concurrency, turn(N, [false, false, true])},
                            turn(N, [public, protected, private, public, protected])]
                           ++ [compressed || Compressed] ++ [named_table || turn(N, [true, false, true, true, false])]),
-    [ets:insert(Table, row(KeyPos, Type, I)) || I <- lists:seq(1, turn(N, [7, 0, 300, 1, 2300, 40, 1000]))].
+    [ets:insert(Table, row(Table, KeyPos, Type, I)) || I <- lists:seq(1, turn(N, [7, 0, 300, 1, 2300, 40, 1000]))].
 
 turn(N, Choices) ->
     lists:nth(1 + N rem length(Choices), Choices).
 
 %% In bags three rows share a key, and in duplicate bags some are equal too.
-row(1, bag, I) -> {I div 3, I, value(I)};
-row(1, duplicate_bag, I) -> {I div 3, value(I div 2)};
-row(1, _, I) -> {key(I), value(I)};
-row(2, Type, I) -> {value(I), element(1, row(1, Type, I)), I}.
+row(Table, 1, bag, I) -> {I div 3, I, value(Table, I)};
+row(Table, 1, duplicate_bag, I) -> {I div 3, value(Table, I div 2)};
+row(Table, 1, _, I) -> {key(I), value(Table, I)};
+row(Table, 2, Type, I) -> {value(Table, I), element(1, row(Table, 1, Type, I)), I}.
 
 key(I) when I rem 5 =:= 0 -> {key, I};
 key(I) when I rem 7 =:= 0 -> integer_to_binary(I);
@@ -68,7 +68,7 @@ key(I) when I rem 13 =:= 0 -> "key " ++ integer_to_list(I);
 key(I) when I rem 17 =:= 0 -> (1 bsl 70) + I;
 key(I) -> I.
 
-value(I) ->
+value(Table, I) ->
     case I rem 12 of
         0 -> I;
         1 -> "string " ++ integer_to_list(I);
@@ -76,12 +76,20 @@ value(I) ->
         3 -> binary:copy(<<I:32>>, 20 + I rem 50);
         4 -> #{id => I, tags => [a, b, {I}], at => I / 3};
         5 -> maps:from_list([{K, I} || K <- lists:seq(1, 36)]);
-        6 -> {whereis(init), self(), fun lists:map/2, fun() -> I end};
+        6 -> {whereis(init), self(), external_fun(Table), fun() -> I end};
         7 -> -(1 bsl (I rem 200));
         8 -> binary:part(binary:copy(<<I:64>>, 30), 5, 70 + I rem 100);
         9 -> [I, [I, [I | tail]], {}, [], <<>>, <<I:13>>];
         10 -> {make_ref(), binary_to_term(<<131, 88, 119, 3, "x@y", I:32, 0:32, 1:32>>)};
         11 -> list_to_atom("value_" ++ integer_to_list(I rem 100))
+    end.
+
+%% On OTP 27 to 29, reading an external fun from a compressed table gives garbage or ends the VM (27.3.4, 29.1).
+external_fun(Table) ->
+    Broken = list_to_integer(erlang:system_info(otp_release)) >= 27,
+    case Broken andalso ets:info(Table, compressed) of
+        true -> fun(A) -> A end;
+        false -> fun lists:map/2
     end.
 
 %% ---- states of hash tables ----------------------------------------------------------------------------------
@@ -98,7 +106,7 @@ sizes() ->
     fill(Cleared, 1, 5).
 
 fill(Table, From, To) ->
-    [ets:insert(Table, {I, value(I)}) || I <- lists:seq(From, To)],
+    [ets:insert(Table, {I, value(Table, I)}) || I <- lists:seq(From, To)],
     Table.
 
 new(Name, Options) ->
@@ -150,7 +158,7 @@ fixed_name(Type) ->
 
 fixed_table(Type, Options) ->
     Table = new(fixed_name(Type), Options),
-    [ets:insert(Table, {I, J, value(I)}) || I <- lists:seq(1, 400), J <- [1, 2]].
+    [ets:insert(Table, {I, J, value(Table, I)}) || I <- lists:seq(1, 400), J <- [1, 2]].
 
 delete_and_insert(Table) ->
     [ets:delete(Table, I) || I <- lists:seq(1, 400), I rem 3 =/= 0],

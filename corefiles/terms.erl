@@ -37,7 +37,12 @@ start(_Args) ->
     matcher(),
     Queue = spawn(fun() -> register(terms_messages, self()), receive never -> ok end end),
     [Queue ! Message || Message <- [hello, {1, "two", <<"three">>}, blob(200), lists:seq(1, 100)]],
-    #{rows => #{etp_terms => full}}.
+    #{rows => #{etp_terms => full}, expect => #{functions => function_names(Rows)}}.
+
+%% [Module, Function] of the local funs, in the order of the rows. The names that the compiler gives differ by release.
+function_names(Rows) ->
+    [[element(2, erlang:fun_info(Fun, module)), element(2, erlang:fun_info(Fun, name))]
+     || {_, 'fun', Fun} <- Rows, is_function(Fun), erlang:fun_info(Fun, type) =:= {type, local}].
 
 numbered() ->
     [{N, Label, Term} || {N, {Label, Term}} <- lists:enumerate(all())].

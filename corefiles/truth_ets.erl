@@ -115,7 +115,11 @@ binaries(_, Acc) -> Acc.
 %% referenced_byte_size/1 takes no bitstrings; the whole bytes of one are a sub-binary of the same Binary, unless they are
 %% so few that matching copies them.
 referenced(Bin) when is_binary(Bin) ->
-    binary:referenced_byte_size(Bin);
+    case binary:referenced_byte_size(Bin) of
+        %% OTP 27 says bits where it means bytes, of binaries on the heap (27.3.4).
+        Bits when Bits =:= bit_size(Bin), byte_size(Bin) =< 64 -> byte_size(Bin);
+        Bytes -> Bytes
+    end;
 referenced(Bits) when bit_size(Bits) div 8 > 64 ->
     Bytes = bit_size(Bits) div 8,
     <<Whole:Bytes/binary, _/bitstring>> = Bits,

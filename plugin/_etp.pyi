@@ -69,6 +69,7 @@ TermKind = Literal[
     "ref",
     "fun",
     "export",
+    "record",
     "catch",
     "header",
     "non_value",
@@ -296,7 +297,9 @@ class VM:
         is in use), end, off_heap (first thing of its chain, or 0); and "" or what is left out."""
     def heap_things(
         self, start: int, end: int, limit: int = 1024
-    ) -> tuple[list[tuple[int, int, Literal["term", "map_node", "invalid"], Term]], int, int]:
+    ) -> tuple[
+        list[tuple[int, int, Literal["term", "map_node", "fun_ref", "invalid"], Term]], int, int
+    ]:
         """What stands from ``start`` on in an area, in use or not: (address, words, kind, term) of
         at most ``limit`` things; where the next one stands (``end`` when there is none); words
         that are not in the core."""

@@ -14,6 +14,18 @@ if (extension := cores.extension_directory()) is not None:
     sys.path.insert(0, str(extension))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--otp",
+        metavar="RELEASE",
+        help="run VMs of this OTP release, in the root that scripts/add-release made (default: the installed Erlang)",
+    )
+
+
+def pytest_configure(config):
+    cores.release = config.getoption("--otp")
+
+
 @pytest.fixture(scope="session")
 def core():
     """core(workload, flavor="stripped"|"dwarf"|"emu", method="abort"|"gcore", elixir="auto"|"yes"|"no", **args)

@@ -2,12 +2,15 @@
 """Real cores for the tests, and the truth that each VM wrote down about itself before it was dumped.
 
 A core is made once and kept in build/cores until something that it was made from changes.
+
+The VMs are those of the installed Erlang, or with `pytest --otp RELEASE` those of a root that scripts/add-release made.
 """
 
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,8 +26,14 @@ BUILD = Path(os.environ.get("ETP_BUILD_DIR", ROOT / "build")).resolve()
 COREFILES = ROOT / "corefiles"
 MAKE_CORE = COREFILES / "make-core"
 
+IN_ROOT = ROOT / "scripts" / "in-root"
+CACHE = Path(os.environ.get("ETP_CACHE_DIR") or Path.home() / ".cache" / "etp").resolve()
+
 # Where scripts/build-beam leaves the emulators that it builds: both with debug information, one with each loader.
 BUILT_BEAMS = {"dwarf": "jit", "emu": "emu"}
+
+# The OTP release under test, "27", or None for the installed Erlang.
+release: Optional[str] = None
 
 Line = Dict[str, Any]
 
@@ -104,7 +113,9 @@ class Core:
         self.directory = directory
         self.path = directory / "core"
         self.about: Line = json.loads((directory / "about.json").read_text())
-        self.executable = Path(self.about["executable"])
+        # As the VM knew it, and where it is on this machine.
+        self.mapped_executable = Path(self.about["executable"])
+        self.executable = outside(self.mapped_executable)
 
     @cached_property
     def truth(self) -> Truth:
@@ -114,6 +125,14 @@ class Core:
         return f"<Core {self.path}>"
 
 
+def outside(path: Path) -> Path:
+    """Where a path of the root in which a VM ran is on this machine."""
+    directory = root()
+    if directory is None or BUILD in path.parents:
+        return path
+    return directory / path.relative_to("/")
+
+
 def workloads() -> List[str]:
     return subprocess.run(
         [str(MAKE_CORE), "--list"], check=True, capture_output=True, text=True
@@ -121,8 +140,31 @@ def workloads() -> List[str]:
 
 
 @cache
+def roots() -> Dict[str, Path]:
+    """The roots of other suites by the OTP release that is in them."""
+    found = {}
+    for path in sorted((CACHE / "roots").glob("*/usr/lib/erlang/releases/[0-9]*/OTP_VERSION")):
+        found[path.parent.name] = path.parents[5]
+    return found
+
+
+def root() -> Optional[Path]:
+    """The root that VMs run in, None for this machine's own."""
+    if release is None:
+        return None
+    assert release in roots(), (
+        f"there is no root with OTP {release} in {CACHE / 'roots'}, only {sorted(roots())}; "
+        "scripts/add-release SUITE makes one"
+    )
+    return roots()[release]
+
+
+@cache
 def installed_beam() -> Path:
     """The beam.smp that `erl` runs, which Debian strips."""
+    if (directory := root()) is not None:
+        (found,) = directory.glob("usr/lib/erlang/erts-*/bin/beam.smp")
+        return found
     code = 'io:format("~ts/erts-~ts/bin/beam.smp", [code:root_dir(), erlang:system_info(version)]), halt().'
     try:
         result = subprocess.run(
@@ -135,12 +177,36 @@ def installed_beam() -> Path:
     return Path(result.stdout)
 
 
+@cache
+def elixir_version() -> str:
+    """Of the Elixir that VMs can run."""
+    if (directory := root()) is not None:
+        home = directory / "usr" / "lib" / "elixir"
+    else:
+        home = Path(shutil.which("elixir") or "/").resolve().parent.parent
+    found = re.search(
+        r'\{vsn,\s*"([^"]+)"', (home / "lib" / "elixir" / "ebin" / "elixir.app").read_text()
+    )
+    assert found, f"there is no version of Elixir in {home}"
+    return found[1]
+
+
+def built_beam(flavor: str) -> Path:
+    """Where scripts/build-beam or scripts/add-release leaves the emulator `jit` or `emu` of the release under test."""
+    directory = root()
+    suite = () if directory is None else (directory.name,)
+    return BUILD.joinpath("beam", *suite, flavor, "beam.smp")
+
+
 def beam(flavor: str) -> Path:
     """`stripped` is the installed beam.smp; `dwarf` and `emu` are built by scripts/build-beam, with debug information."""
     if flavor == "stripped":
         return installed_beam()
     variable = f"ETP_BEAM_{flavor.upper()}"
-    path = Path(os.environ.get(variable, BUILD / "beam" / BUILT_BEAMS[flavor] / "beam.smp"))
+    path = Path(os.environ.get(variable, built_beam(BUILT_BEAMS[flavor])))
+    if flavor == "dwarf" and not path.exists():
+        # OTP 23 has no JIT.
+        path = built_beam("emu")
     assert path.exists(), (
         f"these tests need a beam.smp of flavor {flavor!r}: {path} does not exist; "
         f"run scripts/build-beam, or set {variable} to one"
@@ -157,13 +223,14 @@ def make(
     **args: Union[int, str],
 ) -> Core:
     """The core of a workload, from build/cores if nothing that it depends on has changed since it was made."""
-    command = [str(MAKE_CORE), workload, "--method", method, "--elixir", elixir]
+    inside = [] if release is None else [str(IN_ROOT), str(root())]
+    command = [*inside, str(MAKE_CORE), workload, "--method", method, "--elixir", elixir]
     if flavor != "stripped":
         command += ["--beam", str(beam(flavor))]
     command += [f"--flag={flag}" for flag in flags]
     for key, value in sorted(args.items()):
         command += ["--arg", f"{key}={value}"]
-    family = f"{workload}-{flavor}-{method}-" + digest(*command[1:])
+    family = f"{workload}-{flavor}-{method}-" + digest(release or "", *command[1 + len(inside) :])
     directory = BUILD / "cores" / f"{family}-{digest(*ingredients(workload, flavor))}"
     with lock(family):
         if not (directory / "about.json").exists():

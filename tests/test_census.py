@@ -215,7 +215,8 @@ def test_bin_leaks_as_recon_says(leaks):
     assert found == {pid: line["delta"] for pid, line in said.items()}
     deltas = found.values()
     assert min(deltas) <= -60 and max(deltas) >= 5
-    assert sum(delta < 0 for delta in deltas) >= 10 and sum(delta > 0 for delta in deltas) >= 5
+    # Since OTP 27 binaries that were appended to are on the list before and after.
+    assert sum(delta < 0 for delta in deltas) >= 10 and sum(delta > 0 for delta in deltas) >= 2
 
 
 def test_bytes_of_bin_leaks(leaks):
@@ -285,13 +286,13 @@ class Damage:
         """The binaries of its off-heap chain."""
         found, thing = [], self.word(process + self.member("Process", "off_heap"))
         while thing:
-            if self.word(thing) == PROC_BIN_HEADER:
+            if self.word(thing) in REFERENCE_HEADERS:
                 found.append(thing)
             thing = self.word(thing + self.member("ErlOffHeapHeader", "next"))
         return found
 
-    def check(self, damaged: str, problem: str) -> None:
-        """That process is damaged, by this problem, and all others are as they were."""
+    def check(self, damaged: str, *problems: str) -> None:
+        """That process is damaged, by one of these problems, and all others are as they were."""
         before = by_pid(self.vm.census())
         after = by_pid(
             _etp.VM(
@@ -303,14 +304,15 @@ class Damage:
         assert after.keys() == before.keys()
         pid = self.dump.truth.process(damaged)["pid"]
         assert after[pid]["unreadable"] > 0
-        assert after[pid]["problem"] == problem
+        assert after[pid]["problem"] in problems
         pids = ("pid",)
         for other in before.keys() - {pid}:
             for key in before[other].keys() - set(pids):
                 assert after[other][key] == before[other][key], (other, key)
 
 
-PROC_BIN_HEADER = 5 << 6 | 8 << 2
+# Of a ProcBin, and since OTP 27 of a BinRef.
+REFERENCE_HEADERS = (5 << 6 | 8 << 2, 2 << 6 | 10 << 2)
 
 
 @pytest.fixture
@@ -322,7 +324,12 @@ def test_a_header_with_an_absurd_arity(damage):
     process = damage.process("leaks_live")
     # A tuple of 2^50 elements where a live binary was, which no longer ends its chain.
     damage.write(damage.proc_bins(process)[-1], 1 << 56)
-    damage.check("leaks_live", "a thing on the heap makes no sense")
+    damage.check(
+        "leaks_live",
+        "a thing on the heap makes no sense",
+        # Since OTP 27 it is only ever referred to by sub-bits.
+        "sub-bits whose original cannot be read",
+    )
 
 
 def test_a_pointer_to_nowhere(damage):
@@ -330,10 +337,10 @@ def test_a_pointer_to_nowhere(damage):
     stop = damage.word(process + damage.member("Process", "stop"))
     hend = damage.word(process + damage.member("Process", "hend"))
     terms = [a for a in range(stop, hend, 8) if damage.word(a) & 3 == 1]
-    # In the middle of a thing on its own heap stands no header: the size of this binary is odd.
-    binary = next(a for a in damage.proc_bins(process) if damage.word(a + 8) & 1)
+    # A word of its own heap that is no header.
+    place = next(address for address in damage.heap(process) if damage.word(address) & 3)
     for address in terms:
-        damage.write(address, (binary + 8) | 2)
+        damage.write(address, place | 2)
     damage.check("leaks_live", "a pointer into the heap leads to no thing")
 
 

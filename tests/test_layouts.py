@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import _etp
 import cores
 
 LAYOUTS = cores.ROOT / "plugin" / "etp" / "layouts"
@@ -41,16 +42,22 @@ json.dump(answers, open(ANSWERS, "w"))
 
 
 def built_beam(flavor):
-    beam = cores.BUILD / "beam" / flavor / "beam.smp"
+    beam = cores.built_beam(flavor)
     if not beam.exists():
         pytest.skip(f"{beam} is not there; scripts/build-beam --flavor {flavor} makes it")
     return beam
 
 
 def shipped(flavor):
-    found = sorted(LAYOUTS.glob(f"otp-25-*-x86_64-{flavor}.json"))
+    """The layout file of the release under test."""
+    found = sorted(LAYOUTS.glob(f"otp-{cores.release or '25'}-*-x86_64-{flavor}.json"))
     assert len(found) == 1
     return found[0]
+
+
+def shipped_flavor():
+    """What Debian ships: the JIT, if there is one."""
+    return "jit" if cores.built_beam("jit").exists() else "emu"
 
 
 def extract(*arguments, **kwargs):
@@ -85,6 +92,7 @@ def test_shipped_is_that_of_dwarf(flavor):
 @pytest.mark.parametrize("flavor", FLAVORS)
 def test_other_flavor_is_told_apart(flavor):
     other = FLAVORS[1 - FLAVORS.index(flavor)]
+    built_beam(other)
     result = extract(built_beam(flavor), "--check", shipped(other))
     assert result.returncode == 1
     assert "is not the layout of" in result.stderr and "flavor" in result.stderr
@@ -132,18 +140,29 @@ def test_extracted_file_is_the_shipped_one(flavor, tmp_path):
 
 def test_shipped_names_the_stripped_beam(tmp_path):
     """What Debian ships finds its layout by build-id, and was built with the same options."""
-    beams = list(Path("/usr/lib/erlang").glob("erts-13.1.5/bin/beam.smp"))
-    if not beams:
-        pytest.skip("Debian's erlang-base with ERTS 13.1.5 is not installed")
+    beam, flavor = cores.installed_beam(), shipped_flavor()
     notes = subprocess.run(
-        ["readelf", "-n", beams[0]], check=True, capture_output=True, text=True
+        ["readelf", "-n", beam], check=True, capture_output=True, text=True
     ).stdout
     build_id = re.search(r"Build ID: (\w+)", notes).group(1)
-    assert build_id in json.loads(shipped("jit").read_text(encoding="utf-8"))["also_build_ids"]
-    result = extract(built_beam("jit"), "-o", tmp_path / "layout.json", "--also-for", beams[0])
+    assert build_id in json.loads(shipped(flavor).read_text(encoding="utf-8"))["also_build_ids"]
+    result = extract(built_beam(flavor), "-o", tmp_path / "layout.json", "--also-for", beam)
     assert result.returncode == 0, result.stderr
-    result = extract(built_beam("emu"), "-o", tmp_path / "layout.json", "--also-for", beams[0])
-    assert result.returncode == 1 and "ERTS 13.1.5, x86_64, jit; the layout is of" in result.stderr
+    if flavor == "jit":
+        result = extract(built_beam("emu"), "-o", tmp_path / "layout.json", "--also-for", beam)
+        assert result.returncode == 1 and "x86_64, jit; the layout is of" in result.stderr
+
+
+@pytest.mark.parametrize("path", sorted(LAYOUTS.glob("*.json")), ids=lambda path: path.stem)
+def test_a_layout_of_another_build_is_refused(core, path):
+    """By a check that is named, or because the release has members that the layout does not know."""
+    dump = core("healthy")
+    arguments = {"core": str(dump.path), "executable": str(dump.executable), "layout": str(path)}
+    if path == shipped(shipped_flavor()):
+        assert _etp.VM(**arguments).info()["layout_source"] == f"layout file {path}"
+        return
+    with pytest.raises(_etp.Error, match='"[^"]+" failed|does not say where [A-Za-z]+[.]'):
+        _etp.VM(**arguments)
 
 
 @pytest.mark.parametrize(

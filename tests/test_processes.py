@@ -216,7 +216,11 @@ def test_shapes_of_messages(states):
 def test_shapes_of_all_kinds(states):
     dump, vm = states
     address = addresses(vm)[dump.truth.process("mixed_mailbox")["pid"]]
-    counts = {text: count for text, count, *_ in vm.message_shapes(address)["shapes"]}
+    # Since OTP 26 a map's atoms are in the order of their indexes.
+    counts = {
+        "#{a,b}" if text == "#{b,a}" else text: count
+        for text, count, *_ in vm.message_shapes(address)["shapes"]
+    }
     assert counts == {
         "tick": 1,
         "integer": 2,

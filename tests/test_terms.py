@@ -2,9 +2,7 @@
 """Every row of real cores in each syntax, against what the VM itself printed."""
 
 import re
-import shutil
 from collections import defaultdict
-from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
@@ -23,6 +21,16 @@ SYNTAXES: Dict[str, Dict[str, Any]] = {
     "inspect": {"syntax": "elixir", "unicode": True, "width": 0},
     "inspect_pretty": {"syntax": "elixir", "unicode": True, "width": 80},
 }
+
+
+def syntaxes() -> Dict[str, Dict[str, Any]]:
+    """As above, for the Elixir that the VMs of the tests run."""
+    minor = int(cores.elixir_version().split(".")[1])
+    return {syntax: {**options, "elixir_minor": minor} for syntax, options in SYNTAXES.items()}
+
+
+# Whose inspect/2 is followed to the letter; others differ in what they escape, and in dates and regexes.
+ELIXIR_MINOR = 14
 
 # Indentation makes some texts larger than a print is by default.
 NO_LIMIT = 1 << 31
@@ -43,6 +51,9 @@ CASES = [
 )
 def case(request, core):
     workload, flavor, options = request.param
+    minor = int(cores.elixir_version().split(".")[1])
+    if minor != ELIXIR_MINOR and (options or workload == "elixir_terms"):
+        pytest.skip(f"Elixir 1.{minor}: only what 1.{ELIXIR_MINOR} prints is compared")
     dump = core(workload, flavor=flavor, **options)
     vm = open_vm(dump)
     return dump, vm
@@ -90,7 +101,7 @@ def test_every_row_in_every_syntax(case):
     compared = dict.fromkeys(SYNTAXES, 0)
     wrong = []
     for said, term in rows_in_pairs(dump, vm):
-        for syntax, options in SYNTAXES.items():
+        for syntax, options in syntaxes().items():
             if said.get(syntax) is None or (is_derived(term) and syntax.startswith("inspect")):
                 continue
             compared[syntax] += 1
@@ -146,10 +157,7 @@ def test_the_version_of_elixir_is_that_of_its_application(core):
     from etp.commands.context import Context
 
     elixir = core("elixir_terms")
-    (application,) = (
-        Path(shutil.which("elixir")).resolve().parent.parent.glob("lib/elixir/ebin/elixir.app")
-    )
-    version = re.search(r'\{vsn,\s*"([^"]+)"', application.read_text())[1]
+    version = cores.elixir_version()
     context = Context()
     context.open_vm = lambda: etp.open(str(elixir.path), str(elixir.executable))
     assert context.vm.elixir_version == version

@@ -58,7 +58,7 @@ def test_is_a_core_of_its_executable(core, workload):
     assert ident[4] == EM_OF_CLASS_64
     assert struct.unpack_from("<H", ident, 16) == (ET_CORE,)
     assert made.executable.name == "beam.smp"
-    assert made.executable in mapped_files(made.path)
+    assert made.mapped_executable in mapped_files(made.path)
 
 
 @every_workload
@@ -135,14 +135,14 @@ def test_flavors(core, flavor, emu_flavor):
     made = core("healthy", flavor=flavor)
     assert made.truth.system["emu_flavor"] == made.about["emu_flavor"] == emu_flavor
     assert made.executable == cores.beam(flavor).resolve()
-    assert made.executable in mapped_files(made.path)
+    assert made.mapped_executable in mapped_files(made.path)
     assert has_section(made.executable, b".debug_info") == (flavor != "stripped")
 
 
 def test_gcore(core):
     made = core("healthy", method="gcore")
     assert made.about["method"] == "gcore"
-    assert made.executable in mapped_files(made.path)
+    assert made.mapped_executable in mapped_files(made.path)
     # Nothing moved between the truth and the core: the file that tells gcore to start is the last thing the VM did.
     assert not (made.directory / "ready").exists()
 

@@ -54,11 +54,13 @@ enum etp_heap_thing_kind {
 	ETP_HEAP_TERM,
 	/** An inner node of a hash map: no term of its own. */
 	ETP_HEAP_MAP_NODE,
+	/** What keeps the entry of a local fun alive (FunRef, OTP 27 and 28). */
+	ETP_HEAP_FUN_REF,
 	/** A header that makes no sense, or parts of which cannot be read. */
 	ETP_HEAP_INVALID,
 };
 
-/** "term", "map_node" or "invalid". */
+/** "term", "map_node", "fun_ref" or "invalid". */
 ETP_EXPORT const char *etp_heap_thing_kind_name(enum etp_heap_thing_kind kind);
 
 struct etp_heap_thing {

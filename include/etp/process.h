@@ -119,6 +119,8 @@ struct etp_process_info {
 	uint64_t total_heap_size, heap_size, stack_size, min_heap_size, min_bin_vheap_size;
 	uint64_t max_heap_size;
 	bool max_heap_size_kill, max_heap_size_error_logger;
+	/** Whether binaries off the heap count; OTP 26 and older do not know it. */
+	bool has_include_shared_binaries, max_heap_size_include_shared_binaries;
 	uint64_t minor_gcs, fullsweep_after;
 	struct etp_process_gc_info gc;
 

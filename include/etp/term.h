@@ -53,6 +53,8 @@ enum etp_term_kind {
 	ETP_TERM_FUN,
 	/** An external fun, `fun m:f/a`. */
 	ETP_TERM_EXPORT,
+	/** A native record (since OTP 29). */
+	ETP_TERM_RECORD,
 	/** A catch tag on a stack. */
 	ETP_TERM_CATCH,
 	/** A header word or continuation pointer where a term was expected. */
@@ -65,7 +67,8 @@ enum etp_term_kind {
 enum etp_bitstring_storage {
 	/** In the words behind its header. */
 	ETP_BITSTRING_HEAP,
-	/** A ProcBin: a reference to a whole off-heap Binary. */
+	/** A reference to a whole off-heap Binary: a ProcBin (to OTP 26), or sub-bits
+	 *  that leave nothing out. */
 	ETP_BITSTRING_REFC,
 	/** A part of another binary, on the heap or off it. */
 	ETP_BITSTRING_SUB,
@@ -113,7 +116,7 @@ struct etp_term_view {
 			uint64_t size;
 		} hashmap;
 		/** For ETP_TERM_BITSTRING and ETP_TERM_MATCH_CONTEXT (there: the whole
-		 *  binary that is matched on). */
+		 *  binary that is matched on, and since OTP 27 what is left of it). */
 		struct {
 			enum etp_bitstring_storage storage;
 			/** Address of the first byte, bits to skip in it, and length. */
@@ -124,7 +127,8 @@ struct etp_term_view {
 			const unsigned char *bytes;
 			/** Address of the off-heap Binary, 0 if there is none. */
 			uint64_t binary;
-			/** The ProcBin that refers to `binary`, 0 if there is none. */
+			/** The ProcBin (since OTP 27: BinRef) that refers to `binary`, 0 if
+			 *  there is none. */
 			uint64_t proc_bin;
 		} bits;
 		/** For ETP_TERM_PID and ETP_TERM_PORT and ETP_TERM_REF. */
@@ -156,6 +160,7 @@ struct etp_term_view {
 			unsigned arity;
 			unsigned num_free;
 			const void *env;
+			/** 0 since OTP 27, where funs do not keep it. */
 			etp_term creator;
 			/** Address of the ErlFunEntry. */
 			uint64_t entry;
@@ -165,6 +170,19 @@ struct etp_term_view {
 			uint64_t module, function;
 			uint64_t arity;
 		} export;
+		/** For ETP_TERM_RECORD: `size` words each, in the order in which the VM
+		 *  stores fields. */
+		struct {
+			uint64_t module, name, size;
+			const void *keys, *values;
+			/** Of small integers: the field in the order of the declaration at
+			 *  each position. */
+			etp_term field_order;
+			/** The atom `true` or `false`. */
+			etp_term is_exported;
+			/** The tuple that all records of one declaration share. */
+			etp_term definition;
+		} record;
 		uint64_t catch_index;
 	};
 };

@@ -96,10 +96,10 @@ typedef bool proc_bin_fn(struct taker *t, struct etp_census_process *out,
                          const struct heap_chain *chain, uint64_t proc_bin);
 
 // Does process_info(P, binary) list what is in this chain? Messages are not
-// looked at, nor are binaries that are being appended to.
-static bool is_listed(const struct heap_chain *chain)
+// looked at, nor before OTP 27 are binaries that are being appended to.
+static bool is_listed(const struct taker *t, const struct heap_chain *chain)
 {
-	return !chain->writable &&
+	return (!chain->writable || t->vm->scheme->lists_writable) &&
 	       (chain->kind == HEAP_AREA_YOUNG || chain->kind == HEAP_AREA_FRAGMENT);
 }
 
@@ -108,7 +108,7 @@ static bool note_proc_bin(struct taker *t, struct etp_census_process *out,
 {
 	uint64_t address;
 	struct off_heap_binary binary;
-	if (!READ_WORD(t->vm, &t->reader, proc_bin, ProcBin, val, &address) ||
+	if (!READ_WORD(t->vm, &t->reader, proc_bin, BinRef, val, &address) ||
 	    !off_heap_read_binary(t->vm, &t->reader, address, &binary)) {
 		give_up(out, "an off-heap binary cannot be read");
 		return true;
@@ -123,7 +123,8 @@ static bool note_proc_bin(struct taker *t, struct etp_census_process *out,
 	if (chain->writable) {
 		out->writable_refs++;
 		out->writable_bytes += binary.size;
-	} else if (is_listed(chain)) {
+	}
+	if (is_listed(t, chain)) {
 		out->binary_refs++;
 		out->binary_bytes += binary.size;
 	}
@@ -145,12 +146,12 @@ static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
                            const struct heap_chain *chain, uint64_t proc_bin)
 {
 	uint64_t binary;
-	if (!READ_WORD(t->vm, &t->reader, proc_bin, ProcBin, val, &binary))
+	if (!READ_WORD(t->vm, &t->reader, proc_bin, BinRef, val, &binary))
 		return true;
 	const struct binary_entry *entry = binary_map_find(&t->local, binary);
 	uint64_t size = entry ? entry->size : 0;
 	bool live = marker_is_live(&t->marker, proc_bin);
-	if (is_listed(chain) && !live) {
+	if (is_listed(t, chain) && !live) {
 		out->released_refs++;
 		out->released_bytes += size;
 	}

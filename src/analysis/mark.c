@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "analysis/off_heap.h"
+#include "term/fun_shape.h"
 
 void marker_init(struct marker *marker, const struct etp_vm *vm, struct etp_reader *reader)
 {
@@ -134,17 +135,21 @@ static bool visit_binary(struct marker *marker, uint64_t address, enum etp_thing
 	// The original of a sub-binary lives with it.
 	if (view.bits.proc_bin && view.bits.proc_bin != address &&
 	    mark(marker, view.bits.proc_bin) == MARK_NEW)
-		marker->live_words += SIZEOF(marker->vm, ProcBin) / 8;
+		marker->live_words += SIZEOF(marker->vm, BinRef) / 8;
 	return see_bits(marker, &view);
 }
 
-// A sub-binary of a heap binary keeps that alive.
-static void visit_heap_original(struct marker *marker, uint64_t address)
+// A sub-binary of a heap binary, or since OTP 27 a match context of heap bits, keeps
+// that alive.
+static void visit_heap_original(struct marker *marker, uint64_t address, enum etp_thing thing)
 {
+	const struct etp_vm *vm = marker->vm;
+	uint64_t member = thing == ETP_THING_SUB_BITS ? OFFSET(vm, ErlSubBits, orig)
+	                                              : OFFSET(vm, ErlSubBin, orig);
 	uint64_t original, header;
-	if (READ_WORD(marker->vm, marker->reader, address, ErlSubBin, orig, &original) &&
+	if (etp_read_u64(marker->reader, address + member, &original) &&
 	    etp_read_u64(marker->reader, term_pointer(original), &header) &&
-	    header_thing(marker->vm->scheme, header) == ETP_THING_HEAP_BIN &&
+	    !thing_refers_to_binary(header_thing(vm->scheme, header)) &&
 	    mark(marker, term_pointer(original)) == MARK_NEW)
 		marker->live_words += 1 + header_arity(header);
 }
@@ -181,8 +186,11 @@ static bool term_words(const struct marker *marker, const unsigned char *thing, 
 			return true;
 		}
 	case ETP_THING_FUN:
-		*first = OFFSET(vm, ErlFunThing, creator) / 8;
-		*count = 1 + thing[OFFSET(vm, ErlFunThing, num_free)];
+		fun_terms(vm, thing, header, first, count);
+		return true;
+	case ETP_THING_RECORD:
+		*first = OFFSET(vm, ErtsRecordInstance, record_definition) / 8;
+		*count = header_arity(header);
 		return true;
 	default:
 		*first = 1 + header_arity(header);
@@ -211,9 +219,11 @@ static bool visit_boxed(struct marker *marker, uint64_t address)
 		give_up(marker, "a pointer into the heap leads to no thing");
 		return true;
 	case ETP_THING_SUB_BIN:
-		visit_heap_original(marker, address);
+	case ETP_THING_SUB_BITS:
+		visit_heap_original(marker, address, thing);
 		return visit_binary(marker, address, thing, result);
 	case ETP_THING_PROC_BIN:
+	case ETP_THING_BIN_REF:
 	case ETP_THING_MATCH_STATE:
 		return visit_binary(marker, address, thing, result);
 	default:
@@ -224,7 +234,7 @@ static bool visit_boxed(struct marker *marker, uint64_t address)
 	// Enough for every member that term_words() reads.
 	const unsigned char *head =
 		etp_reader_at(marker->reader, address,
-	                      thing == ETP_THING_FUN   ? OFFSET(vm, ErlFunThing, creator)
+	                      thing == ETP_THING_FUN   ? OFFSET(vm, ErlFunThing, env)
 	                      : thing == ETP_THING_MAP ? 16
 	                                               : 8);
 	uint64_t first, count;

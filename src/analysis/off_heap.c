@@ -39,7 +39,9 @@ bool off_heap_next(struct off_heap_iter *iter, enum etp_thing wanted, uint64_t *
 		iter->address = next;
 		switch (kind) {
 		case ETP_THING_PROC_BIN:
+		case ETP_THING_BIN_REF:
 		case ETP_THING_FUN:
+		case ETP_THING_FUN_REF:
 		case ETP_THING_REF:
 		case ETP_THING_EXTERNAL_PID:
 		case ETP_THING_EXTERNAL_PORT:

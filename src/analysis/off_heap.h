@@ -31,9 +31,12 @@ static inline struct off_heap_iter off_heap_iter(const struct etp_vm *vm, struct
 // The next thing of this kind of the chain; false at its end.
 bool off_heap_next(struct off_heap_iter *iter, enum etp_thing wanted, uint64_t *thing_ret);
 
+// The next ProcBin (since OTP 27: BinRef).
 static inline bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *proc_bin_ret)
 {
-	return off_heap_next(iter, ETP_THING_PROC_BIN, proc_bin_ret);
+	bool has_proc_bins = HAS(iter->vm, ProcBin, bytes);
+	return off_heap_next(iter, has_proc_bins ? ETP_THING_PROC_BIN : ETP_THING_BIN_REF,
+	                     proc_bin_ret);
 }
 
 // Binary.flags (erl_binary.h): bytes of a NIF's resource, which may be anywhere

@@ -91,6 +91,9 @@ static bool enter_parts(struct path_walk *walk, const struct etp_term_view *view
 	case ETP_TERM_TUPLE:
 		return enter_words(walk, view->tuple.elements, view->tuple.arity, node,
 		                   ETP_PATH_ELEMENT);
+	case ETP_TERM_RECORD:
+		return enter_words(walk, view->record.values, view->record.size, node,
+		                   ETP_PATH_ELEMENT);
 	case ETP_TERM_FLATMAP:
 	case ETP_TERM_HASHMAP:
 		return enter_pairs(walk, view, node);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/census.h>
 #include <etp/chain.h>
+#include <etp/heap.h>
 
 #include <stdlib.h>
 
@@ -8,7 +9,8 @@
 #include "util/array.h"
 
 // As erts_bld_bin_list() does (erl_bif_info.c): the process's own chain, and those of
-// its heap fragments. Writable binaries have a chain of their own, which it leaves out.
+// its heap fragments. Writable binaries have a chain of their own, which it leaves out to
+// OTP 26.
 
 struct collector {
 	const struct etp_vm *vm;
@@ -37,7 +39,7 @@ static bool add_chain(struct collector *c, uint64_t first)
 	uint64_t proc_bin, address;
 	struct off_heap_binary binary;
 	while (off_heap_next_proc_bin(&iter, &proc_bin)) {
-		if (!READ_WORD(c->vm, &c->reader, proc_bin, ProcBin, val, &address) ||
+		if (!READ_WORD(c->vm, &c->reader, proc_bin, BinRef, val, &address) ||
 		    !off_heap_read_binary(c->vm, &c->reader, address, &binary))
 			c->problem = "an off-heap binary cannot be read";
 		else if (!add(c, &binary))
@@ -57,6 +59,8 @@ static bool collect(struct collector *c, uint64_t process)
 		return true;
 	}
 	bool ok = add_chain(c, first);
+	if (ok && c->vm->scheme->lists_writable)
+		ok = add_chain(c, etp_heap_writable_binaries(c->vm, &c->reader, process));
 	struct etp_chain chain = {0};
 	while (ok && fragment) {
 		uint64_t next;

@@ -466,7 +466,7 @@ static bool load_roots(struct process_heap *heap, const struct etp_vm *vm,
 	if (!READ_WORD(vm, reader, process, Process, stop, &stop) ||
 	    !READ_WORD(vm, reader, process, Process, hend, &hend) ||
 	    !READ_WORD(vm, reader, process, Process, arg_reg, &registers) ||
-	    !READ_WORD(vm, reader, process, Process, arity, &arity)) {
+	    !etp_vm_read_member(vm, reader, process, ETP_MEMBER_Process_arity, &arity)) {
 		give_up(heap, "its roots cannot be read");
 		return true;
 	}

@@ -76,7 +76,7 @@ struct heap_root {
 struct heap_chain {
 	uint64_t first;
 	enum heap_area_kind kind;
-	// The list of writable binaries, which process_info/2 leaves out.
+	// The list of writable binaries, which process_info/2 leaves out to OTP 26.
 	bool writable;
 	// Of a message that a collection moves to the heap as a whole.
 	bool moves;

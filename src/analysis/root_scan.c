@@ -77,7 +77,7 @@ bool root_scan_add_off_heap(struct root_scan *scan, uint64_t first)
 	struct off_heap_iter iter = off_heap_iter(scan->vm, &scan->reader, first);
 	uint64_t proc_bin, binary;
 	while (off_heap_next_proc_bin(&iter, &proc_bin)) {
-		if (!READ_WORD(scan->vm, &scan->reader, proc_bin, ProcBin, val, &binary))
+		if (!READ_WORD(scan->vm, &scan->reader, proc_bin, BinRef, val, &binary))
 			root_scan_give_up(scan, "an off-heap chain cannot be read");
 		else if (!root_scan_add_binary(scan, binary, 0, UINT64_MAX))
 			return false;

@@ -32,18 +32,30 @@ static void give_up(struct row_scan *scan, const char *problem)
 	scan->problem = problem;
 }
 
-// One ProcBin of the chain. False when memory ran out.
+// What of its Binary a ProcBin refers to; a BinRef (since OTP 27) refers to all of it.
+static bool read_extent(const struct row_scan *scan, uint64_t address, const struct row_binary *bin,
+                        uint64_t *bytes_ret, uint64_t *length_ret)
+{
+	const struct etp_vm *vm = scan->vm;
+	if (HAS(vm, ProcBin, bytes))
+		return READ_WORD(vm, scan->reader, address, ProcBin, bytes, bytes_ret) &&
+		       READ_WORD(vm, scan->reader, address, ProcBin, size, length_ret);
+	*bytes_ret = bin->binary + OFFSET(vm, Binary, orig_bytes);
+	*length_ret = bin->size;
+	return true;
+}
+
+// One ProcBin or BinRef of the chain. False when memory ran out.
 static bool add_proc_bin(struct row_scan *scan, uint64_t address)
 {
 	const struct etp_vm *vm = scan->vm;
 	struct row_binary bin = {.proc_bin = address};
 	uint64_t bytes, flags;
-	if (!READ_WORD(vm, scan->reader, address, ProcBin, val, &bin.binary) ||
-	    !READ_WORD(vm, scan->reader, address, ProcBin, bytes, &bytes) ||
-	    !READ_WORD(vm, scan->reader, address, ProcBin, size, &bin.length) ||
+	if (!READ_WORD(vm, scan->reader, address, BinRef, val, &bin.binary) ||
 	    !READ_WORD(vm, scan->reader, bin.binary, Binary, orig_size, &bin.size) ||
 	    !READ_WORD(vm, scan->reader, bin.binary, Binary, refc, &bin.refc) ||
-	    !READ_WORD(vm, scan->reader, bin.binary, Binary, flags, &flags)) {
+	    !READ_WORD(vm, scan->reader, bin.binary, Binary, flags, &flags) ||
+	    !read_extent(scan, address, &bin, &bytes, &bin.length)) {
 		give_up(scan, "an off-heap binary of an object cannot be read");
 		return true;
 	}
@@ -91,7 +103,7 @@ static bool read_chain(struct row_scan *scan, uint64_t address)
 			give_up(scan, "the off-heap chain of an object cannot be read");
 			return true;
 		}
-		if (header_thing(vm->scheme, header) == ETP_THING_PROC_BIN &&
+		if (thing_refers_to_binary(header_thing(vm->scheme, header)) &&
 		    !add_proc_bin(scan, address))
 			return false;
 		address = next;
@@ -200,7 +212,11 @@ static uint64_t opaque_words(const struct etp_vm *vm, uint64_t header)
 		// The original behind it is no reference of its own.
 		return SIZEOF(vm, ErlSubBin) / 8;
 	case ETP_THING_FUN:
-		return OFFSET(vm, ErlFunThing, creator) / 8;
+		return (HAS(vm, ErlFunThing, creator) ? OFFSET(vm, ErlFunThing, creator)
+		                                      : OFFSET(vm, ErlFunThing, env)) /
+		       8;
+	case ETP_THING_RECORD:
+		return OFFSET(vm, ErtsRecordInstance, record_definition) / 8;
 	default:
 		return 1 + header_arity(header);
 	}
@@ -214,8 +230,8 @@ static bool sweep(struct row_scan *scan, const void *words, uint64_t address, ui
 		switch (term_primary(word)) {
 		case TAG_PRIMARY_HEADER: {
 			enum etp_thing thing = header_thing(vm->scheme, word);
-			if (thing == ETP_THING_SUB_BIN && scan->binary_count &&
-			    !see_sub_binary(scan, address + i * 8))
+			if ((thing == ETP_THING_SUB_BIN || thing == ETP_THING_SUB_BITS) &&
+			    scan->binary_count && !see_sub_binary(scan, address + i * 8))
 				return false;
 			struct etp_term_view view;
 			if (thing == ETP_THING_REF &&
@@ -337,8 +353,10 @@ static bool visit(struct row_scan *scan, etp_term term)
 	case ETP_TERM_FLATMAP:
 	case ETP_TERM_HASHMAP:
 		return push_pairs(scan, &view);
+	case ETP_TERM_RECORD:
+		return push_words(scan, view.record.values, view.record.size);
 	case ETP_TERM_FUN:
-		return push(scan, view.fun.creator) &&
+		return (!view.fun.creator || push(scan, view.fun.creator)) &&
 		       push_words(scan, view.fun.env, view.fun.num_free);
 	case ETP_TERM_INVALID:
 		give_up(scan, view.reason);

@@ -194,6 +194,9 @@ static PyObject *gc_dict(const struct etp_process_info *info)
 	if (dict && max && dict_set(max, "size", number(info->max_heap_size)) &&
 	    dict_set(max, "kill", PyBool_FromLong(info->max_heap_size_kill)) &&
 	    dict_set(max, "error_logger", PyBool_FromLong(info->max_heap_size_error_logger)) &&
+	    (!info->has_include_shared_binaries ||
+	     dict_set(max, "include_shared_binaries",
+	              PyBool_FromLong(info->max_heap_size_include_shared_binaries))) &&
 	    !PyDict_SetItemString(dict, "max_heap_size", max) &&
 	    dict_set(dict, "min_bin_vheap_size", number(info->min_bin_vheap_size)) &&
 	    dict_set(dict, "min_heap_size", number(info->min_heap_size)) &&

@@ -94,6 +94,7 @@ static PyObject *Term_get_kind(TermObject *self, void *closure)
 		[ETP_TERM_REF] = "ref",
 		[ETP_TERM_FUN] = "fun",
 		[ETP_TERM_EXPORT] = "export",
+		[ETP_TERM_RECORD] = "record",
 		[ETP_TERM_CATCH] = "catch",
 		[ETP_TERM_HEADER] = "header",
 		[ETP_TERM_NON_VALUE] = "non_value",

@@ -113,6 +113,11 @@ static bool equal_things(struct comparison *c, const struct etp_term_view *a,
 	case ETP_TERM_FLATMAP:
 	case ETP_TERM_HASHMAP:
 		return push_maps(c, a, b);
+	case ETP_TERM_RECORD:
+		return a->record.module == b->record.module && a->record.name == b->record.name &&
+		       a->record.size == b->record.size &&
+		       push_words(c, a->record.keys, b->record.keys, a->record.size) &&
+		       push_words(c, a->record.values, b->record.values, a->record.size);
 	case ETP_TERM_BITSTRING:
 		return equal_bits(a, b);
 	case ETP_TERM_PID:
@@ -218,6 +223,10 @@ static void mix_thing(struct hashing *h, const struct etp_term_view *view)
 		break;
 	case ETP_TERM_HASHMAP:
 		mix(h, view->hashmap.size);
+		break;
+	case ETP_TERM_RECORD:
+		mix(h, view->record.name);
+		add_parts(h, view->record.values, view->record.size);
 		break;
 	case ETP_TERM_BITSTRING:
 		mix_bits(h, view);

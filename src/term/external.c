@@ -8,7 +8,6 @@ enum {
 	FLATMAP_MAX = 32,
 	HAMT_FAN_OUT = 16,
 	// ERL_ONHEAP_BIN_LIMIT, erl_binary.h.
-	HEAP_BINARY_MAX = 64,
 };
 
 // No slot is pending. (Word 0 is the header of the row's tuple.)
@@ -37,7 +36,7 @@ const char *etp_words_take(struct etp_words *words, uint64_t count, size_t *inde
 }
 
 //
-// Numbers and binaries
+// Numbers
 //
 
 // Digits, least significant byte first. Smalls that need more than 32 bits are
@@ -82,132 +81,6 @@ static bool decode_float(struct decoder *d, size_t slot)
 	set(d, thing + 1, bits);
 	set(d, slot, boxed(thing));
 	return true;
-}
-
-static bool make_heap_binary(struct decoder *d, uint64_t size, etp_term *ret)
-{
-	const unsigned char *bytes;
-	size_t thing;
-	uint64_t data_offset = OFFSET(d->vm, ErlHeapBin, data);
-	uint64_t words = data_offset / 8 + (size + 7) / 8;
-	if (!take_bytes(d, size, &bytes) || !take_heap(d, words, &thing))
-		return false;
-	set(d, thing, make_header(d, ETP_THING_HEAP_BIN, words - 1));
-	set_member(d, thing, ETP_MEMBER_ErlHeapBin_size, size);
-	set_bytes(d, thing, data_offset, bytes, size);
-	*ret = boxed(thing);
-	return true;
-}
-
-// A ProcBin over bytes that stand where they came from, as the VM would make a binary
-// of its own of them. Only for what has its bytes in one place of the target.
-static bool make_remote_binary(struct decoder *d, uint64_t size, etp_term *ret)
-{
-	const unsigned char *bytes;
-	size_t thing;
-	uint64_t words = WORDS_OF(d, ProcBin);
-	uint64_t address = d->source->address + (uint64_t)(d->p - d->source->bytes);
-	if (!take_bytes(d, size, &bytes) || !take_heap(d, words, &thing))
-		return false;
-	set(d, thing, make_header(d, ETP_THING_PROC_BIN, words - 1));
-	set_member(d, thing, ETP_MEMBER_ProcBin_size, size);
-	set_member(d, thing, ETP_MEMBER_ProcBin_val, d->source->binary);
-	set_member(d, thing, ETP_MEMBER_ProcBin_bytes, address);
-	*ret = boxed(thing);
-	return true;
-}
-
-static bool make_binary(struct decoder *d, uint64_t size, etp_term *ret)
-{
-	if (size > HEAP_BINARY_MAX && d->source->address)
-		return make_remote_binary(d, size, ret);
-	return make_heap_binary(d, size, ret);
-}
-
-// The ProcBin as it stands in the row, though there it is hardly ever aligned.
-static bool make_proc_bin(struct decoder *d, etp_term *ret, uint64_t *size_ret)
-{
-	const unsigned char *bytes;
-	size_t thing;
-	uint64_t words = WORDS_OF(d, ProcBin);
-	if (!take_bytes(d, words * 8, &bytes) || !take_heap(d, words, &thing))
-		return false;
-	uint64_t header = etp_word_at(bytes, 0);
-	if (term_primary(header) != TAG_PRIMARY_HEADER ||
-	    header_thing(d->vm->scheme, header) != ETP_THING_PROC_BIN)
-		return fail(d, "off-heap binary of a compressed row that is not a ProcBin");
-	set_bytes(d, thing, 0, bytes, words * 8);
-	*size_ret = WORD_OF(d->vm, bytes, ProcBin, size);
-	*ret = boxed(thing);
-	return true;
-}
-
-static bool make_sub_binary(struct decoder *d, size_t slot, etp_term original, uint64_t size,
-                            unsigned bit_offset, unsigned bit_size)
-{
-	size_t thing;
-	uint64_t words = WORDS_OF(d, ErlSubBin);
-	if (!take_heap(d, words, &thing))
-		return false;
-	// HEADER_SUB_BIN does not count the word of `orig`.
-	set(d, thing, make_header(d, ETP_THING_SUB_BIN, words - 2));
-	set_member(d, thing, ETP_MEMBER_ErlSubBin_size, size);
-	set_member(d, thing, ETP_MEMBER_ErlSubBin_bitsize, bit_size);
-	set_member(d, thing, ETP_MEMBER_ErlSubBin_bitoffs, bit_offset);
-	set_member(d, thing, ETP_MEMBER_ErlSubBin_orig, original);
-	set(d, slot, boxed(thing));
-	return true;
-}
-
-static bool decode_binary(struct decoder *d, size_t slot)
-{
-	uint64_t size;
-	etp_term binary;
-	if (!take_number(d, 4, &size) || !make_binary(d, size, &binary))
-		return false;
-	set(d, slot, binary);
-	return true;
-}
-
-static bool decode_bit_binary(struct decoder *d, size_t slot)
-{
-	uint64_t size, last_bits;
-	etp_term binary;
-	if (!take_number(d, 4, &size) || !take_number(d, 1, &last_bits))
-		return false;
-	if (!size || !last_bits || last_bits > 8)
-		return fail(d, "bitstring with an impossible number of bits in its last byte");
-	if (!make_binary(d, size, &binary))
-		return false;
-	if (last_bits < 8)
-		return make_sub_binary(d, slot, binary, size - 1, 0, (unsigned)last_bits);
-	set(d, slot, binary);
-	return true;
-}
-
-static bool decode_off_heap_binary(struct decoder *d, size_t slot)
-{
-	uint64_t size;
-	etp_term binary;
-	if (!make_proc_bin(d, &binary, &size))
-		return false;
-	set(d, slot, binary);
-	return true;
-}
-
-// The size of the ProcBin includes the bytes of the odd bits at either end.
-static bool decode_off_heap_bits(struct decoder *d, size_t slot)
-{
-	uint64_t bit_offset, bit_size, size;
-	etp_term binary;
-	if (!take_number(d, 1, &bit_offset) || !take_number(d, 1, &bit_size) ||
-	    !make_proc_bin(d, &binary, &size))
-		return false;
-	uint64_t odd = (bit_offset + bit_size + 7) / 8;
-	if (bit_offset > 7 || bit_size > 7 || size < odd)
-		return fail(d, "bitstring with an impossible number of odd bits");
-	return make_sub_binary(d, slot, binary, size - odd, (unsigned)bit_offset,
-	                       (unsigned)bit_size);
 }
 
 //
@@ -393,9 +266,11 @@ static bool decode_of_dialect(struct decoder *d, size_t slot, uint64_t tag)
 		case ATOM_INTERNAL_REF3:
 			return decode_atom(d, slot);
 		case BINARY_INTERNAL_REF:
-			return decode_off_heap_binary(d, slot);
+			return etp_decode_off_heap_binary(d, slot);
 		case BIT_BINARY_INTERNAL_REF:
-			return decode_off_heap_bits(d, slot);
+			return etp_decode_off_heap_bits(d, slot);
+		case MAGIC_REF_INTERNAL_REF:
+			return etp_decode_magic_ref(d, slot);
 		default:
 			return fail(d,
 			            "external format with a tag that compressed rows do not use");
@@ -448,9 +323,9 @@ static bool decode_term(struct decoder *d, size_t slot)
 	case MAP_EXT:
 		return decode_map(d, slot);
 	case BINARY_EXT:
-		return decode_binary(d, slot);
+		return etp_decode_binary(d, slot);
 	case BIT_BINARY_EXT:
-		return decode_bit_binary(d, slot);
+		return etp_decode_bit_binary(d, slot);
 	case NEW_PID_EXT:
 		return etp_decode_pid(d, slot, 4);
 	case NEW_PORT_EXT:

@@ -51,11 +51,6 @@ static inline uint64_t etp_words_address(size_t index)
 // Take `count` zeroed words. Returns NULL, or why not (a static string).
 const char *etp_words_take(struct etp_words *words, uint64_t count, size_t *index_ret);
 
-// How ids of an ErtsPTab are made from their data (erl_ptab.h).
-struct etp_external_ptab {
-	uint32_t cl_mask, cl_shift, cli_mask, cli_shift;
-};
-
 struct etp_external_node {
 	bool known;
 	uint32_t creation;
@@ -71,7 +66,6 @@ struct etp_external {
 	const struct etp_vm *vm;
 	// Index of the atom that stands for this node (INTERNAL_LOCAL_SYSNAME).
 	uint64_t local_sysname;
-	struct etp_external_ptab processes, ports;
 	// erts_node_table; 0 buckets if it cannot be read.
 	uint64_t node_buckets, node_bucket_count, node_count;
 	// Nodes that were asked for before.

@@ -23,6 +23,8 @@ enum {
 	ATOM_INTERNAL_REF3 = 'K',
 	BIT_BINARY_INTERNAL_REF = 'L',
 	BIT_BINARY_EXT = 'M',
+	// Since OTP 27.
+	MAGIC_REF_INTERNAL_REF = 'N',
 	PID_EXT = 'g',
 	NEW_PID_EXT = 'X',
 	PORT_EXT = 'f',
@@ -209,7 +211,17 @@ bool etp_decode_pid(struct decoder *d, size_t slot, unsigned creation_bytes);
 bool etp_decode_port(struct decoder *d, size_t slot, unsigned number_bytes,
                      unsigned creation_bytes);
 bool etp_decode_ref(struct decoder *d, size_t slot, unsigned creation_bytes);
+bool etp_decode_magic_ref(struct decoder *d, size_t slot);
 bool etp_decode_export(struct decoder *d, size_t slot);
 bool etp_decode_fun(struct decoder *d, size_t slot);
+
+//
+// What external_bits.c decodes
+//
+
+bool etp_decode_binary(struct decoder *d, size_t slot);
+bool etp_decode_bit_binary(struct decoder *d, size_t slot);
+bool etp_decode_off_heap_binary(struct decoder *d, size_t slot);
+bool etp_decode_off_heap_bits(struct decoder *d, size_t slot);
 
 #endif

@@ -37,6 +37,13 @@ static bool is_word_offset(const struct etp_vm *vm, enum etp_member_id id)
 	return offset >= 8 && offset <= STRUCT_SIZE_MAX && offset % 8 == 0;
 }
 
+// What the terms of a release need was asked for when the VM was opened
+// (etp_term_scheme.members): what is missing belongs to other releases.
+static bool is_of_other_release(const struct etp_vm *vm, enum etp_member_id id)
+{
+	return !etp_layout_has(vm->layout, id);
+}
+
 // Does every member that external.c writes lie where its struct is?
 static bool layout_fits(const struct etp_vm *vm)
 {
@@ -45,13 +52,19 @@ static bool layout_fits(const struct etp_vm *vm)
 		enum etp_member_id member;
 		unsigned count;
 	} plain[] = {
+		{ETP_STRUCT_BinRef, ETP_MEMBER_BinRef_val, 1},
 		{ETP_STRUCT_ProcBin, ETP_MEMBER_ProcBin_size, 1},
-		{ETP_STRUCT_ProcBin, ETP_MEMBER_ProcBin_val, 1},
 		{ETP_STRUCT_ProcBin, ETP_MEMBER_ProcBin_bytes, 1},
 		{ETP_STRUCT_ErlSubBin, ETP_MEMBER_ErlSubBin_size, 1},
 		{ETP_STRUCT_ErlSubBin, ETP_MEMBER_ErlSubBin_bitsize, 1},
 		{ETP_STRUCT_ErlSubBin, ETP_MEMBER_ErlSubBin_bitoffs, 1},
 		{ETP_STRUCT_ErlSubBin, ETP_MEMBER_ErlSubBin_orig, 1},
+		{ETP_STRUCT_ErlSubBits, ETP_MEMBER_ErlSubBits_base_flags, 1},
+		{ETP_STRUCT_ErlSubBits, ETP_MEMBER_ErlSubBits_start, 1},
+		{ETP_STRUCT_ErlSubBits, ETP_MEMBER_ErlSubBits_end, 1},
+		{ETP_STRUCT_ErlSubBits, ETP_MEMBER_ErlSubBits_orig, 1},
+		{ETP_STRUCT_FunRef, ETP_MEMBER_FunRef_entry, 1},
+		{ETP_STRUCT_ErtsMRefThing, ETP_MEMBER_ErtsMRefThing_mb, 1},
 		{ETP_STRUCT_ErtsORefThing, ETP_MEMBER_ErtsORefThing_marker, 1},
 		{ETP_STRUCT_ErtsORefThing, ETP_MEMBER_ErtsORefThing_num, 3},
 		{ETP_STRUCT_ErlNode, ETP_MEMBER_ErlNode_sysname, 1},
@@ -66,6 +79,8 @@ static bool layout_fits(const struct etp_vm *vm)
 		{ETP_STRUCT_flatmap, ETP_MEMBER_flatmap_keys, 1},
 	};
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		if (is_of_other_release(vm, plain[i].member))
+			continue;
 		if (!struct_fits(vm, plain[i].struct_) ||
 		    !member_fits(vm, 0, plain[i].member, plain[i].count,
 		                 vm->layout->struct_sizes[plain[i].struct_]))
@@ -84,14 +99,17 @@ static bool layout_fits(const struct etp_vm *vm)
 		{ETP_MEMBER_ErlFunThing_env, ETP_MEMBER_ErlFunThing_creator},
 	};
 	for (size_t i = 0; i < sizeof(with_array) / sizeof(with_array[0]); i++) {
+		if (is_of_other_release(vm, with_array[i].member))
+			continue;
 		if (!is_word_offset(vm, with_array[i].array) ||
 		    !member_fits(vm, 0, with_array[i].member, 1,
 		                 vm->layout->members[with_array[i].array].offset))
 			return false;
 	}
 	uint64_t mfa = OFFSET(vm, Export, info) + OFFSET(vm, ErtsCodeInfo, mfa);
-	return is_word_offset(vm, ETP_MEMBER_ErlFunThing_creator) && mfa % 8 == 0 &&
-	       struct_fits(vm, ETP_STRUCT_Export) &&
+	return (!HAS(vm, ErlFunThing, creator) ||
+	        is_word_offset(vm, ETP_MEMBER_ErlFunThing_creator)) &&
+	       mfa % 8 == 0 && struct_fits(vm, ETP_STRUCT_Export) &&
 	       member_fits(vm, mfa, ETP_MEMBER_ErtsCodeMFA_module, 1, SIZEOF(vm, Export)) &&
 	       member_fits(vm, mfa, ETP_MEMBER_ErtsCodeMFA_function, 1, SIZEOF(vm, Export)) &&
 	       member_fits(vm, mfa, ETP_MEMBER_ErtsCodeMFA_arity, 1, SIZEOF(vm, Export));
@@ -104,21 +122,6 @@ static bool find_symbol(const struct etp_vm *vm, const char *name, uint64_t *ret
 		return true;
 	etp_error_destroy(err);
 	return false;
-}
-
-// All zeros if it cannot be read: then ids print right, but denote no process.
-static void read_ptab(const struct etp_vm *vm, struct etp_reader *reader, const char *name,
-                      struct etp_external_ptab *ret)
-{
-	uint64_t address;
-	struct etp_external_ptab ptab;
-	if (find_symbol(vm, name, &address) &&
-	    READ_U32(vm, reader, address, ErtsPTab, pix_cl_mask, &ptab.cl_mask) &&
-	    READ_U32(vm, reader, address, ErtsPTab, pix_cl_shift, &ptab.cl_shift) &&
-	    READ_U32(vm, reader, address, ErtsPTab, pix_cli_mask, &ptab.cli_mask) &&
-	    READ_U32(vm, reader, address, ErtsPTab, pix_cli_shift, &ptab.cli_shift) &&
-	    ptab.cl_shift < 32 && ptab.cli_shift < 32)
-		*ret = ptab;
 }
 
 static void read_node_table(const struct etp_vm *vm, struct etp_reader *reader,
@@ -150,8 +153,6 @@ const char *etp_external_init(struct etp_external *external, const struct etp_vm
 	}
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
-	read_ptab(vm, &reader, "erts_proc", &external->processes);
-	read_ptab(vm, &reader, "erts_port", &external->ports);
 	read_node_table(vm, &reader, external);
 	external->vm = vm;
 	return NULL;

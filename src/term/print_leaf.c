@@ -17,9 +17,9 @@ enum etp_term_kind print_decode(struct etp_printer *p, etp_term term, struct etp
 	return view->kind;
 }
 
-// erl_scan:reserved_word/1, without keywords of features (`maybe`), which are off
-// unless a VM is started with -enable-feature.
-static bool is_reserved_word(const char *name, size_t size)
+// erl_scan:reserved_word/1, with the keywords of those features that are on unless a VM
+// is started with -disable-feature.
+static bool is_reserved_word(const struct etp_vm *vm, const char *name, size_t size)
 {
 	static const char words[] = " after begin case try cond catch andalso orelse end fun if "
 				    "let of receive when bnot"
@@ -29,7 +29,8 @@ static bool is_reserved_word(const char *name, size_t size)
 	char word[10] = " ";
 	memcpy(word + 1, name, size);
 	word[size + 1] = ' ';
-	return strstr(words, word) && !memchr(name, ' ', size);
+	return (strstr(words, word) || strstr(vm->scheme->keywords, word)) &&
+	       !memchr(name, ' ', size);
 }
 
 static bool is_latin1_lower(uint32_t c)
@@ -95,7 +96,7 @@ void print_atom(struct etp_printer *p, uint64_t index)
 	const char *name = etp_vm_atom(p->vm, p->reader, index, &size);
 	if (!name)
 		print_format(p, "#Atom<%llu>", (unsigned long long)index);
-	else if (is_plain_name(name, size, "@") && !is_reserved_word(name, size))
+	else if (is_plain_name(name, size, "@") && !is_reserved_word(p->vm, name, size))
 		print_bytes(p, name, size);
 	else
 		print_quoted(p, name, size);

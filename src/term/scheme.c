@@ -3,62 +3,78 @@
 
 #include <stdlib.h>
 
-static const enum etp_member_id members_24_to_26[] = {
-	ETP_MEMBER_ProcBin_size,
-	ETP_MEMBER_ProcBin_val,
-	ETP_MEMBER_ProcBin_bytes,
-	ETP_MEMBER_ProcBin_flags,
-	ETP_MEMBER_ErlSubBin_size,
-	ETP_MEMBER_ErlSubBin_offs,
-	ETP_MEMBER_ErlSubBin_bitsize,
-	ETP_MEMBER_ErlSubBin_bitoffs,
-	ETP_MEMBER_ErlSubBin_orig,
-	ETP_MEMBER_ErlHeapBin_size,
-	ETP_MEMBER_ErlHeapBin_data,
-	ETP_MEMBER_ErlBinMatchState_orig,
-	ETP_MEMBER_ErtsORefThing_marker,
-	ETP_MEMBER_ErlFunThing_next,
-	ETP_MEMBER_ErlFunThing_arity,
-	ETP_MEMBER_ErlFunThing_num_free,
-	ETP_MEMBER_ErlFunThing_creator,
-	ETP_MEMBER_DbTable_counters,
-	ETP_MEMBER_ErtsFlxCtr_is_decentralized,
-	ETP_MEMBER_ErtsFlxCtr_counters_ptr,
-	ETP_MEMBER_ErtsFlxCtr_counters,
-	ETP_MEMBER_ErtsFlxCtrDecentralizedCtrArray_snapshot_status,
-	ETP_MEMBER_ErtsFlxCtrDecentralizedCtrArray_array,
-};
+// What all of these have and the registry knows as optional, because older releases
+// than they do not.
+#define MEMBERS_OF_ALL                                                                             \
+	ETP_MEMBER_ErtsORefThing_marker, ETP_MEMBER_DbTable_counters,                              \
+		ETP_MEMBER_ErtsFlxCtr_is_decentralized, ETP_MEMBER_ErtsFlxCtr_counters_ptr,        \
+		ETP_MEMBER_ErtsFlxCtr_counters,                                                    \
+		ETP_MEMBER_ErtsFlxCtrDecentralizedCtrArray_snapshot_status,                        \
+		ETP_MEMBER_ErtsFlxCtrDecentralizedCtrArray_array
 
-// To OTP 26: ProcBin, heap binary, sub-binary and match state. OTP 23's EXPORT
-// header (subtag 7) is gone since 24.
+#define MEMBERS_TO_26                                                                              \
+	ETP_MEMBER_ProcBin_size, ETP_MEMBER_ProcBin_bytes, ETP_MEMBER_ProcBin_flags,               \
+		ETP_MEMBER_ErlSubBin_size, ETP_MEMBER_ErlSubBin_offs,                              \
+		ETP_MEMBER_ErlSubBin_bitsize, ETP_MEMBER_ErlSubBin_bitoffs,                        \
+		ETP_MEMBER_ErlSubBin_orig, ETP_MEMBER_ErlBinMatchState_orig,                       \
+		ETP_MEMBER_ErlFunThing_next, ETP_MEMBER_ErlFunThing_arity,                         \
+		ETP_MEMBER_ErlFunThing_num_free, ETP_MEMBER_ErlFunThing_creator
+
+#define MEMBERS_SINCE_27                                                                           \
+	ETP_MEMBER_ErlSubBits_base_flags, ETP_MEMBER_ErlSubBits_start, ETP_MEMBER_ErlSubBits_end,  \
+		ETP_MEMBER_ErlSubBits_orig
+
+static const enum etp_member_id members_to_26[] = {MEMBERS_OF_ALL, MEMBERS_TO_26};
+static const enum etp_member_id members_27[] = {MEMBERS_OF_ALL, MEMBERS_SINCE_27,
+                                                ETP_MEMBER_FunRef_entry};
+#define MEMBERS(array) .members = (array), .member_count = sizeof(array) / sizeof((array)[0])
+
+// What has never changed.
+#define THINGS_OF_ALL                                                                              \
+	[0x0] = ETP_THING_TUPLE, [0x2] = ETP_THING_POS_BIG, [0x3] = ETP_THING_NEG_BIG,             \
+	[0x4] = ETP_THING_REF, [0x5] = ETP_THING_FUN, [0x6] = ETP_THING_FLOAT,                     \
+	[0xc] = ETP_THING_EXTERNAL_PID, [0xd] = ETP_THING_EXTERNAL_PORT,                           \
+	[0xe] = ETP_THING_EXTERNAL_REF
+
+#define THINGS_TO_26                                                                               \
+	[0x1] = ETP_THING_MATCH_STATE, [0x8] = ETP_THING_PROC_BIN, [0x9] = ETP_THING_HEAP_BIN,     \
+	[0xa] = ETP_THING_SUB_BIN, [0xf] = ETP_THING_MAP
+
+// OTP 27 made all bitstrings alike.
+#define THINGS_SINCE_27                                                                            \
+	[0x8] = ETP_THING_HEAP_BITS, [0x9] = ETP_THING_SUB_BITS, [0xa] = ETP_THING_BIN_REF,        \
+	[0xb] = ETP_THING_MAP
+
 static const struct etp_term_scheme scheme_24_to_26 = {
 	.releases = "24 to 26",
-	.things =
-		{
-			[0x0] = ETP_THING_TUPLE,
-			[0x1] = ETP_THING_MATCH_STATE,
-			[0x2] = ETP_THING_POS_BIG,
-			[0x3] = ETP_THING_NEG_BIG,
-			[0x4] = ETP_THING_REF,
-			[0x5] = ETP_THING_FUN,
-			[0x6] = ETP_THING_FLOAT,
-			[0x8] = ETP_THING_PROC_BIN,
-			[0x9] = ETP_THING_HEAP_BIN,
-			[0xa] = ETP_THING_SUB_BIN,
-			[0xc] = ETP_THING_EXTERNAL_PID,
-			[0xd] = ETP_THING_EXTERNAL_PORT,
-			[0xe] = ETP_THING_EXTERNAL_REF,
-			[0xf] = ETP_THING_MAP,
-		},
-	.members = members_24_to_26,
-	.member_count = sizeof(members_24_to_26) / sizeof(members_24_to_26[0]),
+	.things = {THINGS_OF_ALL, THINGS_TO_26},
+	.alias_numbers = 3,
+	.max_heap_size_flags = 2,
+	.keywords = "",
+	MEMBERS(members_to_26),
+};
+
+static const struct etp_term_scheme scheme_27 = {
+	.releases = "27 and 28",
+	// What keeps its entry alive follows the environment of a local fun.
+	.things = {THINGS_OF_ALL, THINGS_SINCE_27, [0x1] = ETP_THING_FUN_REF},
+	.alias_numbers = 5,
+	.max_heap_size_flags = 3,
+	.lists_writable = true,
+	.keywords = " maybe else ",
+	MEMBERS(members_27),
 };
 
 const struct etp_term_scheme *etp_term_scheme_find(const char *otp_release)
 {
 	switch (atoi(otp_release)) {
+	case 24:
 	case 25:
+	case 26:
 		return &scheme_24_to_26;
+	case 27:
+	case 28:
+		return &scheme_27;
 	default:
 		return NULL;
 	}

@@ -41,14 +41,6 @@ enum {
 
 static const etp_term ETP_NIL = TAG_IMMED2_NIL;
 
-// Data of an internal pid or port: 28 bits behind the tag, of which the low 15
-// are the pid's number and the rest its serial (erl_term.h, to OTP 26).
-enum {
-	ID_DATA_SHIFT = 4,
-	ID_DATA_MASK = (1 << 28) - 1,
-	PID_NUMBER_BITS = 15,
-};
-
 // What a header word announces.
 enum etp_thing {
 	ETP_THING_NONE,
@@ -62,6 +54,12 @@ enum etp_thing {
 	ETP_THING_PROC_BIN,
 	ETP_THING_HEAP_BIN,
 	ETP_THING_SUB_BIN,
+	ETP_THING_HEAP_BITS,
+	ETP_THING_SUB_BITS,
+	ETP_THING_BIN_REF,
+	ETP_THING_FUN_REF,
+	ETP_THING_EXPORT,
+	ETP_THING_RECORD,
 	ETP_THING_EXTERNAL_PID,
 	ETP_THING_EXTERNAL_PORT,
 	ETP_THING_EXTERNAL_REF,
@@ -73,6 +71,18 @@ struct etp_term_scheme {
 	const char *releases;
 	// By subtag.
 	unsigned char things[16];
+	// Bit of a fun's header from which on it says that the fun is external; 0 where
+	// a fun is external that has no environment.
+	unsigned char fun_kind_shift;
+	// Numbers of an alias as a reference: those of the pid in it count since OTP 27.
+	unsigned char alias_numbers;
+	// Bits of Process.max_heap_size that are flags; since OTP 27 one says whether
+	// binaries off the heap count (MAX_HEAP_SIZE_*, erl_process.h).
+	unsigned char max_heap_size_flags;
+	// Does process_info(P, binary) list writable binaries too (since OTP 27)?
+	bool lists_writable;
+	// Keywords of features that are on by default: "" or " maybe else ".
+	const char *keywords;
 	// Members that are optional in the registry, because other releases do not
 	// have them, and that these releases do have.
 	const enum etp_member_id *members;
@@ -137,9 +147,24 @@ static inline uint64_t term_pointer(etp_term term)
 	return term & ~(uint64_t)TAG_PTR_MASK;
 }
 
+static inline bool scheme_has(const struct etp_term_scheme *scheme, enum etp_thing thing)
+{
+	for (size_t i = 0; i < sizeof(scheme->things); i++)
+		if (scheme->things[i] == thing)
+			return true;
+	return false;
+}
+
 static inline enum etp_thing header_thing(const struct etp_term_scheme *scheme, uint64_t header)
 {
 	return scheme->things[header >> HEADER_SUBTAG_SHIFT & HEADER_SUBTAG_MASK];
+}
+
+// The things of off-heap chains that refer to a Binary: a ProcBin is a binary itself,
+// while a BinRef (since OTP 27) is only ever referred to by sub-bits.
+static inline bool thing_refers_to_binary(enum etp_thing thing)
+{
+	return thing == ETP_THING_PROC_BIN || thing == ETP_THING_BIN_REF;
 }
 
 static inline uint64_t header_arity(uint64_t header)

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/term.h>
 
+#include "term/fun_shape.h"
 #include "vm/vm.h"
+
+enum {
+	// erl_term.h to OTP 23: 28 bits of data of an external pid are number and serial.
+	PID_NUMBER_BITS_TO_23 = 15,
+	// ERL_SUB_BITS_FLAG_*, erl_bits.h.
+	SUB_BITS_FLAG_MASK = 3,
+	SUB_BITS_MATCH_CONTEXT = 1,
+	SUB_BITS_VOLATILE = 2,
+};
 
 static enum etp_term_kind invalid(struct etp_term_view *view, const char *reason)
 {
@@ -56,15 +66,17 @@ static enum etp_term_kind decode_immediate(const struct etp_vm *vm, etp_term ter
 		view->small = term_small(term);
 		return view->kind = ETP_TERM_SMALL;
 	case TAG_IMMED1_PID: {
-		uint64_t data = term >> ID_DATA_SHIFT & ID_DATA_MASK;
+		const struct etp_id_format *format = &vm->processes.format;
+		uint64_t data = etp_id_data(format, term);
+		unsigned number_bits = etp_pid_number_bits(format);
 		fill_this_node(vm, view);
-		view->id.number = data & ((1 << PID_NUMBER_BITS) - 1);
-		view->id.serial = data >> PID_NUMBER_BITS;
+		view->id.number = data & ((UINT64_C(1) << number_bits) - 1);
+		view->id.serial = data >> number_bits;
 		return view->kind = ETP_TERM_PID;
 	}
 	case TAG_IMMED1_PORT:
 		fill_this_node(vm, view);
-		view->id.number = term >> ID_DATA_SHIFT & ID_DATA_MASK;
+		view->id.number = etp_id_data(&vm->ports.format, term);
 		return view->kind = ETP_TERM_PORT;
 	default:
 		break;
@@ -105,10 +117,12 @@ static enum etp_term_kind decode_ref(const struct etp_vm *vm, struct etp_reader 
 	if (marker == UINT32_MAX) {
 		const unsigned char *numbers = thing + OFFSET(vm, ErtsORefThing, num);
 		view->id.count = 3;
-		memcpy(view->id.numbers, numbers, 12);
 		// An alias (ErtsPRefThing, since OTP 24) has its process behind them.
-		if (arity >= 3)
+		if (arity >= 3) {
 			memcpy(&view->id.alias, numbers + 12, sizeof(view->id.alias));
+			view->id.count = vm->scheme->alias_numbers;
+		}
+		memcpy(view->id.numbers, numbers, view->id.count * sizeof(uint32_t));
 		return view->kind = ETP_TERM_REF;
 	}
 	view->id.magic_binary = WORD_OF(vm, thing, ErtsMRefThing, mb);
@@ -138,8 +152,13 @@ static enum etp_term_kind decode_external(const struct etp_vm *vm, struct etp_re
 	memcpy(halves, data, sizeof(halves));
 	switch (thing_kind) {
 	case ETP_THING_EXTERNAL_PID:
-		view->id.number = halves[0];
-		view->id.serial = halves[1];
+		// To OTP 23 the data was that of an internal pid.
+		view->id.number = HAS(vm, ExternalThing, pid_num)
+		                          ? halves[0]
+		                          : halves[0] & ((1 << PID_NUMBER_BITS_TO_23) - 1);
+		view->id.serial = HAS(vm, ExternalThing, pid_num)
+		                          ? halves[1]
+		                          : halves[0] >> PID_NUMBER_BITS_TO_23;
 		return view->kind = ETP_TERM_PID;
 	case ETP_THING_EXTERNAL_PORT:
 		view->id.number = etp_word_at(data, 0);
@@ -156,34 +175,40 @@ static enum etp_term_kind decode_external(const struct etp_vm *vm, struct etp_re
 	return view->kind = ETP_TERM_REF;
 }
 
+// The module, function and arity of an external fun.
+static enum etp_term_kind decode_export(const struct etp_vm *vm, struct etp_reader *reader,
+                                        uint64_t export, struct etp_term_view *view)
+{
+	uint64_t mfa = export + OFFSET(vm, Export, info) + OFFSET(vm, ErtsCodeInfo, mfa);
+	uint64_t module, function;
+	if (!READ_WORD(vm, reader, mfa, ErtsCodeMFA, module, &module) ||
+	    !READ_WORD(vm, reader, mfa, ErtsCodeMFA, function, &function) ||
+	    !READ_WORD(vm, reader, mfa, ErtsCodeMFA, arity, &view->export.arity) ||
+	    !term_is_atom(module) || !term_is_atom(function))
+		return invalid(view, "external fun whose export entry cannot be read");
+	view->export.module = term_atom_index(module);
+	view->export.function = term_atom_index(function);
+	return view->kind = ETP_TERM_EXPORT;
+}
+
 static enum etp_term_kind decode_fun(const struct etp_vm *vm, struct etp_reader *reader,
-                                     struct etp_term_view *view)
+                                     uint64_t header, struct etp_term_view *view)
 {
 	uint64_t env_offset = OFFSET(vm, ErlFunThing, env);
 	const unsigned char *thing = etp_reader_at(reader, view->address, env_offset);
 	if (!thing)
 		return unreadable(view);
 	uint64_t entry = WORD_OF(vm, thing, ErlFunThing, entry);
-	etp_term creator = WORD_OF(vm, thing, ErlFunThing, creator);
-	if (creator == vm->am[AM_EXTERNAL] && creator) {
-		uint64_t mfa = entry + OFFSET(vm, Export, info) + OFFSET(vm, ErtsCodeInfo, mfa);
-		uint64_t module, function;
-		view->words = env_offset / 8;
-		if (!READ_WORD(vm, reader, mfa, ErtsCodeMFA, module, &module) ||
-		    !READ_WORD(vm, reader, mfa, ErtsCodeMFA, function, &function) ||
-		    !READ_WORD(vm, reader, mfa, ErtsCodeMFA, arity, &view->export.arity) ||
-		    !term_is_atom(module) || !term_is_atom(function))
-			return invalid(view, "external fun whose export entry cannot be read");
-		view->export.module = term_atom_index(module);
-		view->export.function = term_atom_index(function);
-		return view->kind = ETP_TERM_EXPORT;
-	}
-	view->fun.arity = thing[OFFSET(vm, ErlFunThing, arity)];
-	view->fun.num_free = thing[OFFSET(vm, ErlFunThing, num_free)];
-	view->fun.creator = creator;
+	struct fun_shape shape;
+	fun_shape(vm, thing, header, &shape);
+	view->words = env_offset / 8 + shape.env_size;
+	if (shape.is_external)
+		return decode_export(vm, reader, entry, view);
+	view->fun.arity = shape.arity;
+	view->fun.num_free = shape.num_free;
+	view->fun.creator = shape.creator;
 	view->fun.entry = entry;
-	view->words = env_offset / 8 + view->fun.num_free;
-	view->fun.env = words_at(reader, view->address + env_offset, view->fun.num_free);
+	view->fun.env = words_at(reader, view->address + env_offset, shape.env_size);
 	uint64_t module;
 	uint32_t old_index, old_uniq, index;
 	const void *uniq = etp_reader_at(reader, entry + OFFSET(vm, ErlFunEntry, uniq), 16);
@@ -218,28 +243,38 @@ static bool decode_whole_binary(const struct etp_vm *vm, struct etp_reader *read
                                 uint64_t address, uint64_t header, struct etp_term_view *view)
 {
 	uint64_t size;
-	switch (header_thing(vm->scheme, header)) {
+	enum etp_thing thing = header_thing(vm->scheme, header);
+	switch (thing) {
 	case ETP_THING_PROC_BIN:
 		if (!READ_WORD(vm, reader, address, ProcBin, size, &size) ||
-		    !READ_WORD(vm, reader, address, ProcBin, val, &view->bits.binary) ||
+		    !READ_WORD(vm, reader, address, BinRef, val, &view->bits.binary) ||
 		    !READ_WORD(vm, reader, address, ProcBin, bytes, &view->bits.data_address))
 			return false;
 		view->bits.storage = ETP_BITSTRING_REFC;
 		view->bits.proc_bin = address;
 		break;
 	case ETP_THING_HEAP_BIN:
+	case ETP_THING_HEAP_BITS:
 		if (!READ_WORD(vm, reader, address, ErlHeapBin, size, &size) ||
-		    size > header_arity(header) * 8)
+		    size > header_arity(header) * (thing == ETP_THING_HEAP_BIN ? 8 : 64))
 			return false;
 		view->bits.storage = ETP_BITSTRING_HEAP;
 		view->bits.data_address = address + OFFSET(vm, ErlHeapBin, data);
+		break;
+	case ETP_THING_BIN_REF:
+		if (!READ_WORD(vm, reader, address, BinRef, val, &view->bits.binary) ||
+		    !READ_WORD(vm, reader, view->bits.binary, Binary, orig_size, &size))
+			return false;
+		view->bits.storage = ETP_BITSTRING_REFC;
+		view->bits.data_address = view->bits.binary + OFFSET(vm, Binary, orig_bytes);
+		view->bits.proc_bin = address;
 		break;
 	default:
 		return false;
 	}
 	if (size > UINT64_MAX / 16)
 		return false;
-	view->bits.bit_size = size * 8;
+	view->bits.bit_size = thing == ETP_THING_HEAP_BITS ? size : size * 8;
 	return true;
 }
 
@@ -275,6 +310,43 @@ static enum etp_term_kind decode_sub_binary(const struct etp_vm *vm, struct etp_
 	view->bits.bit_size = size * 8 + bit_size;
 	locate_bytes(reader, view);
 	return view->kind = ETP_TERM_BITSTRING;
+}
+
+// Since OTP 27: a part of an off-heap binary, which may be all of it, or a match context
+// (ErlSubBits, erl_bits.h). The low bits of the base are flags; start and end make up
+// for them.
+static enum etp_term_kind decode_sub_bits(const struct etp_vm *vm, struct etp_reader *reader,
+                                          struct etp_term_view *view)
+{
+	const unsigned char *sub = etp_reader_at(reader, view->address, SIZEOF(vm, ErlSubBits));
+	if (!sub)
+		return unreadable(view);
+	uint64_t base_flags = WORD_OF(vm, sub, ErlSubBits, base_flags);
+	uint64_t start = WORD_OF(vm, sub, ErlSubBits, start);
+	uint64_t end = WORD_OF(vm, sub, ErlSubBits, end);
+	if (!decode_original(vm, reader, WORD_OF(vm, sub, ErlSubBits, orig), view))
+		return invalid(view, "sub-bits whose original cannot be read");
+	uint64_t whole = view->bits.bit_size, data = view->bits.data_address;
+	// A binary that was appended to may have been moved since (erts_pin_writable_binary()).
+	uint64_t base = base_flags & SUB_BITS_VOLATILE && view->bits.binary
+	                        ? data
+	                        : base_flags & ~(uint64_t)SUB_BITS_FLAG_MASK;
+	uint64_t address = base + start / 8, skipped = (address - data) * 8 + start % 8;
+	// Bytes of a resource lie elsewhere (enif_make_resource_binary(), erl_nif.c).
+	bool is_inside = address - data <= whole / 8;
+	if (start > end || end - start > UINT64_MAX / 16 ||
+	    (is_inside && (skipped > whole || end - start > whole - skipped)))
+		return invalid(view, "sub-bits that reach beyond their original");
+	view->bits.storage = view->bits.binary && is_inside && end - start == whole
+	                             ? ETP_BITSTRING_REFC
+	                             : ETP_BITSTRING_SUB;
+	view->bits.data_address = address;
+	view->bits.bit_offset = start % 8;
+	view->bits.bit_size = end - start;
+	locate_bytes(reader, view);
+	return view->kind = (base_flags & SUB_BITS_FLAG_MASK) == SUB_BITS_MATCH_CONTEXT
+	                            ? ETP_TERM_MATCH_CONTEXT
+	                            : ETP_TERM_BITSTRING;
 }
 
 static enum etp_term_kind decode_match_context(const struct etp_vm *vm, struct etp_reader *reader,
@@ -328,6 +400,43 @@ static enum etp_term_kind decode_map(const struct etp_vm *vm, struct etp_reader 
 	}
 }
 
+// Since OTP 29 (ErtsRecordInstance, erl_record.h). The definition is a tuple, so that
+// collections treat it as one.
+static enum etp_term_kind decode_record(const struct etp_vm *vm, struct etp_reader *reader,
+                                        uint64_t arity, struct etp_term_view *view)
+{
+	uint64_t values = OFFSET(vm, ErtsRecordInstance, values);
+	uint64_t keys = OFFSET(vm, ErtsRecordDefinition, keys);
+	uint64_t definition, header;
+	if (!READ_WORD(vm, reader, view->address, ErtsRecordInstance, record_definition,
+	               &definition) ||
+	    view->words * 8 < values)
+		return unreadable(view);
+	uint64_t address = term_pointer(definition);
+	view->record.definition = definition;
+	view->record.size = arity + 1 - values / 8;
+	if (!etp_read_u64(reader, address, &header) ||
+	    header_thing(vm->scheme, header) != ETP_THING_TUPLE ||
+	    header_arity(header) + 1 != keys / 8 + view->record.size)
+		return invalid(view, "native record whose definition has other fields");
+	uint64_t module, name;
+	if (!READ_WORD(vm, reader, address, ErtsRecordDefinition, module, &module) ||
+	    !READ_WORD(vm, reader, address, ErtsRecordDefinition, name, &name) ||
+	    !READ_WORD(vm, reader, address, ErtsRecordDefinition, field_order,
+	               &view->record.field_order) ||
+	    !READ_WORD(vm, reader, address, ErtsRecordDefinition, is_exported,
+	               &view->record.is_exported) ||
+	    !term_is_atom(module) || !term_is_atom(name))
+		return invalid(view, "native record whose definition cannot be read");
+	view->record.module = term_atom_index(module);
+	view->record.name = term_atom_index(name);
+	view->record.keys = words_at(reader, address + keys, view->record.size);
+	view->record.values = words_at(reader, view->address + values, view->record.size);
+	if (!view->record.keys || !view->record.values)
+		return unreadable(view);
+	return view->kind = ETP_TERM_RECORD;
+}
+
 static enum etp_term_kind decode_big(struct etp_reader *reader, bool negative, uint64_t arity,
                                      struct etp_term_view *view)
 {
@@ -372,15 +481,25 @@ static enum etp_term_kind decode_boxed(const struct etp_vm *vm, struct etp_reade
 	case ETP_THING_REF:
 		return decode_ref(vm, reader, arity, view);
 	case ETP_THING_FUN:
-		return decode_fun(vm, reader, view);
+		return decode_fun(vm, reader, header, view);
+	case ETP_THING_EXPORT: {
+		uint64_t export;
+		if (!etp_read_u64(reader, view->address + 8, &export))
+			return unreadable(view);
+		return decode_export(vm, reader, export, view);
+	}
 	case ETP_THING_PROC_BIN:
 	case ETP_THING_HEAP_BIN:
+	case ETP_THING_HEAP_BITS:
+	case ETP_THING_BIN_REF:
 		if (!decode_whole_binary(vm, reader, view->address, header, view))
 			return invalid(view, "binary whose size or bytes make no sense");
 		locate_bytes(reader, view);
 		return view->kind = ETP_TERM_BITSTRING;
 	case ETP_THING_SUB_BIN:
 		return decode_sub_binary(vm, reader, view);
+	case ETP_THING_SUB_BITS:
+		return decode_sub_bits(vm, reader, view);
 	case ETP_THING_MATCH_STATE:
 		return decode_match_context(vm, reader, view);
 	case ETP_THING_EXTERNAL_PID:
@@ -389,6 +508,10 @@ static enum etp_term_kind decode_boxed(const struct etp_vm *vm, struct etp_reade
 		return decode_external(vm, reader, thing, view);
 	case ETP_THING_MAP:
 		return decode_map(vm, reader, header, view);
+	case ETP_THING_RECORD:
+		return decode_record(vm, reader, arity, view);
+	case ETP_THING_FUN_REF:
+		return invalid(view, "entry of a fun where a term was expected");
 	case ETP_THING_NONE:
 		break;
 	}

@@ -136,22 +136,6 @@ static void check_known_atoms(struct checker *c)
 static void check_process_slots(struct checker *c)
 {
 	const struct etp_vm *vm = c->vm;
-	uint64_t ptab;
-	struct etp_error *err = etp_target_symbol(vm->target, "erts_proc", &ptab, NULL);
-	if (err) {
-		etp_error_destroy(err);
-		return;
-	}
-	uint32_t mask, cl_mask, cl_shift, cli_mask, cli_shift;
-	if (!READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_mask, &mask) ||
-	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cl_mask, &cl_mask) ||
-	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cl_shift, &cl_shift) ||
-	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cli_mask, &cli_mask) ||
-	    !READ_U32(vm, &c->reader, ptab, ErtsPTab, pix_cli_shift, &cli_shift) || cl_shift > 31 ||
-	    cli_shift > 31) {
-		tried(c, false);
-		return;
-	}
 	for (size_t i = 0; i < vm->processes.no_id; i++) {
 		c->check->tried++;
 		fail(c, "a place of the process table leads to something without a pid");
@@ -159,13 +143,11 @@ static void check_process_slots(struct checker *c)
 	size_t count =
 		vm->processes.count < PROCESSES_SAMPLE ? vm->processes.count : PROCESSES_SAMPLE;
 	for (size_t i = 0; i < count; i++) {
-		uint32_t data = (uint32_t)(vm->processes.ids[i] >> ID_DATA_SHIFT) & ID_DATA_MASK;
-		uint32_t n = data & mask;
-		uint32_t slot = ((n & cl_mask) << cl_shift) + (n >> cli_shift & cli_mask);
+		uint64_t slot = etp_id_slot(&vm->processes.format, vm->processes.ids[i]);
 		tried(c, true);
 		if (slot != vm->processes.slots[i])
-			fail(c, "the process in slot %u has an id that belongs into slot %u",
-			     vm->processes.slots[i], slot);
+			fail(c, "the process in slot %u has an id that belongs into slot %llu",
+			     vm->processes.slots[i], (unsigned long long)slot);
 	}
 }
 

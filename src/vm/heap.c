@@ -18,6 +18,7 @@ const char *etp_heap_thing_kind_name(enum etp_heap_thing_kind kind)
 	static const char *const names[] = {
 		[ETP_HEAP_TERM] = "term",
 		[ETP_HEAP_MAP_NODE] = "map_node",
+		[ETP_HEAP_FUN_REF] = "fun_ref",
 		[ETP_HEAP_INVALID] = "invalid",
 	};
 	return names[kind];
@@ -111,6 +112,11 @@ static void decode_thing(struct etp_heap_iter *iter, uint64_t first, struct etp_
 	    header_map_type(first) == ETP_MAP_NODE_BITMAP) {
 		thing->kind = ETP_HEAP_MAP_NODE;
 		thing->words = 1 + (unsigned)__builtin_popcount(header_map_bitmap(first));
+		return;
+	}
+	if (header_thing(iter->vm->scheme, first) == ETP_THING_FUN_REF) {
+		thing->kind = ETP_HEAP_FUN_REF;
+		thing->words = 1 + header_arity(first);
 		return;
 	}
 	if (etp_term_decode(iter->vm, iter->reader, thing->term, &view) == ETP_TERM_INVALID)

@@ -32,7 +32,8 @@ enum {
 	// Process.max_heap_size
 	MAX_HEAP_SIZE_KILL = 1 << 0,
 	MAX_HEAP_SIZE_LOG = 1 << 1,
-	MAX_HEAP_SIZE_SHIFT = 2,
+	MAX_HEAP_SIZE_INCLUDE_OH_BINS = 1 << 2,
+	MAX_HEAP_SIZE_FLAGS_TO_26 = 2,
 	// Process specific data (ERTS_PSD_*).
 	PSD_ERROR_HANDLER = 0,
 	PSD_SAVED_CALLS_BUF = 1,
@@ -280,7 +281,11 @@ static void read_heaps(const struct etp_vm *vm, struct etp_reader *reader, const
 		check_heaps(vm, process, info);
 
 	uint64_t max = WORD_OF(vm, process, Process, max_heap_size);
-	info->max_heap_size = max >> MAX_HEAP_SIZE_SHIFT;
+	info->max_heap_size = max >> vm->scheme->max_heap_size_flags;
+	info->has_include_shared_binaries =
+		vm->scheme->max_heap_size_flags > MAX_HEAP_SIZE_FLAGS_TO_26;
+	info->max_heap_size_include_shared_binaries =
+		info->has_include_shared_binaries && max & MAX_HEAP_SIZE_INCLUDE_OH_BINS;
 	info->max_heap_size_kill = max & MAX_HEAP_SIZE_KILL;
 	info->max_heap_size_error_logger = max & MAX_HEAP_SIZE_LOG;
 	info->min_heap_size = WORD_OF(vm, process, Process, min_heap_size);
@@ -438,7 +443,7 @@ struct etp_error *etp_process_info(const struct etp_vm *vm, struct etp_reader *r
 	read_links(vm, reader, &info);
 	// Argument registers beyond those in the struct.
 	if (WORD_OF(vm, process, Process, arg_reg) != address + OFFSET(vm, Process, def_arg_reg))
-		read_registers(WORD_OF(vm, process, Process, arity), &info);
+		read_registers(SMALL_OF(vm, process, Process, arity), &info);
 	read_specific_data(vm, reader, process, &info);
 	read_dictionary(vm, reader, process, &info);
 	*ret = info;

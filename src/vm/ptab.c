@@ -8,7 +8,78 @@
 enum {
 	// ERTS_PTAB_MAX_SIZE, erl_ptab.h.
 	PTAB_MAX_SIZE = 1 << 27,
+	// erl_ptab.h, erl_term.h: of 64 bits, 4 are the tag.
+	ID_DATA_SHIFT = 4,
+	ID_DATA_BITS = 60,
+	ID_DATA_BITS_TO_25 = 28,
+	PID_NUMBER_BITS = 28,
+	PID_NUMBER_BITS_TO_25 = 15,
 };
+
+bool etp_id_format_read(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+                        struct etp_id_format *ret)
+{
+	struct etp_id_format format = {
+		// The masks became as wide as what they mask.
+		.holds_slot = MEMBER_SIZE(vm, ErtsPTab, pix_mask) == 8,
+	};
+	uint64_t cl_shift, cli_shift;
+	if (!etp_vm_read_member(vm, reader, address, ETP_MEMBER_ErtsPTab_pix_mask, &format.mask) ||
+	    !etp_vm_read_member(vm, reader, address, ETP_MEMBER_ErtsPTab_pix_cl_mask,
+	                        &format.cl_mask) ||
+	    !etp_vm_read_member(vm, reader, address, ETP_MEMBER_ErtsPTab_pix_cl_shift, &cl_shift) ||
+	    !etp_vm_read_member(vm, reader, address, ETP_MEMBER_ErtsPTab_pix_cli_mask,
+	                        &format.cli_mask) ||
+	    !etp_vm_read_member(vm, reader, address, ETP_MEMBER_ErtsPTab_pix_cli_shift,
+	                        &cli_shift) ||
+	    cl_shift > 31 || cli_shift > 31)
+		return false;
+	format.cl_shift = (unsigned)cl_shift;
+	format.cli_shift = (unsigned)cli_shift;
+	*ret = format;
+	return true;
+}
+
+uint64_t etp_id_data_max(const struct etp_id_format *format)
+{
+	return (UINT64_C(1) << (format->holds_slot ? ID_DATA_BITS : ID_DATA_BITS_TO_25)) - 1;
+}
+
+unsigned etp_pid_number_bits(const struct etp_id_format *format)
+{
+	return format->holds_slot ? PID_NUMBER_BITS : PID_NUMBER_BITS_TO_25;
+}
+
+// erts_ptab_data2pix()
+static uint64_t slot_of_data(const struct etp_id_format *format, uint64_t data)
+{
+	return ((data & format->cl_mask) << format->cl_shift) +
+	       (data >> format->cli_shift & format->cli_mask);
+}
+
+// erts_ptab_id2data()
+uint64_t etp_id_data(const struct etp_id_format *format, etp_term id)
+{
+	uint64_t data = id >> ID_DATA_SHIFT & etp_id_data_max(format);
+	if (!format->holds_slot)
+		return data;
+	return (data & ~format->mask) | (data >> format->cl_shift & format->cl_mask) |
+	       (data & format->cli_mask) << format->cli_shift;
+}
+
+// erts_ptab_make_id()
+etp_term etp_id_make(const struct etp_id_format *format, uint64_t data, unsigned tag)
+{
+	uint64_t slot = slot_of_data(format, data);
+	if (format->holds_slot)
+		return ((data & ~format->mask) | slot) << ID_DATA_SHIFT | tag;
+	return slot << 32 | data << ID_DATA_SHIFT | tag;
+}
+
+uint64_t etp_id_slot(const struct etp_id_format *format, etp_term id)
+{
+	return slot_of_data(format, etp_id_data(format, id));
+}
 
 static size_t hash_id(etp_term id)
 {
@@ -52,7 +123,8 @@ struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, 
 	if (!READ_WORD(vm, &reader, address, ErtsPTab, tab, &tab) ||
 	    !READ_U32(vm, &reader, address, ErtsPTab, max, &max) ||
 	    !READ_U32(vm, &reader, address, ErtsPTab, count, &count) ||
-	    !READ_WORD(vm, &reader, address, ErtsPTab, invalid_element, &invalid))
+	    !READ_WORD(vm, &reader, address, ErtsPTab, invalid_element, &invalid) ||
+	    !etp_id_format_read(vm, &reader, address, &ptab->format))
 		return etp_error_prefix(etp_error_fault(reader.fault_address, "Process table"),
 		                        "%s", name);
 	if (max > PTAB_MAX_SIZE || count > max)

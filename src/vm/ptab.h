@@ -4,6 +4,7 @@
 
 // A process table: slots of pointers to processes or ports (ERTS: erl_ptab.h).
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,8 +12,32 @@
 #include <etp/term.h>
 
 struct etp_vm;
+struct etp_reader;
+
+// How ids are made of numbers, and in which slot their element stands.
+struct etp_id_format {
+	// Since OTP 26 an id has 60 bits of data, and the slot takes the place of the
+	// lowest; before, it had 28 bits, and the slot in its upper half.
+	bool holds_slot;
+	uint64_t mask, cl_mask, cli_mask;
+	unsigned cl_shift, cli_shift;
+};
+
+// Of the table at `address`. False if it cannot be read or makes no sense.
+bool etp_id_format_read(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+                        struct etp_id_format *ret);
+
+// The number behind an id: of a port as it is printed, of a pid its serial and its
+// number, the latter in the low bits.
+uint64_t etp_id_data(const struct etp_id_format *format, etp_term id);
+uint64_t etp_id_data_max(const struct etp_id_format *format);
+unsigned etp_pid_number_bits(const struct etp_id_format *format);
+etp_term etp_id_make(const struct etp_id_format *format, uint64_t data, unsigned tag);
+// The slot that an element with this id stands in.
+uint64_t etp_id_slot(const struct etp_id_format *format, etp_term id);
 
 struct etp_ptab {
+	struct etp_id_format format;
 	// Live elements in order of their slot.
 	size_t count;
 	uint64_t *addresses;

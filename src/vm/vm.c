@@ -64,12 +64,14 @@ static struct etp_error *read_text(const struct etp_vm *vm, const char *symbol, 
 // layout file that somebody edited may say otherwise.
 static bool is_in_order(const struct etp_vm *vm)
 {
-	return OFFSET(vm, ErlFunThing, arity) < OFFSET(vm, ErlFunThing, creator) &&
-	       OFFSET(vm, ErlFunThing, num_free) < OFFSET(vm, ErlFunThing, creator) &&
-	       OFFSET(vm, ErlFunThing, entry) < OFFSET(vm, ErlFunThing, creator) &&
-	       OFFSET(vm, ErlFunThing, creator) < OFFSET(vm, ErlFunThing, env) &&
-	       OFFSET(vm, flatmap, size) == 8 && OFFSET(vm, flatmap, keys) == 16 &&
-	       OFFSET(vm, hashmap_head, size) == 8 && OFFSET(vm, hashmap_head, items) == 16 &&
+	uint64_t creator = HAS(vm, ErlFunThing, creator) ? OFFSET(vm, ErlFunThing, creator)
+	                                                 : OFFSET(vm, ErlFunThing, env);
+	return (!HAS(vm, ErlFunThing, creator) || (OFFSET(vm, ErlFunThing, arity) < creator &&
+	                                           OFFSET(vm, ErlFunThing, num_free) < creator &&
+	                                           creator < OFFSET(vm, ErlFunThing, env))) &&
+	       OFFSET(vm, ErlFunThing, entry) < creator && OFFSET(vm, flatmap, size) == 8 &&
+	       OFFSET(vm, flatmap, keys) == 16 && OFFSET(vm, hashmap_head, size) == 8 &&
+	       OFFSET(vm, hashmap_head, items) == 16 &&
 	       OFFSET(vm, DbTerm, first_oh) < OFFSET(vm, DbTerm, tpl) &&
 	       OFFSET(vm, DbTerm, size) < OFFSET(vm, DbTerm, tpl);
 }
@@ -81,12 +83,12 @@ static struct etp_error *check_members(const struct etp_vm *vm)
 		if (!etp_layout_has(vm->layout, vm->scheme->members[i]))
 			return etp_error_create(
 				ETP_ERROR_LAYOUT,
-				"The layout (%s) does not say where %s is, which every VM of OTP "
-				"%s has. It was made by another version of etp, or is damaged; "
-				"make "
-				"it again with scripts/extract-layout.",
-				vm->layout->source, etp_member_name(vm->scheme->members[i]),
-				vm->scheme->releases);
+				"The layout (%s, of OTP %s) does not say where %s is, which every "
+				"VM of OTP %s has. It is of another release, was made by another "
+				"version of etp, or is damaged; make it again with "
+				"scripts/extract-layout.",
+				vm->layout->source, vm->layout->otp_release,
+				etp_member_name(vm->scheme->members[i]), vm->scheme->releases);
 	if (is_in_order(vm))
 		return NULL;
 	return etp_error_create(
@@ -104,10 +106,16 @@ static struct etp_error *identify(struct etp_vm *vm)
 		err = read_text(vm, "etp_erts_version", &vm->erts_version);
 	uint32_t beamasm = 0;
 	uint64_t address;
-	if (!err)
-		err = etp_target_symbol(vm->target, "etp_beamasm", &address, NULL);
-	if (!err)
+	if (err)
+		return err;
+	err = etp_target_symbol(vm->target, "etp_beamasm", &address, NULL);
+	if (!err) {
 		err = etp_target_read(vm->target, address, &beamasm, sizeof(beamasm));
+	} else if (err->kind == ETP_ERROR_NOT_FOUND) {
+		// OTP 23 and older have no JIT, and do not say so.
+		etp_error_destroy(err);
+		err = NULL;
+	}
 	if (err)
 		return err;
 	vm->info.otp_release = vm->otp_release;
@@ -118,7 +126,7 @@ static struct etp_error *identify(struct etp_vm *vm)
 		return etp_error_create(
 			ETP_ERROR_UNSUPPORTED,
 			"This is OTP %s (ERTS %s, %s). This version of etp decodes the terms of "
-			"OTP 25 only; a newer etp may know this release.",
+			"OTP 24 to 28 only; a newer etp may know this release.",
 			vm->otp_release, vm->erts_version, vm->info.flavor);
 	return check_members(vm);
 }

@@ -213,7 +213,7 @@ static uint64_t chain_of_one(void)
 	mock_put(&mock, proc_bin,
 	         mock_header(&mock, ETP_THING_PROC_BIN, SIZEOF(&mock.vm, ProcBin) / 8 - 1));
 	PUT(proc_bin, ProcBin, size, 100);
-	PUT(proc_bin, ProcBin, val, binary);
+	PUT(proc_bin, BinRef, val, binary);
 	PUT(proc_bin, ErlOffHeapHeader, next, 0);
 	return proc_bin;
 }

@@ -43,7 +43,7 @@ static uint64_t new_struct(struct mock *m, enum etp_struct_id id)
 
 static uint64_t make_pid(uint64_t number)
 {
-	return number << ID_DATA_SHIFT | TAG_IMMED1_PID;
+	return number << 4 | TAG_IMMED1_PID;
 }
 
 // A process with a heap of 10 words that is empty.

@@ -124,14 +124,14 @@ static int setup(void **state)
 	const struct etp_memory block = {BASE, SIZE, f->memory};
 	const struct etp_memory_symbol symbols[] = {
 		{"erts_node_table", NODE_TABLE, 8},
-		{"erts_proc", PROCESS_TABLE, 8},
-		{"erts_port", PROCESS_TABLE, 8},
 	};
-	assert_null(etp_target_create_memory(&block, 1, symbols, 3, &f->vm.target));
+	assert_null(etp_target_create_memory(&block, 1, symbols, 1, &f->vm.target));
 	f->vm.scheme = etp_term_scheme_find("25");
 	put_atoms(f);
 	put_tables(f);
 	etp_reader_init(&f->reader, f->vm.target);
+	assert_true(etp_id_format_read(&f->vm, &f->reader, PROCESS_TABLE, &f->vm.processes.format));
+	f->vm.ports.format = f->vm.processes.format;
 	etp_row_words_init(&f->words);
 	*state = f;
 	return 0;
@@ -200,7 +200,7 @@ static void add_proc_bin(struct fixture *f, uint64_t address, uint64_t size)
 	add_bytes(f, nothing, f->vm.layout->struct_sizes[ETP_STRUCT_ProcBin]);
 	put_word(f, start, 5 << HEADER_ARITY_SHIFT | 8 << HEADER_SUBTAG_SHIFT);
 	PUT(f, start, ProcBin, size, size);
-	PUT(f, start, ProcBin, val, BINARY);
+	PUT(f, start, BinRef, val, BINARY);
 	PUT(f, start, ProcBin, bytes, address);
 }
 
@@ -590,7 +590,7 @@ static void test_bad_elements(void **state)
 	ADD(f, 'J');
 	add_proc_bin(f, BINARY, 8);
 	put_word(f, f->p - 48, 0);
-	assert_reason(f, "not a ProcBin");
+	assert_reason(f, "that is not one");
 }
 
 // One of everything.

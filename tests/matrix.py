@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Run the tests that compare with a VM's truth on each OTP release and flavor, and print what passed.
+
+    tests/matrix.py                 the installed Erlang, and all roots that scripts/add-release made
+    tests/matrix.py 27 --write      only that release; --write puts the rows into README.md
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import cores
+
+README = cores.ROOT / "README.md"
+TABLE = re.compile(
+    r"(<!-- begin of tests/matrix\.py -->\n)(.*?)(<!-- end of tests/matrix\.py -->)", re.S
+)
+
+# Columns, and the modules of tests behind them.
+CHECKS = {
+    "terms": ("test_terms",),
+    "ETS": ("test_ets", "test_ets_leaks"),
+    "processes": ("test_processes",),
+    "binaries": ("test_census", "test_paths"),
+    "code and stacks": ("test_code",),
+    "layouts": ("test_layouts",),
+}
+HEADER = ["OTP", "beam.smp", *CHECKS]
+# As tests name flavors in their ids: what Debian ships, and builds with DWARF with and without JIT.
+FLAVORS = {"stripped": "stripped", "dwarf": "with DWARF", "emu": "with DWARF, no JIT"}
+# Tests of layouts name the flavor by that of the emulator.
+LAYOUT_FLAVORS = {"jit": "dwarf", "emu": "emu"}
+
+Cell = Tuple[int, int]
+
+
+def flavor_of(module: str, name: str) -> str:
+    words = re.split(r"[^a-z]+", name)
+    known = LAYOUT_FLAVORS if module == "test_layouts" else dict(zip(FLAVORS, FLAVORS))
+    found = [known[word] for word in words if word in known]
+    return found[-1] if found else "stripped"
+
+
+def run(release: str, installed: str) -> Dict[Tuple[str, str], Cell]:
+    """Passed and failed tests by flavor and check; tests that do not apply are in neither."""
+    modules = {module: check for check, names in CHECKS.items() for module in names}
+    with tempfile.NamedTemporaryFile(suffix=".xml") as report:
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report.name}"]
+        command += [str(cores.ROOT / "tests" / f"{module}.py") for module in modules]
+        command += [] if release == installed else ["--otp", release]
+        # Millions of terms measure speed and say nothing of a release.
+        command += ["-k", "not many_processes"]
+        subprocess.run(command, cwd=cores.ROOT)
+        suite = ElementTree.parse(report.name).getroot()
+    counted: Dict[Tuple[str, str], List[int]] = defaultdict(lambda: [0, 0])
+    for case in suite.iter("testcase"):
+        module = case.get("classname", "").split(".")[-1]
+        name = case.get("name", "")
+        if module not in modules or case.find("skipped") is not None:
+            continue
+        failed = case.find("failure") is not None or case.find("error") is not None
+        counted[flavor_of(module, name), modules[module]][failed] += 1
+    return {key: (passed, failed) for key, (passed, failed) in counted.items()}
+
+
+def row(release: str, flavor: str, cells: Dict[Tuple[str, str], Cell]) -> List[str]:
+    def text(check: str) -> str:
+        passed, failed = cells.get((flavor, check), (0, 0))
+        return f"{passed} of {passed + failed}" if failed else str(passed) if passed else "-"
+
+    return [release, FLAVORS[flavor], *map(text, CHECKS)]
+
+
+def table(rows: List[List[str]]) -> str:
+    lines = [HEADER, ["---"] * len(HEADER), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def merged(rows: List[List[str]]) -> str:
+    """These rows and, of releases that were not run, those that the README has."""
+    found = TABLE.search(README.read_text())
+    assert found, "README.md has lost the comments around the table of releases"
+    kept = [
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in found[2].splitlines()
+    ]
+    fresh = {line[0] for line in rows}
+    others = [line for line in kept[2:] if line[0] not in fresh]
+    return table(sorted([*others, *rows], key=lambda line: int(line[0])))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("release", nargs="*", help="OTP releases; default: all that are here")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    arguments = parser.parse_args()
+    installed = Path(cores.installed_beam()).parents[2].joinpath("releases/RELEASES")
+    here = re.search(r'"(\d+)"', installed.read_text())
+    assert here, f"{installed} names no release"
+    releases = arguments.release or sorted({here[1], *cores.roots()}, key=int)
+    rows, failures = [], 0
+    for release in releases:
+        print(f"== OTP {release}", flush=True)
+        cells = run(release, here[1])
+        failures += sum(failed for _, failed in cells.values())
+        rows += [row(release, f, cells) for f in FLAVORS if any(key[0] == f for key in cells)]
+    print(table(rows), end="")
+    if arguments.write:
+        text = TABLE.sub(lambda match: match[1] + merged(rows) + match[3], README.read_text())
+        README.write_text(text)
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
