@@ -13,7 +13,8 @@ import cores
 
 PLUGIN = cores.ROOT / "plugin" / "etp-gdb.py"
 
-#: A scan of any core takes long when each look at the callback does.
+#: A scan of any core takes long when each look at the callback does. Other threads go on meanwhile,
+#: and may have done all that there is before the second look.
 SLOW = """
 import contextlib, time
 import etp.progress
@@ -22,7 +23,7 @@ quick = etp.progress.progress
 def slow(*arguments, **options):
     with quick(*arguments, **options) as step:
         def wait(*numbers):
-            time.sleep(0.5)
+            time.sleep(2)
             return step(*numbers)
         yield wait
 etp.progress.progress = slow
@@ -75,7 +76,8 @@ def test_ctrl_c_shows_what_there_is(core, tmp_path, command):
     try:
         gdb.wait_for("(gdb) ", 60)
         gdb.type(command + "\n")
-        time.sleep(2.5)
+        gdb.wait_for("Looking", 20)
+        time.sleep(0.5)
         gdb.type("\x03")
         took = gdb.wait_for("(gdb) ", 20)
         assert "nterrupted" in gdb.text, gdb.text
