@@ -101,6 +101,19 @@ struct binary_entry *binary_map_insert(struct binary_map *map, uint64_t address)
 	return &map->entries[map->index[slot] - 1];
 }
 
+struct binary_entry *binary_map_add_reference(struct binary_map *map, uint64_t address,
+                                              uint64_t size, uint64_t refc, uint32_t flags)
+{
+	struct binary_entry *entry = binary_map_insert(map, address);
+	if (!entry)
+		return NULL;
+	entry->size = size;
+	entry->refc = refc;
+	entry->flags = flags;
+	entry->refs++;
+	return entry;
+}
+
 static bool new_range_set(struct binary_map *map, uint32_t *ret)
 {
 	if (map->range_set_count == map->range_set_capacity) {

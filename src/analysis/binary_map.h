@@ -48,6 +48,10 @@ struct binary_entry *binary_map_find(const struct binary_map *map, uint64_t addr
 // lists). NULL when memory ran out.
 struct binary_entry *binary_map_insert(struct binary_map *map, uint64_t address);
 
+// One more reference to the Binary at `address`, whose header says this. NULL when memory ran out.
+struct binary_entry *binary_map_add_reference(struct binary_map *map, uint64_t address,
+                                              uint64_t size, uint64_t refc, uint32_t flags);
+
 // Bytes [start, end) of the entry's binary are visible. False when out of memory.
 bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, uint64_t start,
                           uint64_t end);

@@ -113,13 +113,10 @@ static bool note_proc_bin(struct taker *t, struct etp_census_process *out,
 		give_up(out, "an off-heap binary cannot be read");
 		return true;
 	}
-	struct binary_entry *entry = binary_map_insert(&t->local, address);
+	struct binary_entry *entry = binary_map_add_reference(&t->local, address, binary.size,
+	                                                      binary.refc, (uint32_t)binary.flags);
 	if (!entry)
 		return false;
-	entry->size = binary.size;
-	entry->refc = binary.refc;
-	entry->flags = (uint32_t)binary.flags;
-	entry->refs++;
 	if (chain->writable) {
 		out->writable_refs++;
 		out->writable_bytes += binary.size;
@@ -212,13 +209,10 @@ static bool note_externals(struct taker *t, struct etp_census_process *out)
 			give_up(out, "an off-heap binary cannot be read");
 			continue;
 		}
-		struct binary_entry *entry = binary_map_insert(&t->local, part->binary);
+		struct binary_entry *entry = binary_map_add_reference(
+			&t->local, part->binary, binary.size, binary.refc, (uint32_t)binary.flags);
 		if (!entry)
 			return false;
-		entry->size = binary.size;
-		entry->refc = binary.refc;
-		entry->flags = (uint32_t)binary.flags;
-		entry->refs++;
 		uint64_t data = part->binary + OFFSET(t->vm, Binary, orig_bytes);
 		uint64_t end = part->end - data;
 		if (part->start < data || end > binary.size)

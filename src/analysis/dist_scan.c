@@ -14,8 +14,6 @@ enum {
 	// hash.c: a Hash has 1 << (MAX_SHIFT - shift) buckets.
 	HASH_MAX_SHIFT = 64,
 	BUCKETS_LOG_MAX = 24,
-	// A red-black tree of that many levels has more nodes than there is memory.
-	DEPTH_MAX = 128,
 	// enum erts_dsig_send_phase
 	PHASE_ALLOC = 2,
 	PHASE_MAX = 5,
@@ -86,34 +84,19 @@ static bool add_sequence(struct root_scan *scan, uint64_t sequence)
 	return true;
 }
 
+static const struct root_tree sequence_tree = {
+	.left = ETP_MEMBER_DistSeqNode_left,
+	.right = ETP_MEMBER_DistSeqNode_right,
+	.add_node = add_sequence,
+	.circular = "a tree of fragments runs in a circle",
+	.unreadable = "fragments from another node cannot be read",
+};
+
 static bool add_sequences(struct root_scan *scan, uint64_t root)
 {
-	const struct etp_vm *vm = scan->vm;
 	uint64_t left_to_see =
-		etp_target_info(vm->target)->bytes_saved / SIZEOF(vm, DistSeqNode) + 1;
-	uint64_t stack[DEPTH_MAX];
-	unsigned depth = 0;
-	if (root)
-		stack[depth++] = root;
-	while (depth) {
-		uint64_t node = stack[--depth], left, right;
-		if (!left_to_see-- || depth + 2 > DEPTH_MAX) {
-			root_scan_give_up(scan, "a tree of fragments runs in a circle");
-			return true;
-		}
-		if (!READ_WORD(vm, &scan->reader, node, DistSeqNode, left, &left) ||
-		    !READ_WORD(vm, &scan->reader, node, DistSeqNode, right, &right)) {
-			root_scan_give_up(scan, "fragments from another node cannot be read");
-			continue;
-		}
-		if (right)
-			stack[depth++] = right;
-		if (left)
-			stack[depth++] = left;
-		if (!add_sequence(scan, node))
-			return false;
-	}
-	return true;
+		etp_target_info(scan->vm->target)->bytes_saved / SIZEOF(scan->vm, DistSeqNode) + 1;
+	return root_scan_add_tree(scan, &sequence_tree, root, &left_to_see);
 }
 
 static bool add_entry(struct root_scan *scan, uint64_t entry)

@@ -8,6 +8,11 @@
 #include "analysis/off_heap.h"
 #include "util/array.h"
 
+enum {
+	// A red-black tree of that many levels has more nodes than there is memory.
+	DEPTH_MAX = 128,
+};
+
 void root_scan_give_up(struct root_scan *scan, const char *problem)
 {
 	scan->unreadable++;
@@ -22,16 +27,42 @@ bool root_scan_add_binary(struct root_scan *scan, uint64_t address, uint64_t sta
 			scan, "an off-heap binary of a timer, port or connection cannot be read");
 		return true;
 	}
-	struct binary_entry *entry = binary_map_insert(&scan->local, address);
+	struct binary_entry *entry = binary_map_add_reference(&scan->local, address, binary.size,
+	                                                      binary.refc, (uint32_t)binary.flags);
 	if (!entry)
 		return false;
-	entry->size = binary.size;
-	entry->refc = binary.refc;
-	entry->flags = (uint32_t)binary.flags;
-	entry->refs++;
 	if (end > binary.size)
 		end = binary.size;
 	return binary_map_add_range(&scan->local, entry, start, end);
+}
+
+bool root_scan_add_tree(struct root_scan *scan, const struct root_tree *tree, uint64_t root,
+                        uint64_t *left_to_see)
+{
+	uint64_t stack[DEPTH_MAX];
+	unsigned depth = 0;
+	if (root)
+		stack[depth++] = root;
+	while (depth) {
+		uint64_t node = stack[--depth], left, right;
+		if (!*left_to_see || depth + 2 > DEPTH_MAX) {
+			root_scan_give_up(scan, tree->circular);
+			return true;
+		}
+		--*left_to_see;
+		if (!etp_vm_read_member(scan->vm, &scan->reader, node, tree->left, &left) ||
+		    !etp_vm_read_member(scan->vm, &scan->reader, node, tree->right, &right)) {
+			root_scan_give_up(scan, tree->unreadable);
+			continue;
+		}
+		if (right)
+			stack[depth++] = right;
+		if (left)
+			stack[depth++] = left;
+		if (!tree->add_node(scan, node))
+			return false;
+	}
+	return true;
 }
 
 bool root_scan_add_iovec(struct root_scan *scan, uint64_t drv_binary, uint64_t iovec)

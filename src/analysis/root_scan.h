@@ -54,6 +54,19 @@ bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment);
 // All that was added since the last call is of this holder. False when memory ran out.
 bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_t address,
                       etp_term term);
+
+// A red-black tree of ERTS (erl_rbtree.h): where a node has its subtrees, what is done with a
+// node (false when memory ran out), and what is said of a tree that is damaged.
+struct root_tree {
+	enum etp_member_id left, right;
+	bool (*add_node)(struct root_scan *scan, uint64_t node);
+	const char *circular, *unreadable;
+};
+
+// Every node of the tree at `root` (0: it is empty), at most `left_to_see` of them, which are
+// taken off. False when memory ran out.
+bool root_scan_add_tree(struct root_scan *scan, const struct root_tree *tree, uint64_t root,
+                        uint64_t *left_to_see);
 void root_scan_give_up(struct root_scan *scan, const char *problem);
 
 // timer_scan.c: messages of BIF timers. port_scan.c: what ports hold. dist_scan.c: what is on

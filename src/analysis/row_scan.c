@@ -388,13 +388,8 @@ bool row_scan_collect(const struct row_scan *scan, struct binary_map *map)
 {
 	for (size_t i = 0; i < scan->binary_count; i++) {
 		const struct row_binary *bin = &scan->binaries[i];
-		struct binary_entry *entry = binary_map_insert(map, bin->binary);
-		if (!entry)
+		if (!binary_map_add_reference(map, bin->binary, bin->size, bin->refc, bin->flags))
 			return false;
-		entry->size = bin->size;
-		entry->refc = bin->refc;
-		entry->flags = bin->flags;
-		entry->refs++;
 	}
 	for (size_t i = 0; i < scan->range_count; i++) {
 		const struct row_range *range = &scan->ranges[i];

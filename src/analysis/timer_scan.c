@@ -10,8 +10,6 @@ enum {
 	ROFLG_REG_NAME = 1 << 14,
 	ROFLG_PROC = 1 << 15,
 	STATE_ACTIVE = 0,
-	// A red-black tree of that many levels has more nodes than there is memory.
-	DEPTH_MAX = 128,
 };
 
 static etp_term receiver(struct root_scan *scan, uint64_t timer, uint32_t flags)
@@ -48,34 +46,13 @@ static bool add_timer(struct root_scan *scan, uint64_t timer)
 	       root_scan_finish(scan, ETP_HOLDER_TIMER, timer, receiver(scan, timer, flags));
 }
 
-static bool add_tree(struct root_scan *scan, uint64_t root, uint64_t *left_to_see)
-{
-	const struct etp_vm *vm = scan->vm;
-	uint64_t stack[DEPTH_MAX];
-	unsigned depth = 0;
-	if (root)
-		stack[depth++] = root;
-	while (depth) {
-		uint64_t node = stack[--depth], left, right;
-		if (!*left_to_see || depth + 2 > DEPTH_MAX) {
-			root_scan_give_up(scan, "a tree of timers runs in a circle");
-			return true;
-		}
-		--*left_to_see;
-		if (!READ_WORD(vm, &scan->reader, node, ErtsBifTimer, tree_left, &left) ||
-		    !READ_WORD(vm, &scan->reader, node, ErtsBifTimer, tree_right, &right)) {
-			root_scan_give_up(scan, "a tree of timers cannot be read");
-			continue;
-		}
-		if (right)
-			stack[depth++] = right;
-		if (left)
-			stack[depth++] = left;
-		if (!add_timer(scan, node))
-			return false;
-	}
-	return true;
-}
+static const struct root_tree timer_tree = {
+	.left = ETP_MEMBER_ErtsBifTimer_tree_left,
+	.right = ETP_MEMBER_ErtsBifTimer_tree_right,
+	.add_node = add_timer,
+	.circular = "a tree of timers runs in a circle",
+	.unreadable = "a tree of timers cannot be read",
+};
 
 bool timer_scan_run(struct root_scan *scan)
 {
@@ -96,7 +73,7 @@ bool timer_scan_run(struct root_scan *scan)
 		               &service) ||
 		    !READ_WORD(vm, &scan->reader, service, ErtsHLTimerService, btm_tree, &root))
 			root_scan_give_up(scan, "the timers of a scheduler cannot be read");
-		else if (!add_tree(scan, root, &left_to_see))
+		else if (!root_scan_add_tree(scan, &timer_tree, root, &left_to_see))
 			return false;
 	}
 	return true;
