@@ -8,7 +8,8 @@
 %%
 %% An analysis should say: the contents of each binary begin with `holder:KIND:`, and that kind holds it and nothing
 %% else does. `nif` has a reference more than any term: holders_nif.c keeps a copy in an environment of its own. Two
-%% binaries are resources of type `buffer`, of which the NIF keeps a reference too.
+%% binaries are resources of type `buffer`, of which the NIF keeps a reference too. Of a binary that begins with `crowd`,
+%% 300 processes have one reference each.
 -module(holders).
 -export([start/1, literal/0, keep/1, resource/0]).
 -on_load(load_nif/0).
@@ -74,6 +75,8 @@ start(_Args) ->
         ets:insert(ets:new(holders_resources, []), {1, Bin}),
         ok
     end),
+    Crowd = binary:copy(<<"crowd">>, 100),
+    [truth:hold(undefined, fun() -> put(kept, [Crowd]), ok end) || _ <- lists:seq(1, 300)],
     #{expect => #{kinds => [dictionary, received, mailbox_on_heap, mailbox_off_heap, in_transit_on_heap,
                             in_transit_off_heap, alias_message, fun_environment, nested_map, ets_row, persistent_term,
                             module_literal, send_after, start_timer, port_queue, match_spec, nif]},

@@ -192,9 +192,12 @@ ETP_EXPORT void etp_census_binary(const struct etp_census *census, size_t index,
 /** Index of the binary at `address`, SIZE_MAX if nothing refers to it. */
 ETP_EXPORT size_t etp_census_find(const struct etp_census *census, uint64_t address);
 
-/** Holders of binary `index`, most references first: at most `capacity` of them, and
- *  256, are written; returns how many there are. */
-ETP_EXPORT size_t etp_census_holders(const struct etp_census *census, size_t index,
-                                     struct etp_census_holder *holders, size_t capacity);
+/** How many hold binary `index`. */
+ETP_EXPORT size_t etp_census_holder_count(const struct etp_census *census, size_t index);
+
+/** Holders of binary `index`, most references first: as many as there are, but at most
+ *  `capacity`, are written. Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_census_holders(const struct etp_census *census, size_t index,
+                                                struct etp_census_holder *holders, size_t capacity);
 
 #endif

@@ -118,9 +118,13 @@ ETP_EXPORT void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t inde
 /** Index of the binary at `address`, SIZE_MAX if no row refers to it. */
 ETP_EXPORT size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t address);
 
-/** Tables that hold binary `index`: at most `capacity` of them, and 256, are
- *  written, most references first; returns how many there are. */
-ETP_EXPORT size_t etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
-                                       struct etp_ets_scan_holder *holders, size_t capacity);
+/** How many tables hold binary `index`. */
+ETP_EXPORT size_t etp_ets_scan_holder_count(const struct etp_ets_scan *scan, size_t index);
+
+/** Tables that hold binary `index`, most references first: as many as there are, but at most
+ *  `capacity`, are written. Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
+                                                  struct etp_ets_scan_holder *holders,
+                                                  size_t capacity);
 
 #endif

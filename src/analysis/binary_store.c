@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "util/top.h"
+
 void binary_store_init(struct binary_store *store)
 {
 	*store = (struct binary_store){0};
@@ -74,9 +76,12 @@ bool binary_store_add_holders_of(struct binary_store *store, struct binary_entry
 
 // Most references first; where these are equal, in the order of the holders' numbers, so
 // that threads cannot change it.
-static bool goes_before(const struct binary_holder *a, const struct binary_holder *b)
+static int compare_holders(const void *a, const void *b)
 {
-	return a->refs != b->refs ? a->refs > b->refs : a->holder < b->holder;
+	const struct binary_holder *x = a, *y = b;
+	if (x->refs != y->refs)
+		return x->refs > y->refs ? -1 : 1;
+	return x->holder < y->holder ? -1 : x->holder > y->holder;
 }
 
 size_t binary_store_holders(const struct binary_store *store, const struct binary_entry *entry,
@@ -86,15 +91,15 @@ size_t binary_store_holders(const struct binary_store *store, const struct binar
 	uint32_t link = entry->holders;
 	for (; link != BINARY_MAP_NONE; link = store->holders[link].next, count++) {
 		const struct binary_holder *holder = &store->holders[link];
-		// Insertion into the part that is sorted already: it is short.
-		size_t at = count < capacity ? count : capacity;
-		while (at && goes_before(holder, &holders[at - 1])) {
-			if (at < capacity)
-				holders[at] = holders[at - 1];
-			at--;
+		if (count >= capacity) {
+			top_offer(holders, capacity, sizeof(*holders), holder, compare_holders);
+			continue;
 		}
-		if (at < capacity)
-			holders[at] = *holder;
+		holders[count] = *holder;
+		top_added(holders, count + 1, sizeof(*holders), compare_holders);
 	}
+	size_t written = count < capacity ? count : capacity;
+	if (written)
+		qsort(holders, written, sizeof(*holders), compare_holders);
 	return count;
 }

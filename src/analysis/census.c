@@ -606,16 +606,21 @@ static struct etp_census_holder describe(const struct etp_census *census,
 	return holder;
 }
 
-size_t etp_census_holders(const struct etp_census *census, size_t index,
-                          struct etp_census_holder *holders, size_t capacity)
+size_t etp_census_holder_count(const struct etp_census *census, size_t index)
 {
-	enum { HOLDERS_MAX = 256 };
-	struct binary_holder found[HOLDERS_MAX];
+	return etp_ets_scan_holder_count(census->ets, index);
+}
+
+struct etp_error *etp_census_holders(const struct etp_census *census, size_t index,
+                                     struct etp_census_holder *holders, size_t capacity)
+{
 	const struct binary_entry *entry = &census->store.map.entries[index];
-	if (capacity > HOLDERS_MAX)
-		capacity = HOLDERS_MAX;
+	struct binary_holder *found = calloc(capacity + 1, sizeof(*found));
+	if (!found)
+		return &etp_error_no_memory;
 	size_t count = binary_store_holders(&census->store, entry, found, capacity);
 	for (size_t i = 0; i < count && i < capacity; i++)
 		holders[i] = describe(census, &found[i]);
-	return count;
+	free(found);
+	return NULL;
 }

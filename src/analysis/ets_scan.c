@@ -586,14 +586,18 @@ size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t address)
 	return entry ? (size_t)(entry - scan->store->map.entries) : SIZE_MAX;
 }
 
-size_t etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
-                            struct etp_ets_scan_holder *holders, size_t capacity)
+size_t etp_ets_scan_holder_count(const struct etp_ets_scan *scan, size_t index)
 {
-	enum { HOLDERS_MAX = 256 };
-	struct binary_holder found[HOLDERS_MAX];
+	return binary_store_holders(scan->store, &scan->store->map.entries[index], NULL, 0);
+}
+
+struct etp_error *etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
+                                       struct etp_ets_scan_holder *holders, size_t capacity)
+{
 	const struct binary_entry *entry = &scan->store->map.entries[index];
-	if (capacity > HOLDERS_MAX)
-		capacity = HOLDERS_MAX;
+	struct binary_holder *found = calloc(capacity + 1, sizeof(*found));
+	if (!found)
+		return &etp_error_no_memory;
 	size_t count = binary_store_holders(scan->store, entry, found, capacity);
 	for (size_t i = 0; i < count && i < capacity; i++) {
 		// In a census, others than tables are holders too.
@@ -603,5 +607,6 @@ size_t etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
 			.refs = found[i].refs,
 		};
 	}
-	return count;
+	free(found);
+	return NULL;
 }

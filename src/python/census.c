@@ -179,19 +179,18 @@ static PyObject *holder_term(VMObject *vm, etp_term term)
 	return Term_new(vm, NULL, term);
 }
 
-enum {
-	HOLDERS_SHOWN = 16,
-	// etp_census_holders() writes no more.
-	HOLDERS_MAX = 256,
-};
+enum { HOLDERS_SHOWN = 16 };
 
 static PyObject *holders_list(CensusObject *self, size_t index, size_t most)
 {
-	struct etp_census_holder holders[HOLDERS_MAX];
-	most = most < HOLDERS_MAX ? most : HOLDERS_MAX;
-	size_t count = etp_census_holders(self->census, index, holders, most);
-	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < count && i < most; i++) {
+	size_t count = etp_census_holder_count(self->census, index);
+	count = count < most ? count : most;
+	struct etp_census_holder *holders = PyMem_Calloc(count + 1, sizeof(*holders));
+	if (!holders)
+		return PyErr_NoMemory();
+	struct etp_error *err = etp_census_holders(self->census, index, holders, count);
+	PyObject *list = err ? raise_error(err) : PyList_New(0);
+	for (size_t i = 0; list && i < count; i++) {
 		PyObject *term = holder_term(self->vm, holders[i].term);
 		PyObject *item = term ? Py_BuildValue("(sKKN)", kind_name(holders[i].kind),
 		                                      (unsigned long long)holders[i].address,
@@ -201,6 +200,7 @@ static PyObject *holders_list(CensusObject *self, size_t index, size_t most)
 			Py_CLEAR(list);
 		Py_XDECREF(item);
 	}
+	PyMem_Free(holders);
 	return list;
 }
 
@@ -379,7 +379,7 @@ static PyObject *binary_with_holders(CensusObject *self, size_t index, size_t mo
 {
 	struct etp_ets_scan_binary binary;
 	etp_census_binary(self->census, index, &binary);
-	return binary_dict(&binary, etp_census_holders(self->census, index, NULL, 0),
+	return binary_dict(&binary, etp_census_holder_count(self->census, index),
 	                   holders_list(self, index, most));
 }
 
@@ -410,7 +410,7 @@ static PyObject *Census_binary(CensusObject *self, PyObject *args)
 	size_t index = etp_census_find(self->census, address);
 	if (index == SIZE_MAX)
 		Py_RETURN_NONE;
-	return binary_with_holders(self, index, holders > 0 ? (size_t)holders : 0);
+	return binary_with_holders(self, index, holders < 0 ? SIZE_MAX : (size_t)holders);
 }
 
 static PyGetSetDef Census_getset[] = {

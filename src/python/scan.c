@@ -201,8 +201,9 @@ static PyObject *holders_list(const struct etp_ets_scan *scan, size_t index)
 {
 	enum { SHOWN = 16 };
 	struct etp_ets_scan_holder holders[SHOWN];
-	size_t count = etp_ets_scan_holders(scan, index, holders, SHOWN);
-	PyObject *list = PyList_New(0);
+	size_t count = etp_ets_scan_holder_count(scan, index);
+	struct etp_error *err = etp_ets_scan_holders(scan, index, holders, SHOWN);
+	PyObject *list = err ? raise_error(err) : PyList_New(0);
 	for (size_t i = 0; list && i < count && i < SHOWN; i++) {
 		PyObject *pair = Py_BuildValue("(KK)", (unsigned long long)holders[i].table,
 		                               (unsigned long long)holders[i].refs);
@@ -238,7 +239,7 @@ static PyObject *scan_binary_dict(const void *scan, size_t index)
 {
 	struct etp_ets_scan_binary binary;
 	etp_ets_scan_binary(scan, index, &binary);
-	return binary_dict(&binary, etp_ets_scan_holders(scan, index, NULL, 0),
+	return binary_dict(&binary, etp_ets_scan_holder_count(scan, index),
 	                   holders_list(scan, index));
 }
 
