@@ -25,9 +25,10 @@ start(Args) ->
     monitors(),
     suspended(),
     servers(),
+    sized(),
     Moving = moving(),
     #{volatile => maps:values(Moving),
-      expect => #{idle => Waiting, states => states(Moving)},
+      expect => #{idle => Waiting, states => states(Moving), sizes => sizes()},
       before_dump => fun() -> set_going(Moving) end}.
 
 %% ---- still ones ---------------------------------------------------------------------------------------------
@@ -200,6 +201,32 @@ suspended() ->
 servers() ->
     {ok, _} = gen_event:start({local, an_event_manager}),
     proc_lib:spawn(fun() -> wait(proc_lib) end).
+
+%% Things of many sizes in a dictionary, in Y registers, off the heap and in a mailbox.
+sized() ->
+    keep(sized_dictionary, fun() ->
+        [put(Name, value(Name)) || Name <- names()],
+        put(binaries, [binary:copy(<<0>>, 1000 * N) || N <- [3, 9, 1, 5]])
+    end),
+    keep(sized_stack, fun() -> on_stack(value(small), value(large), value(tuple), value(medium)) end),
+    Mailbox = keep(sized_mailbox, fun() -> ok end, [{message_queue_data, off_heap}]),
+    [Mailbox ! {sized, lists:seq(1, N)} || N <- [3, 300, 20, 100]].
+
+names() ->
+    [small, large, tuple, medium].
+
+value(small) -> lists:seq(1, 10);
+value(large) -> lists:seq(1, 1000);
+value(medium) -> maps:from_list([{I, I} || I <- lists:seq(1, 20)]);
+value(tuple) -> list_to_tuple(lists:seq(1, 500)).
+
+sizes() ->
+    maps:from_list([{Name, erts_debug:size(value(Name))} || Name <- names()]).
+
+on_stack(A, B, C, D) ->
+    Parent = parent(),
+    Parent ! {ready, self()},
+    receive {never, E} -> {A, B, C, D, E} end.
 
 %% ---- those that move ----------------------------------------------------------------------------------------
 

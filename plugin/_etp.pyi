@@ -289,9 +289,15 @@ class VM:
     def stacktrace(self, process_address: int, depth: int = 0) -> list[Location]:
         """process_info(P, current_stacktrace), with at most ``depth`` entries (0: as many as the
         VM would give)."""
-    def stack(self, process_address: int, limit: int = -1, skip: int = 0) -> list[StackSlot]:
+    def stack(
+        self,
+        process_address: int,
+        limit: int = -1,
+        skip: int = 0,
+        only: list[int] | None = None,
+    ) -> list[StackSlot]:
         """The words of a process's stack from its top, without the first ``skip``, at most
-        ``limit`` of them (-1: all)."""
+        ``limit`` of them (-1: all); only those at some addresses, which are ascending."""
     def heap_areas(self, process_address: int) -> tuple[list[dict[str, Any]], str]:
         """Areas of a process's heap: kind ("heap", "old_heap", "fragment"), start, top (end of what
         is in use), end, off_heap (first thing of its chain, or 0); and "" or what is left out."""
@@ -303,6 +309,16 @@ class VM:
         """What stands from ``start`` on in an area, in use or not: (address, words, kind, term) of
         at most ``limit`` things; where the next one stands (``end`` when there is none); words
         that are not in the core."""
+    def heap_largest(
+        self, areas: list[tuple[int, int]], most: int
+    ) -> tuple[
+        list[tuple[int, int, Literal["term", "map_node", "fun_ref", "invalid"], Term]],
+        int,
+        int,
+        int,
+    ]:
+        """The ``most`` (-1: all) largest things of areas (start, end), largest first; how many
+        there are; of these, what makes no sense; words that are not in the core."""
     def off_heap(self, first: int, limit: int = -1) -> tuple[list[Term], int, str]:
         """The things of an off-heap chain, the next one's address (0 when there is none), and ""
         or why the chain breaks off."""
@@ -376,6 +392,13 @@ class VM:
     def measure(self, process: int, term: Term) -> dict[str, int]:
         """What a term of a process (address) and all in it occupy: {"words", "binaries"
         (distinct, off the heap), "binary_bytes", "unreadable"}; include/etp/measure.h."""
+    def measure_each(self, process: int, terms: list[Term]) -> list[int]:
+        """Words of each of these terms of a process; what several share counts for the first."""
+    def measure_slots(
+        self, process: int, address: int, count: int, most: int
+    ) -> list[tuple[int, int]]:
+        """(address, words) of the ``most`` (-1: all) words among ``count`` at an address, such as
+        those of its stack, that refer to most, largest first; shared as in measure_each()."""
     def census(
         self, progress: Progress | None = None, threads: int = 0, rows_a_part: int = 0
     ) -> "Census":
@@ -431,7 +454,7 @@ class Census:
         "process", "persistent_term" (term: its key) or "module" (term: its name).  With ``unaccounted`` those whose refc is not the references found.
         """
     def binary(self, address: int, holders: int = 16) -> dict[str, Any] | None:
-        """One of these by its address, with so many of its holders (256 at most), those with most
+        """One of these by its address, with so many of its holders (-1: all), those with most
         references first."""
 
 class EtsScan:

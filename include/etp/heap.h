@@ -86,6 +86,31 @@ ETP_EXPORT void etp_heap_iter_init(struct etp_heap_iter *iter, const struct etp_
 /** The next thing; false at the end. */
 ETP_EXPORT bool etp_heap_iter_next(struct etp_heap_iter *iter, struct etp_heap_thing *ret);
 
+/** The largest things of one or more areas. */
+struct etp_heap_largest {
+	/** In no order until etp_heap_largest_sort(). */
+	struct etp_heap_thing *things;
+	size_t count, capacity, most;
+	/** Things of all areas that were added, and what made no sense or could not be read in
+	 *  them, as in etp_heap_iter. */
+	uint64_t total, invalid, unreadable;
+};
+
+/** Keep at most `most` things, SIZE_MAX for all. */
+ETP_EXPORT void etp_heap_largest_init(struct etp_heap_largest *largest, size_t most);
+ETP_EXPORT void etp_heap_largest_deinit(struct etp_heap_largest *largest);
+
+/** Add one thing. False when memory ran out. */
+ETP_EXPORT bool etp_heap_largest_put(struct etp_heap_largest *largest,
+                                     const struct etp_heap_thing *thing);
+
+/** Add what `iter` leads to, up to `things` things. False when memory ran out. */
+ETP_EXPORT bool etp_heap_largest_add(struct etp_heap_largest *largest, struct etp_heap_iter *iter,
+                                     uint64_t things);
+
+/** Largest first, by address where they are equal. */
+ETP_EXPORT void etp_heap_largest_sort(struct etp_heap_largest *largest);
+
 /** Walks an off-heap chain (ErlOffHeapHeader, erl_gc.h). */
 struct etp_off_heap_iter {
 	const struct etp_vm *vm;

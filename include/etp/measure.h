@@ -20,6 +20,7 @@
 
 struct etp_vm;
 struct etp_reader;
+struct etp_heap_largest;
 
 struct etp_measure {
 	/** Heap words; what is met twice counts once, literals do not. */
@@ -34,6 +35,19 @@ struct etp_measure {
 ETP_EXPORT struct etp_error *etp_measure_in_process(const struct etp_vm *vm,
                                                     struct etp_reader *reader, uint64_t process,
                                                     etp_term term, struct etp_measure *ret);
+
+/** Heap words of each of `count` terms of the Process at `process`, into `words`; what several
+ *  of them share counts for the first that has it. One pass. Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_measure_each(const struct etp_vm *vm, struct etp_reader *reader,
+                                              uint64_t process, const etp_term *terms, size_t count,
+                                              uint64_t *words);
+
+/** The same of the `count` words at `address`, those of a stack for example: the largest of them
+ *  that are no immediates, each a thing with the address of the word and the words that the
+ *  term in it occupies. One pass. Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_measure_slots(const struct etp_vm *vm, struct etp_reader *reader,
+                                               uint64_t process, uint64_t address, uint64_t count,
+                                               struct etp_heap_largest *largest);
 
 /** Measure a term of a row, whose words are `count` areas. Errors: NO_MEMORY. */
 ETP_EXPORT struct etp_error *etp_measure_in_words(const struct etp_vm *vm,

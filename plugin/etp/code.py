@@ -188,8 +188,11 @@ def stacktrace(vm: VM, process: Process, depth: int = 0) -> list[Location]:
     return [Location(**facts) for facts in vm.native.stacktrace(process.address, depth)]
 
 
-def stack(vm: VM, process: Process, limit: int = -1) -> Iterator[Slot]:
-    for facts in vm.native.stack(process.address, limit):
+def stack(
+    vm: VM, process: Process, limit: int = -1, only: list[int] | None = None
+) -> Iterator[Slot]:
+    """From the top; ``only`` those at some addresses, which are ascending."""
+    for facts in vm.native.stack(process.address, limit, 0, only):
         yield Slot(
             address=facts["address"],
             word=facts["word"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypeVar, Union
 
 from .commands.declaration import Column
 from .errors import UsageError
@@ -123,6 +123,20 @@ def _sort_key(value: Any) -> tuple[int, Any]:
 def _descending_key(value: Any) -> tuple[int, Any]:
     rank, comparable = _sort_key(value)
     return (rank, -comparable if rank == 0 else comparable)
+
+
+T = TypeVar("T")
+
+
+def ranked(items: Iterable[T], key: Callable[[T], Any], most: int = 0) -> list[T]:
+    """In the order of tables: the largest number or the first text first, what has none last.
+    At most ``most`` items (0: all) are kept meanwhile."""
+    from heapq import nsmallest
+
+    def order(item: T) -> tuple[int, Any]:
+        return _descending_key(key(item))
+
+    return nsmallest(most, items, key=order) if most else sorted(items, key=order)
 
 
 Block = Union[Paragraph, Facts, Lines, Table]

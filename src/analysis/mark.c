@@ -364,5 +364,10 @@ bool marker_measure(struct marker *marker, const struct process_heap *heap, etp_
 	if (!begin(marker, heap, binaries))
 		return false;
 	marker->collect = true;
+	return marker_measure_more(marker, term);
+}
+
+bool marker_measure_more(struct marker *marker, etp_term term)
+{
 	return visit(marker, term) && drain(marker);
 }

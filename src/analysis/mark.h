@@ -53,6 +53,10 @@ bool marker_run(struct marker *marker, const struct process_heap *heap, struct b
 bool marker_measure(struct marker *marker, const struct process_heap *heap, etp_term term,
                     struct binary_map *binaries);
 
+// Go on with another term: marker->live_words grows by what was not marked before. False when
+// memory ran out.
+bool marker_measure_more(struct marker *marker, etp_term term);
+
 // Is the thing at `address` alive?
 bool marker_is_live(const struct marker *marker, uint64_t address);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <etp/heap.h>
 #include <etp/measure.h>
 
 #include "analysis/mark.h"
@@ -37,6 +38,68 @@ struct etp_error *etp_measure_in_process(const struct etp_vm *vm, struct etp_rea
 	                                : &etp_error_no_memory;
 	process_heap_deinit(&heap);
 	return err;
+}
+
+// Measures terms of one process one after the other.
+struct scale {
+	struct process_heap heap;
+	struct marker marker;
+	struct binary_map binaries;
+};
+
+static bool scale_init(struct scale *scale, const struct etp_vm *vm, struct etp_reader *reader,
+                       uint64_t process)
+{
+	process_heap_init(&scale->heap);
+	marker_init(&scale->marker, vm, reader);
+	binary_map_init(&scale->binaries);
+	return process_heap_load(&scale->heap, vm, reader, process) &&
+	       marker_measure(&scale->marker, &scale->heap, ETP_NIL, &scale->binaries);
+}
+
+static void scale_deinit(struct scale *scale)
+{
+	binary_map_deinit(&scale->binaries);
+	marker_deinit(&scale->marker);
+	process_heap_deinit(&scale->heap);
+}
+
+static bool weigh(struct scale *scale, etp_term term, uint64_t *words_ret)
+{
+	uint64_t before = scale->marker.live_words;
+	if (!marker_measure_more(&scale->marker, term))
+		return false;
+	*words_ret = scale->marker.live_words - before;
+	return true;
+}
+
+struct etp_error *etp_measure_each(const struct etp_vm *vm, struct etp_reader *reader,
+                                   uint64_t process, const etp_term *terms, size_t count,
+                                   uint64_t *words)
+{
+	struct scale scale;
+	bool ok = scale_init(&scale, vm, reader, process);
+	for (size_t i = 0; ok && i < count; i++)
+		ok = weigh(&scale, terms[i], &words[i]);
+	scale_deinit(&scale);
+	return ok ? NULL : &etp_error_no_memory;
+}
+
+struct etp_error *etp_measure_slots(const struct etp_vm *vm, struct etp_reader *reader,
+                                    uint64_t process, uint64_t address, uint64_t count,
+                                    struct etp_heap_largest *largest)
+{
+	struct scale scale;
+	bool ok = scale_init(&scale, vm, reader, process);
+	for (uint64_t i = 0; ok && i < count; i++) {
+		struct etp_heap_thing thing = {.address = address + i * 8};
+		if (!etp_read_u64(reader, thing.address, &thing.term))
+			break;
+		ok = weigh(&scale, thing.term, &thing.words) &&
+		     (!thing.words || etp_heap_largest_put(largest, &thing));
+	}
+	scale_deinit(&scale);
+	return ok ? NULL : &etp_error_no_memory;
 }
 
 struct etp_error *etp_measure_in_words(const struct etp_vm *vm, struct etp_reader *reader,

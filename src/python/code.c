@@ -258,31 +258,79 @@ static PyObject *unreadable_dict(const struct etp_stack_iter *iter)
 	                     "location", Py_None);
 }
 
-PyObject *VM_stack(VMObject *self, PyObject *args)
+// Addresses of words, ascending; all words if there is no list.
+struct wanted {
+	uint64_t *addresses;
+	size_t count, next;
+};
+
+static bool wanted_init(struct wanted *wanted, PyObject *list)
 {
-	unsigned long long process;
-	Py_ssize_t limit = -1;
-	unsigned long long skip = 0;
-	struct etp_reader reader;
-	struct etp_stack stack;
-	if (!PyArg_ParseTuple(args, "K|nK:stack", &process, &limit, &skip) ||
-	    !find_stack(self, process, &reader, &stack))
-		return NULL;
-	struct etp_stack_iter iter;
+	*wanted = (struct wanted){.count = list == Py_None ? 0 : (size_t)PyList_Size(list)};
+	if (list == Py_None)
+		return true;
+	wanted->addresses = PyMem_Calloc(wanted->count + 1, sizeof(*wanted->addresses));
+	if (!wanted->addresses) {
+		PyErr_NoMemory();
+		return false;
+	}
+	for (size_t i = 0; i < wanted->count; i++)
+		wanted->addresses[i] =
+			PyLong_AsUnsignedLongLong(PyList_GetItem(list, (Py_ssize_t)i));
+	return !PyErr_Occurred();
+}
+
+static bool is_wanted(struct wanted *wanted, uint64_t address)
+{
+	if (!wanted->addresses)
+		return true;
+	while (wanted->next < wanted->count && wanted->addresses[wanted->next] < address)
+		wanted->next++;
+	return wanted->next < wanted->count && wanted->addresses[wanted->next] == address;
+}
+
+static PyObject *slot_list(VMObject *self, struct etp_stack_iter *iter, Py_ssize_t limit,
+                           struct wanted *wanted)
+{
 	struct etp_stack_slot slot;
-	etp_stack_iter_init(&iter, self->vm, &reader, &stack);
-	while (skip && etp_stack_iter_next(&iter, &slot))
-		skip--;
 	PyObject *list = PyList_New(0);
 	while (list && (limit < 0 || PyList_Size(list) < limit) &&
-	       etp_stack_iter_next(&iter, &slot)) {
+	       etp_stack_iter_next(iter, &slot)) {
 		struct etp_reader terms;
+		if (!is_wanted(wanted, slot.address))
+			continue;
 		etp_reader_init(&terms, etp_vm_target(self->vm));
 		if (!list_append(list, slot_dict(self, &terms, &slot)) ||
 		    (PyList_Size(list) % 4096 == 0 && PyErr_CheckSignals()))
 			Py_CLEAR(list);
 	}
-	if (list && iter.unreadable && !list_append(list, unreadable_dict(&iter)))
+	if (list && iter->unreadable && !list_append(list, unreadable_dict(iter)))
 		Py_CLEAR(list);
+	return list;
+}
+
+PyObject *VM_stack(VMObject *self, PyObject *args)
+{
+	unsigned long long process;
+	Py_ssize_t limit = -1;
+	unsigned long long skip = 0;
+	PyObject *only = Py_None;
+	struct etp_reader reader;
+	struct etp_stack stack;
+	struct wanted wanted;
+	if (!PyArg_ParseTuple(args, "K|nKO:stack", &process, &limit, &skip, &only) ||
+	    !find_stack(self, process, &reader, &stack))
+		return NULL;
+	if (only != Py_None && !PyList_Check(only)) {
+		PyErr_SetString(PyExc_TypeError, "the addresses must be a list");
+		return NULL;
+	}
+	struct etp_stack_iter iter;
+	struct etp_stack_slot slot;
+	etp_stack_iter_init(&iter, self->vm, &reader, &stack);
+	while (skip && etp_stack_iter_next(&iter, &slot))
+		skip--;
+	PyObject *list = wanted_init(&wanted, only) ? slot_list(self, &iter, limit, &wanted) : NULL;
+	PyMem_Free(wanted.addresses);
 	return list;
 }

@@ -62,6 +62,54 @@ PyObject *VM_heap_things(VMObject *self, PyObject *args)
 	            : NULL;
 }
 
+// Add an area, with a look at Ctrl-C now and then.
+static bool add_area(VMObject *self, struct etp_reader *reader, struct etp_heap_largest *largest,
+                     uint64_t start, uint64_t end)
+{
+	enum { THINGS_A_TURN = 1 << 16 };
+	struct etp_heap_iter iter;
+	etp_heap_iter_init(&iter, self->vm, reader, start, end);
+	do {
+		if (!etp_heap_largest_add(largest, &iter, THINGS_A_TURN)) {
+			PyErr_NoMemory();
+			return false;
+		}
+		if (PyErr_CheckSignals())
+			return false;
+	} while (iter.next < iter.end);
+	return true;
+}
+
+PyObject *VM_heap_largest(VMObject *self, PyObject *args)
+{
+	PyObject *areas;
+	Py_ssize_t most;
+	if (!PyArg_ParseTuple(args, "O!n:heap_largest", &PyList_Type, &areas, &most) ||
+	    !VM_is_open(self))
+		return NULL;
+	struct etp_reader reader;
+	struct etp_heap_largest largest;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	etp_heap_largest_init(&largest, most < 0 ? SIZE_MAX : (size_t)most);
+	bool ok = true;
+	for (Py_ssize_t i = 0; ok && i < PyList_Size(areas); i++) {
+		unsigned long long start, end;
+		ok = PyArg_ParseTuple(PyList_GetItem(areas, i), "KK:heap_largest", &start, &end) &&
+		     add_area(self, &reader, &largest, start, end);
+	}
+	etp_heap_largest_sort(&largest);
+	PyObject *list = ok ? PyList_New(0) : NULL;
+	for (size_t i = 0; list && i < largest.count; i++)
+		if (!list_append(list, thing_tuple(self, &largest.things[i])))
+			Py_CLEAR(list);
+	PyObject *found = list ? Py_BuildValue("(NKKK)", list, (unsigned long long)largest.total,
+	                                       (unsigned long long)largest.invalid,
+	                                       (unsigned long long)largest.unreadable)
+	                       : NULL;
+	etp_heap_largest_deinit(&largest);
+	return found;
+}
+
 PyObject *VM_off_heap(VMObject *self, PyObject *args)
 {
 	unsigned long long first;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <etp/heap.h>
 #include <etp/measure.h>
 
 #include "python/binding.h"
@@ -30,6 +31,69 @@ PyObject *VM_measure(VMObject *self, PyObject *args)
 	struct etp_error *err =
 		etp_measure_in_process(self->vm, &reader, process, term->word, &measure);
 	return err ? raise_error(err) : measure_dict(&measure);
+}
+
+PyObject *VM_measure_each(VMObject *self, PyObject *args)
+{
+	unsigned long long process;
+	PyObject *list;
+	if (!VM_is_open(self) ||
+	    !PyArg_ParseTuple(args, "KO!:measure_each", &process, &PyList_Type, &list))
+		return NULL;
+	size_t count = (size_t)PyList_Size(list);
+	etp_term *terms = PyMem_Calloc(count + 1, sizeof(*terms));
+	uint64_t *words = PyMem_Calloc(count + 1, sizeof(*words));
+	PyObject *sizes = terms && words ? PyList_New(0) : PyErr_NoMemory();
+	for (size_t i = 0; sizes && i < count; i++) {
+		PyObject *item = PyList_GetItem(list, (Py_ssize_t)i);
+		if (!PyObject_TypeCheck(item, Term_type)) {
+			PyErr_SetString(PyExc_TypeError, "measure_each() takes a list of terms");
+			Py_CLEAR(sizes);
+		} else if (!Term_is_of((TermObject *)item, self)) {
+			Py_CLEAR(sizes);
+		} else {
+			terms[i] = ((TermObject *)item)->word;
+		}
+	}
+	struct etp_reader reader;
+	struct etp_error *err = NULL;
+	init_reader(&reader, self, NULL);
+	if (sizes)
+		err = etp_measure_each(self->vm, &reader, process, terms, count, words);
+	if (err) {
+		Py_CLEAR(sizes);
+		raise_error(err);
+	}
+	for (size_t i = 0; sizes && i < count; i++)
+		if (!list_append(sizes, PyLong_FromUnsignedLongLong(words[i])))
+			Py_CLEAR(sizes);
+	PyMem_Free(terms);
+	PyMem_Free(words);
+	return sizes;
+}
+
+PyObject *VM_measure_slots(VMObject *self, PyObject *args)
+{
+	unsigned long long process, address, count;
+	Py_ssize_t most;
+	if (!PyArg_ParseTuple(args, "KKKn:measure_slots", &process, &address, &count, &most) ||
+	    !VM_is_open(self))
+		return NULL;
+	struct etp_reader reader;
+	struct etp_heap_largest largest;
+	init_reader(&reader, self, NULL);
+	etp_heap_largest_init(&largest, most < 0 ? SIZE_MAX : (size_t)most);
+	struct etp_error *err =
+		etp_measure_slots(self->vm, &reader, process, address, count, &largest);
+	etp_heap_largest_sort(&largest);
+	PyObject *list = err ? raise_error(err) : PyList_New(0);
+	for (size_t i = 0; list && i < largest.count; i++)
+		if (!list_append(list, Py_BuildValue("(KK)",
+		                                     (unsigned long long)largest.things[i].address,
+		                                     (unsigned long long)largest.things[i].words)))
+			Py_CLEAR(list);
+	etp_heap_largest_deinit(&largest);
+	return list;
 }
 
 PyObject *row_measure(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t words,

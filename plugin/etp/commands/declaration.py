@@ -216,6 +216,11 @@ def limit(default: int, noun: str) -> Argument:
     )
 
 
+def sort_by(*keys: str, help: str) -> Argument:
+    """How what a command lists is ordered; by the first key unless another is asked for."""
+    return Argument("--sort", help=help, metavar="KEY", choices=keys, default=keys[0])
+
+
 def table_arguments(
     columns: tuple[Column, ...], sort: str, rows: int, noun: str
 ) -> tuple[Argument, ...]:

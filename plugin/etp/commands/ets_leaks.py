@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .declaration import JSON, Argument, Command, limit
+from .declaration import JSON, Argument, Command, limit, sort_by
 from .ets_tables import complete_names
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ SAMPLED_BINARIES = 20_000
 
 def run(context: Context, args: Namespace) -> Report:
     from ..diagnosis.ets_leaks import diagnose
-    from ..views import Report
+    from ..views import Paragraph, Report
 
     vm = context.vm
     tables: list[EtsTable] = list(vm.ets_tables)
@@ -34,6 +34,8 @@ def run(context: Context, args: Namespace) -> Report:
     scans = {table.address: census.tables[table.address] for table in tables}
     held = _held(vm, scans, census, context.settings.redact)
     diagnosis = diagnose(tables, scans, held=held)
+    if args.sort == "freeable":
+        diagnosis.suspects.sort(key=lambda suspect: -suspect.freeable_bytes)
     if not args.TABLE:
         diagnosis.gaps = vm.ets_tables.gaps + diagnosis.gaps
     if not args.TABLE:
@@ -47,6 +49,8 @@ def run(context: Context, args: Namespace) -> Report:
         )
     samples = [_sample(context, vm, suspect) for suspect in diagnosis.suspects]
     blocks = _blocks(context, diagnosis, samples, args)
+    if context.settings.stats:
+        blocks.append(Paragraph(census.statistics, "dim"))
     return Report(blocks, _data(diagnosis, samples, census.complete), warnings=warnings)
 
 
@@ -282,6 +286,9 @@ COMMAND = Command(
             complete=complete_names,
         ),
         Argument("--explain", help="show all numbers and how they were derived", kind="flag"),
+        sort_by(
+            "stake", "freeable", help="stake: what is worst first; freeable: what surely frees most"
+        ),
         limit(5, "suspects"),
         JSON,
     ),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .declaration import JSON, Argument, Command, limit
+from .declaration import JSON, Argument, Command, limit, sort_by
 from .stacktrace import PROCESS
 
 TYPE_CHECKING = False
@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from _etp import Term
+
     from ..views import Listing
     from .context import Context
+
+    #: Area, address, words, kind, term.
+    Thing = tuple[str, int, int, str, Term]
 
 AREAS = ("heap", "old_heap", "fragment")
 CHUNK = 1024
@@ -48,9 +53,10 @@ def run(context: Context, args: Namespace) -> Listing:
     )
     if len(areas) > 4:
         sizes += ", and " + plural(len(areas) - 4, "more fragment")
+    find = _largest if args.sort == "size" else _in_order
     return Listing(
-        _entries(context, chosen, args.limit, state),
-        close=lambda count, interrupted: _close(state, count, interrupted),
+        _entries(context, find(context, chosen, args.limit, state)),
+        close=lambda count, interrupted: _close(state, args.sort, count, interrupted),
         header=f"{process.pid}{label}: {sizes}",
         facts={"pid": str(process.pid), "address": f"{process.address:#x}", "words": words},
         warnings=warnings,
@@ -58,11 +64,9 @@ def run(context: Context, args: Namespace) -> Listing:
     )
 
 
-def _entries(
+def _in_order(
     context: Context, areas: list[dict[str, Any]], limit: int, state: _State
-) -> Iterator[tuple[str, dict[str, object]]]:
-    options = context.settings.format_options(width=0)
-    options.update(VALUE_LIMITS)
+) -> Iterator[Thing]:
     shown = 0
     for area in areas:
         position, top = area["start"], area["top"]
@@ -71,35 +75,55 @@ def _entries(
                 position, top, min(CHUNK, limit - shown + 1) if limit else CHUNK
             )
             state.unreadable += unreadable
-            for address, words, kind, term in found:
+            for thing in found:
                 if limit and shown == limit:
                     state.more = True
                     return
                 shown += 1
-                state.invalid += kind == "invalid"
-                head = f"{address:#x} {words:>4}  "
-                data: dict[str, object] = {
-                    "area": area["kind"],
-                    "address": f"{address:#x}",
-                    "words": words,
-                    "kind": kind,
-                }
-                if kind != "term":
-                    yield head + kind.replace("_", " "), data
-                    continue
-                text = term.format(**options)
-                data["term"] = text
-                yield head + text, data
+                state.invalid += thing[2] == "invalid"
+                yield (area["kind"], *thing)
 
 
-def _close(state: _State, count: int, interrupted: bool) -> list[str]:
+def _largest(
+    context: Context, areas: list[dict[str, Any]], limit: int, state: _State
+) -> Iterator[Thing]:
+    found, total, state.invalid, state.unreadable = context.vm.native.heap_largest(
+        [(area["start"], area["top"]) for area in areas], limit or -1
+    )
+    state.more = total > len(found)
+    for thing in found:
+        kind = next(area["kind"] for area in areas if area["start"] <= thing[0] < area["top"])
+        yield (kind, *thing)
+
+
+def _entries(context: Context, things: Iterator[Thing]) -> Iterator[tuple[str, dict[str, object]]]:
+    options = context.settings.format_options(width=0)
+    options.update(VALUE_LIMITS)
+    for area, address, words, kind, term in things:
+        head = f"{address:#x} {words:>4}  "
+        data: dict[str, object] = {
+            "area": area,
+            "address": f"{address:#x}",
+            "words": words,
+            "kind": kind,
+        }
+        if kind != "term":
+            yield head + kind.replace("_", " "), data
+            continue
+        text = term.format(**options)
+        data["term"] = text
+        yield head + text, data
+
+
+def _close(state: _State, order: str, count: int, interrupted: bool) -> list[str]:
     from ..text import plural
 
     notes = []
     if interrupted:
         notes.append("Interrupted.")
     elif state.more:
-        notes.append(f"The first {plural(count, 'thing')} shown; --limit all shows all.")
+        which = "largest" if order == "size" else "first"
+        notes.append(f"The {which} {plural(count, 'thing')} shown; --limit all shows all.")
     if state.invalid:
         notes.append(f"{plural(state.invalid, 'word or thing', 'words or things')} made no sense.")
     if state.unreadable:
@@ -125,8 +149,12 @@ COMMAND = Command(
             choices=("all", *AREAS),
             default="all",
         ),
+        sort_by("address", "size", help="address: as they stand there; size: largest first"),
         limit(50, "things"),
         JSON,
     ),
-    examples=(("etp-heapdump <0.123.0> --area old_heap --limit all", "all of the old heap"),),
+    examples=(
+        ("etp-heapdump <0.123.0> --area old_heap --limit all", "all of the old heap"),
+        ("etp-heapdump <0.123.0> --sort size", "the largest tuples, maps, bignums ..."),
+    ),
 )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .declaration import JSON, Argument, Column, Command
+from .declaration import JSON, Argument, Column, Command, sort_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,12 +71,7 @@ COMMAND = Command(
     run=run,
     columns=COLUMNS,
     arguments=(
-        Argument(
-            "--sort",
-            help="order of the parts of each row",
-            choices=("meaning", "bytes"),
-            default="meaning",
-        ),
+        sort_by("meaning", "bytes", help="order of the parts of each row"),
         Argument("--limit", help="parts of each row; all for all", kind="limit", default="all"),
         Argument(
             "--units",

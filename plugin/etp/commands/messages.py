@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .declaration import JSON, Argument, Command, limit
+from .declaration import JSON, Argument, Command, limit, sort_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,11 +151,9 @@ COMMAND = Command(
     """,
     run=run,
     arguments=(
-        Argument(
-            "--sort",
+        sort_by(
+            *ORDERS,
             help="messages: longest mailbox first; memory: of its process; transit: not received",
-            choices=tuple(ORDERS),
-            default="messages",
         ),
         limit(5, "mailboxes"),
         Argument(

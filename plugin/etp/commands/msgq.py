@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from .declaration import JSON, Argument, Command, limit
+from ..errors import UsageError
+from .declaration import JSON, Argument, Command, limit, sort_by
 from .stacktrace import PROCESS
 
 TYPE_CHECKING = False
@@ -20,6 +21,8 @@ def run(context: Context, args: Namespace) -> Listing:
     from .. import processes
     from ..views import Listing
 
+    if args.newest and args.sort != "arrival":
+        raise UsageError("Either --newest or --sort: the newest are told by their arrival.")
     vm = context.vm
     process = vm.find_process(args.PROCESS)
     info = processes.info(vm, process)
@@ -28,15 +31,16 @@ def run(context: Context, args: Namespace) -> Listing:
     hidden = info.is_sensitive and not args.sensitive
 
     def entries() -> Iterator[tuple[str, dict[str, object]]]:
-        for message in _chosen(found, args.newest, args.limit):
+        for message in _chosen(found, args):
             yield _text(context, message, width, hidden), _data(context, message, hidden)
 
     def close(count: int, interrupted: bool) -> list[str]:
         notes = [f"Interrupted after {count:,}."] if interrupted else []
         total = info.message_queue_len + info.signals
         if count < total and not interrupted:
-            which = "newest" if args.newest else "oldest"
-            notes.append(f"The {count:,} {which} of {total:,} shown; --limit all shows all.")
+            which = f"{'newest' if args.newest else 'oldest'} of " if args.sort == "arrival" else ""
+            head = f"The {count:,} {which}" if which else f"{count:,} of "
+            notes.append(f"{head}{total:,} shown; --limit all shows all.")
         if hidden:
             notes.append("The process is sensitive; --sensitive shows what its messages say.")
         if found.gaps:
@@ -57,13 +61,28 @@ def run(context: Context, args: Namespace) -> Listing:
     )
 
 
-def _chosen(found: Iterator[Message], newest: bool, most: int) -> Iterator[Message]:
+def _chosen(found: Iterator[Message], args: Namespace) -> Iterator[Message]:
     from collections import deque
     from itertools import islice
 
-    if newest and most:
-        return iter(deque(found, maxlen=most))
-    return islice(found, most) if most else found
+    from ..views import ranked
+
+    if args.sort != "arrival":
+        return iter(ranked(found, _words if args.sort == "size" else _sender, args.limit))
+    if args.newest and args.limit:
+        return iter(deque(found, maxlen=args.limit))
+    return islice(found, args.limit) if args.limit else found
+
+
+def _words(message: Message) -> int | None:
+    """In memory of its own; of one that is not decoded yet, that of its bytes."""
+    from ..units import WORD
+
+    return message.words or message.external_bytes // WORD or None
+
+
+def _sender(message: Message) -> int | None:
+    return None if message.sender is None else -message.sender.word
 
 
 def _header(info: ProcessInfo, label: str) -> str:
@@ -135,6 +154,13 @@ COMMAND = Command(
     run=run,
     arguments=(
         PROCESS,
+        sort_by(
+            "arrival",
+            "size",
+            "sender",
+            help="arrival: oldest first; size: largest first, last those that lie on the heap of the"
+            " process; sender: those of one process together",
+        ),
         limit(20, "messages"),
         Argument("--newest", help="show the newest instead of the oldest", kind="flag"),
         Argument("--sensitive", help="also of a process that is sensitive", kind="flag"),
@@ -143,5 +169,6 @@ COMMAND = Command(
     examples=(
         ("etp-msgq logger --limit 5", "the five oldest messages"),
         ("etp-msgq logger --newest", "the newest"),
+        ("etp-msgq logger --sort size", "those that occupy most memory"),
     ),
 )

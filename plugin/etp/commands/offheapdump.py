@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..errors import Problem
-from .declaration import JSON, Argument, Column, Command, limit
+from .declaration import JSON, Argument, Column, Command, limit, sort_by
 from .stacktrace import complete_processes
 
 TYPE_CHECKING = False
@@ -35,7 +35,8 @@ def run(context: Context, args: Namespace) -> Table:
     from ..views import Table
 
     view = Table(COLUMNS, [], noun="things")
-    left = args.limit or ALL
+    sorts = args.sort != "chain"
+    left = args.limit if args.limit and not sorts else ALL
     for name, first in _chains(context, args.PROCESS, view):
         terms, rest, problem = context.vm.native.off_heap(first, left)
         view.rows += [_row(context, name, term) for term in terms]
@@ -48,6 +49,10 @@ def run(context: Context, args: Namespace) -> Table:
                 break
     if not view.rows:
         view.notes.append("Nothing is off the heap.")
+    if sorts:
+        view.arrange(args.sort, limit=args.limit)
+    for row in view.rows:
+        _show_value(context, row)
     return view
 
 
@@ -78,16 +83,27 @@ def _chains(context: Context, which: str, view: Table) -> list[tuple[str, int]]:
 
 
 def _row(context: Context, chain: str, term: Term) -> dict[str, Any]:
+    from ..vm import Error
+
     kind = "binary" if term.kind == "bitstring" else term.kind
-    row: dict[str, Any] = {"chain": chain, "address": term.address, "kind": kind}
-    options = context.settings.format_options(width=0)
-    options.update(VALUE_LIMITS)
-    row["value"] = term.format(**options) if term.kind != "invalid" else "(unreadable)"
+    row: dict[str, Any] = {"chain": chain, "address": term.address, "kind": kind, "value": term}
     bits = term.binary()
     if bits is not None and bits["address"]:
-        binary = context.vm.native.binary_header(bits["address"])
-        row.update(size=binary["size"], refc=binary["refc"], binary=bits["address"])
+        row["binary"] = bits["address"]
+        try:
+            binary = context.vm.native.binary_header(bits["address"])
+        except Error:
+            return row
+        row.update(size=binary["size"], refc=binary["refc"])
     return row
+
+
+def _show_value(context: Context, row: dict[str, Any]) -> None:
+    """Only of what is shown."""
+    options = context.settings.format_options(width=0)
+    options.update(VALUE_LIMITS)
+    term = row["value"]
+    row["value"] = term.format(**options) if term.kind != "invalid" else "(unreadable)"
 
 
 COMMAND = Command(
@@ -107,9 +123,20 @@ COMMAND = Command(
             help="pid, registered name, address of the Process, or of the first thing of a chain",
             complete=complete_processes,
         ),
+        sort_by(
+            "chain",
+            "size",
+            "refc",
+            "kind",
+            "address",
+            help="chain: as they hang there; otherwise by this column",
+        ),
         limit(50, "things"),
         JSON,
     ),
     columns=COLUMNS,
-    examples=(("etp-offheapdump <0.123.0>", "what process_info(Pid, binary) lists, and more"),),
+    examples=(
+        ("etp-offheapdump <0.123.0>", "what process_info(Pid, binary) lists, and more"),
+        ("etp-offheapdump <0.123.0> --sort size", "the largest binaries first"),
+    ),
 )

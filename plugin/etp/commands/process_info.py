@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .declaration import JSON, Command, limit
+from .declaration import JSON, Command, limit, sort_by
 from .stacktrace import PROCESS
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def run(context: Context, args: Namespace) -> Report:
 
     vm = context.vm
     process = vm.find_process(args.PROCESS)
-    info = processes.info(vm, process)
+    info = _sorted(vm, processes.info(vm, process), args.sort)
     entries = [
         *_identity(info),
         *_where(context, info),
@@ -34,6 +34,26 @@ def run(context: Context, args: Namespace) -> Report:
     ]
     blocks: list[Block | None] = [Facts([(name, text) for name, text in entries if text])]
     return Report(blocks, data(context, info), warnings=info.warnings)
+
+
+def _sorted(vm: VM, info: ProcessInfo, order: str) -> ProcessInfo:
+    """With links and monitors in this order."""
+    from dataclasses import replace
+
+    from ..views import ranked
+
+    def key(term: Term | None) -> int | str | None:
+        if term is None:
+            return None
+        return -term.word if order == "pid" else _named(vm, term).partition(" ")[2]
+
+    if order == "listed":
+        return info
+    return replace(
+        info,
+        links=ranked(info.links, key),
+        all_monitors=ranked(info.all_monitors, lambda monitor: key(monitor.other)),
+    )
 
 
 def _identity(info: ProcessInfo) -> list[tuple[str, str]]:
@@ -229,7 +249,18 @@ COMMAND = Command(
     when the core was taken is named before the answer.
     """,
     run=run,
-    arguments=(PROCESS, limit(8, "links and monitors"), JSON),
+    arguments=(
+        PROCESS,
+        sort_by(
+            "listed",
+            "pid",
+            "name",
+            help="of links and monitors: as process_info/2 lists them; by pid; by the name or initial"
+            " call of the other end",
+        ),
+        limit(8, "links and monitors"),
+        JSON,
+    ),
     examples=(
         ("etp-process-info <0.123.0>", "the process that prints so"),
         ("etp-process-info application_controller", "a registered one"),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .declaration import JSON, Argument, Command, limit
+from .declaration import JSON, Argument, Command, limit, sort_by
 from .stacktrace import PROCESS, facts, title
 
 TYPE_CHECKING = False
@@ -25,9 +25,10 @@ def run(context: Context, args: Namespace) -> Listing:
 
     process = context.vm.find_process(args.PROCESS)
     found = execution(context.vm, process)
+    entries = _largest if args.sort == "size" else _entries
     return Listing(
-        _entries(context, process, found, args),
-        close=lambda count, interrupted: _close(found, args.limit, interrupted),
+        entries(context, process, found, args),
+        close=lambda count, interrupted: _close(found, args, count, interrupted),
         header=title(process, found),
         facts=facts(process, found),
         warnings=found.warnings,
@@ -47,6 +48,26 @@ def _entries(
         yield text, {"kind": "current", "frame": 0, "location": found.current_location.data()}
     for slot in stack(context.vm, process, args.limit or -1):
         yield _slot(context, slot, args.raw)
+
+
+def _largest(
+    context: Context, process: Process, found: Execution, args: Namespace
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """The words that refer to most."""
+    from ..code import stack
+    from ..text import plural
+
+    native = context.vm.native
+    sizes = native.measure_slots(
+        process.address, found.stack_top, found.stack_words, args.limit or -1
+    )
+    only = sorted(address for address, _ in sizes)
+    slots = {slot.address: slot for slot in stack(context.vm, process, only=only)}
+    for address, words in sizes:
+        slot = slots.get(address)
+        if slot is not None and slot.term is not None:
+            text, data = _slot(context, slot, args.raw)
+            yield f"-- {slot.frame} -- [{plural(words, 'word')}] {text}", {**data, "words": words}
 
 
 def _frame(context: Context, number: int, location: Location) -> str:
@@ -109,9 +130,12 @@ def _where(context: Context, location: Location | None, before: str) -> str:
     return before + location.name(str(context.settings.get("syntax"))) + place
 
 
-def _close(found: Execution, limit: int, interrupted: bool) -> list[str]:
+def _close(found: Execution, args: Namespace, count: int, interrupted: bool) -> list[str]:
+    limit = args.limit
     if interrupted:
         return ["Interrupted."]
+    if args.sort == "size":
+        return [f"{count:,} of {found.stack_words:,} words shown: those that refer to most."]
     if limit and limit < found.stack_words:
         return [f"{limit:,} of {found.stack_words:,} words shown; --limit all shows all."]
     return []
@@ -123,14 +147,20 @@ COMMAND = Command(
     description="""
     From the top: argument registers (x0 and so on) of a process that waits to be scheduled or
     hibernates, the function that it is in, and each word of the stack: Y registers, catches with
-    their handlers, and between dashes the functions whose frames begin there.
+    their handlers, and between dashes the functions whose frames begin there. By size, the Y
+    registers only, with the number of their frame and the heap words of the term with all that is
+    in it; what several share counts for the first of them.
     """,
     run=run,
     arguments=(
         PROCESS,
+        sort_by("position", "size", help="position: from the top; size: what refers to most first"),
         limit(200, "words"),
         Argument("--raw", help="show address and value of each word too", kind="flag"),
         JSON,
     ),
-    examples=(("etp-stackdump <0.123.0>", "what the process holds on its stack"),),
+    examples=(
+        ("etp-stackdump <0.123.0>", "what the process holds on its stack"),
+        ("etp-stackdump <0.123.0> --sort size --limit 5", "which of it is large"),
+    ),
 )

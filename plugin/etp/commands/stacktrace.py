@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .declaration import JSON, Argument, Column, Command, limit
+from .declaration import JSON, Argument, Column, Command, limit, sort_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,9 +41,10 @@ def run(context: Context, args: Namespace) -> Table:
 
     process = context.vm.find_process(args.PROCESS)
     found = execution(context.vm, process)
+    in_order = args.sort == "frame"
     # One more than is shown tells whether there are more.
-    frames = stacktrace(context.vm, process, args.limit + 1 if args.limit else ALL)
-    shown = frames[: args.limit] if args.limit else frames
+    frames = stacktrace(context.vm, process, args.limit + 1 if args.limit and in_order else ALL)
+    shown = frames[: args.limit] if args.limit and in_order else frames
     syntax = str(context.settings.get("syntax"))
     view = Table(
         COLUMNS,
@@ -61,9 +62,11 @@ def run(context: Context, args: Namespace) -> Table:
         noun="frames",
         facts=facts(process, found),
     )
-    if len(shown) < len(frames):
+    if not in_order:
+        view.arrange(args.sort, limit=args.limit)
+    elif len(shown) < len(frames):
         view.notes.append("There are more frames; --limit all shows them.")
-    elif not frames:
+    if not frames:
         view.notes.append("It is in no code that is known: it has not begun, or is about to exit.")
     return view
 
@@ -94,7 +97,17 @@ COMMAND = Command(
     are one frame.
     """,
     run=run,
-    arguments=(PROCESS, limit(50, "frames"), JSON),
+    arguments=(
+        PROCESS,
+        sort_by(
+            "frame",
+            "function",
+            "place",
+            help="frame: that of the current function first; otherwise by this column",
+        ),
+        limit(50, "frames"),
+        JSON,
+    ),
     columns=COLUMNS,
     examples=(
         ("etp-stacktrace <0.123.0>", "the process that prints so"),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..errors import Problem, UsageError
-from .declaration import JSON, Argument, Command, limit
+from .declaration import JSON, Argument, Command, limit, sort_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ NO_PATH = {
 }
 """Where in its holder it is, if no term leads to it."""
 
-MANY = 1000
-"""What --paths all and --limit all mean."""
+ALL_PATHS = 1000
+"""Of one holder: what --paths all means."""
+
+ALL = -1
 
 ORDERS: dict[str, Callable[[Holding], tuple[int, ...]]] = {
     # Shortest path first, garbage last.
@@ -51,15 +53,15 @@ def run(context: Context, args: Namespace) -> Report:
     options = context.settings.format_options(width=0)
     options.update(max_depth=4, max_length=8, max_string=40)
     census = context.census("Looking for holders")
-    binary = census.native.binary(address, args.limit or MANY)
+    binary = census.native.binary(address, args.limit or ALL)
     if binary is not None:
-        found = list(holdings_of_binary(context.vm, binary, options, args.paths or MANY))
+        found = list(holdings_of_binary(context.vm, binary, options, args.paths or ALL_PATHS))
         found.sort(key=ORDERS[args.sort])
         report = _report(_binary_title(context.vm, binary), found, options, binary, census.complete)
         if context.settings.stats:
             report.blocks += [None, Paragraph(census.statistics, "dim")]
         return report
-    found = list(holdings_of_term(context.vm, address & ~7, args.paths or MANY))
+    found = list(holdings_of_term(context.vm, address & ~7, args.paths or ALL_PATHS))
     if not found:
         raise Problem(
             f"Nothing that the census saw holds {address:#x}: it is no Binary that a process, a"
@@ -101,7 +103,9 @@ def _report(
         blocks.extend(_blocks(holding, options))
     hidden = binary["holder_count"] - len(binary["holders"]) if binary else 0
     if hidden > 0:
-        blocks.append(Paragraph(f"{plural(hidden, 'more holder')} not shown; see --limit."))
+        blocks.append(
+            Paragraph(f"{plural(hidden, 'more holder')} not shown; --limit all shows all.")
+        )
     report = Report(
         blocks,
         {
@@ -181,12 +185,7 @@ COMMAND = Command(
     arguments=(
         Argument("ADDRESS", help="address of a Binary, or a raw term"),
         Argument("--paths", help="paths for each holder", metavar="N", kind="limit", default=1),
-        Argument(
-            "--sort",
-            help="path: shortest path first; refs: most references first",
-            choices=tuple(ORDERS),
-            default="path",
-        ),
+        sort_by(*ORDERS, help="path: shortest path first; refs: most references first"),
         limit(16, "holders"),
         JSON,
     ),
