@@ -222,12 +222,14 @@ answer(send, {Receiver, OffHeap, Alias, Dies, Goes, Terms}) ->
         receive {'DOWN', Monitor, process, Pid, _} -> ok end
      end || {Pid, Size} <- [{Dies, 200}, {Goes, 100000}]],
     ok;
-%% A process sends a message of many fragments; it is suspended when the channel is busy, and never gets to send
-%% the others.
+%% A process sends a message of many fragments; it is suspended when the channel is busy, and by us before it can send
+%% the others, however fast the main node reads.
 answer(stall, {Receiver, _, _, _, _, _}) ->
     erlang:system_monitor(self(), [busy_dist_port]),
     Sender = spawn_opt(fun() -> Receiver ! {fragments, big(fragments, 20000000)} end, [{priority, low}]),
-    receive {monitor, Sender, busy_dist_port, _} -> ok end.
+    receive {monitor, Sender, busy_dist_port, _} -> ok end,
+    erlang:suspend_process(Sender),
+    ok.
 
 stop() ->
     pause(300),
