@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Every kind of Eterm that OTP 25 has, in an ETS table, in a process dictionary and on a process's stack.
+%% Every kind of Eterm that this OTP has, in an ETS table, in a process dictionary and on a process's stack.
 %%
 %% What goes wrong: nothing. This is the workload for whoever reads and prints terms.
 %%
@@ -51,7 +51,7 @@ all() ->
     label(small, smalls()) ++ label(big, bigs()) ++ label(float, floats()) ++ label(atom, atoms()) ++
         label(list, lists()) ++ label(string, strings()) ++ label(tuple, tuples()) ++ label(map, maps()) ++
         label(binary, binaries()) ++ label(bitstring, bitstrings()) ++ label(local, locals()) ++
-        label(external, externals()) ++ label('fun', funs()) ++ label(nested, nested()) ++ [{literal, literal()}].
+        label(external, externals()) ++ label('fun', funs()) ++ label(nested, nested()) ++ label(record, records()) ++ [{literal, literal()}].
 
 label(Label, Terms) ->
     [{Label, Term} || Term <- Terms].
@@ -133,6 +133,27 @@ tuples() ->
      list_to_tuple(lists:seq(1, 64)), list_to_tuple(lists:seq(1, 1000)), list_to_tuple(lists:duplicate(100, {x, "y"})),
      {'EXIT', {undef, [{m, f, [a, "b"], []}, {m2, g, 3, [{file, "m2.erl"}, {line, 42}]}]}},
      {{2024, 2, 29}, {23, 59, 59}}].
+
+%% Native records, which OTP 29 has and which older compilers cannot parse. The fields are in the order of their declaration.
+records() ->
+    case code:ensure_loaded(records) of
+        {module, Records} -> native_records(Records);
+        {error, nofile} -> []
+    end.
+
+native_records(Records) ->
+    Point = Records:create(geometry, point, [{y, 2}, {x, 1}], #{is_exported => true}),
+    Long = [{list_to_atom("a_field_with_a_long_name_" ++ integer_to_list(N)), lists:seq(N, N + 30)}
+            || N <- lists:seq(1, 6)],
+    Of = fun(Name, Fields) -> Records:create(?MODULE, Name, Fields, #{is_exported => false}) end,
+    [Point, Records:update(Point, geometry, point, #{x => 3.5}),
+     Of(empty, []), Of('needs quotes', [{'Also quoted', 'and this'}, {'été', "été"}, {ok, ok}]),
+     Of(wide, [{list_to_atom([C]), C} || C <- lists:seq($a, $z)]),
+     Of(long, Long), Of(nested, [{inner, Of(long, Long)}, {points, lists:duplicate(12, Point)}, {last, #{p => Point}}]),
+     Of(a_record_whose_name_is_so_long_that_nothing_fits_behind_it_on_a_line,
+        [{key, <<"value">>}, {a_key_that_is_rather_long_as_well_and_comes_with_a_list, lists:seq(1000, 1030)}]),
+     Of(binaries, [{big, blob(3000)}, {text, binary:copy(<<"lorem ipsum ">>, 20)}, {pid, self()}, {reference, make_ref()}]),
+     {tagged, Of(long, Long), [Of(wide, [{a, 1}, {b, [Point]}])]}, #{Point => Point}, [Point | Point]].
 
 make_id() ->
     <<16#deadbeef:32, 0:96>>.

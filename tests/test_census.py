@@ -424,7 +424,8 @@ def test_allocated_areas(leaks):
     said = dump.truth.by_kind["memory"][0]["areas"]
     assert [found["atom_space"], found["atom_space_used"]] == said["atom_space"]
     for name in found.keys() - {"atom_space", "atom_space_used", "atoms"}:
-        assert [found[name]] == said[name], name
+        # Before OTP 29 funs are not counted.
+        assert [found[name]] == said.get(name, [0]), name
     # An Atom has five words in OTP 25; to say that the core may be taken makes an atom or two.
     assert 0 <= found["atoms"] // 40 - dump.truth.system["atom_count"] <= 2
     assert vm.memory()["code"] == said["loaded_code"][0]

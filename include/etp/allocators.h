@@ -46,7 +46,7 @@ struct etp_allocated_areas {
 	uint64_t atom_table;
 	/** The Atoms themselves, which the VM adds to none of its sums. */
 	uint64_t atoms;
-	uint64_t module_table, export_table, export_list, fun_table, module_refs;
+	uint64_t module_table, export_table, export_list, fun_table, fun_list, module_refs;
 };
 
 struct etp_allocators {

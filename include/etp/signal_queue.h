@@ -75,8 +75,9 @@ struct etp_signal {
 	enum etp_signal_kind kind;
 	/** Of the ErtsMessage or other signal. */
 	uint64_t address;
-	/** ERTS_SIG_Q_OP_* and type of a signal that is not a message. */
-	unsigned op, type;
+	/** ERTS_SIG_Q_OP_* and type of a signal that is not a message, the type as OTP 27
+	 *  numbers it; flags of the tag beside them (ERTS_PROC_SIG_XTRA). */
+	unsigned op, type, xtra;
 	/** The message, 0 if there is none or it is in external format. Of other signals:
 	 *  the message that they may become ({'EXIT', From, Reason}, {'DOWN', ...}), the
 	 *  exit reason alone, or the new group leader; 0 if they have none. */

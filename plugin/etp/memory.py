@@ -32,6 +32,7 @@ CODE_TABLES = {
     "export_table": "tables of exports",
     "module_table": "tables of modules",
     "fun_table": "table of funs",
+    "fun_list": "funs",
     "module_refs": "ranges of modules",
 }
 """As erlang:system_info(allocated_areas) names them. Literals have a row of their own."""

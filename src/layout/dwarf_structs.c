@@ -308,11 +308,11 @@ static bool resolve_path(Dwarf_Die *aggregate, const char *path, size_t length,
 	Dwarf_Word size;
 	Dwarf_Word bits;
 	if (unsigned_attr(&place.member, DW_AT_bit_size, &bits)) {
-		// Only bit-fields that are whole bytes can be read as plain members.
+		// The bytes that a bit-field is in; who reads it knows its bits.
 		uint64_t bit_offset;
-		if (!member_bit_offset(&place.member, &bit_offset) || bit_offset % 8 || bits % 8)
+		if (!member_bit_offset(&place.member, &bit_offset))
 			return false;
-		size = bits / 8;
+		size = (bit_offset % 8 + bits + 7) / 8;
 	} else {
 		for (int i = 0; dwarf_tag(&type) == DW_TAG_array_type; i++) {
 			uint64_t n = array_count(&type);
@@ -452,6 +452,14 @@ static bool is_c_plus_plus(Dwarf_Die *unit)
 	}
 }
 
+// erl_poll.c is compiled a second time with other macros, which change structs that only
+// it sees so (erl_poll.flbk.c, ERTS_POLL_IS_FALLBACK; OTP 29: ErtsSchedulerData).
+static bool is_fallback(Dwarf_Die *unit)
+{
+	const char *name = dwarf_diename(unit);
+	return name && strstr(name, ".flbk.");
+}
+
 static struct etp_error *search_dwarf(struct search *s, Dwarf *dwarf, size_t *unit_count)
 {
 	Dwarf_CU *cu = NULL;
@@ -463,7 +471,7 @@ static struct etp_error *search_dwarf(struct search *s, Dwarf *dwarf, size_t *un
 		if (rc > 0)
 			return NULL;
 		++*unit_count;
-		if (!is_c_plus_plus(&unit))
+		if (!is_c_plus_plus(&unit) && !is_fallback(&unit))
 			search_unit(s, &unit);
 	}
 }

@@ -87,6 +87,9 @@ void etp_elf_image_build_id(const struct etp_elf_image *image, struct etp_build_
 struct etp_error *etp_elf_image_symbol(struct etp_elf_image *image, const char *name,
                                        uint64_t *address_ret)
 {
+	// Since OTP 29 what is global in ERTS is hidden, and so local in the linked file.
+	uint64_t local = 0;
+	unsigned locals = 0;
 	for (Elf_Scn *scn = NULL; (scn = elf_nextscn(image->elf, scn));) {
 		GElf_Shdr shdr;
 		if (!gelf_getshdr(scn, &shdr) ||
@@ -98,15 +101,22 @@ struct etp_error *etp_elf_image_symbol(struct etp_elf_image *image, const char *
 		size_t count = data->d_size / shdr.sh_entsize;
 		for (size_t i = 0; i < count; i++) {
 			GElf_Sym sym;
-			if (!gelf_getsym(data, (int)i, &sym) || sym.st_shndx == SHN_UNDEF ||
-			    GELF_ST_BIND(sym.st_info) == STB_LOCAL)
+			if (!gelf_getsym(data, (int)i, &sym) || sym.st_shndx == SHN_UNDEF)
 				continue;
 			const char *found = elf_strptr(image->elf, shdr.sh_link, sym.st_name);
-			if (found && !strcmp(found, name)) {
+			if (!found || strcmp(found, name) != 0)
+				continue;
+			if (GELF_ST_BIND(sym.st_info) != STB_LOCAL) {
 				*address_ret = sym.st_value;
 				return NULL;
 			}
+			local = sym.st_value;
+			locals++;
 		}
+	}
+	if (locals == 1) {
+		*address_ret = local;
+		return NULL;
 	}
 	return etp_error_create(ETP_ERROR_NOT_FOUND, "There is no symbol %s.", name);
 }

@@ -331,6 +331,7 @@ static PyObject *areas_dict(const struct etp_allocated_areas *areas)
 		{"export_table", areas->export_table},
 		{"export_list", areas->export_list},
 		{"fun_table", areas->fun_table},
+		{"fun_list", areas->fun_list},
 		{"module_refs", areas->module_refs},
 	};
 	PyObject *dict = PyDict_New();

@@ -527,6 +527,10 @@ static void put(struct walk *w, etp_term term, bool is_tag)
 	case ETP_TERM_BITSTRING:
 		put_bitstring(w, &view);
 		break;
+	case ETP_TERM_RECORD:
+		// Elixir has no form of its own for them.
+		print_erlang(w->p, term, NULL);
+		break;
 	default:
 		put_leaf(w, &view, is_tag);
 	}

@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A list, tuple or map that is being printed.
+// A list, tuple, map or native record that is being printed.
 struct frame {
-	enum { FRAME_LIST, FRAME_TUPLE, FRAME_MAP, FRAME_HASHMAP } kind : 8;
+	enum { FRAME_LIST, FRAME_TUPLE, FRAME_MAP, FRAME_HASHMAP, FRAME_RECORD } kind : 8;
 	// The next thing to print is the value that belongs to the key just printed.
 	bool at_value;
 	uint32_t node, pair_node;
 	uint64_t shown, count;
 	union {
-		// List: what is still to print.
+		// List: what is still to print; record: all of it.
 		etp_term rest;
 		// Tuple: its elements; flatmap: its keys.
 		const void *words;
@@ -76,6 +76,13 @@ static void put_dots(struct walk *w)
 {
 	uint32_t node = begin_node(w, PRETTY_DOTS);
 	print_str(w->p, "...");
+	end_node(w, node);
+}
+
+static void put_unreadable(struct walk *w)
+{
+	uint32_t node = begin_node(w, PRETTY_DOTS);
+	print_format(w->p, "#Unreadable<0x%llx>", (unsigned long long)w->p->reader->fault_address);
 	end_node(w, node);
 }
 
@@ -221,7 +228,19 @@ static bool first_is_atom(struct walk *w, const struct etp_term_view *tuple)
 }
 
 static const char *const openers[] = {
-	[FRAME_LIST] = "[", [FRAME_TUPLE] = "{", [FRAME_MAP] = "#{", [FRAME_HASHMAP] = "#{"};
+	[FRAME_LIST] = "[",     [FRAME_TUPLE] = "{",  [FRAME_MAP] = "#{",
+	[FRAME_HASHMAP] = "#{", [FRAME_RECORD] = "{",
+};
+
+static void put_record_name(struct walk *w, const struct etp_term_view *record)
+{
+	uint32_t node = begin_node(w, PRETTY_TEXT);
+	print_char(w->p, '#');
+	print_atom(w->p, record->record.module);
+	print_char(w->p, ':');
+	print_atom(w->p, record->record.name);
+	end_node(w, node);
+}
 
 static void push(struct walk *w, const struct etp_term_view *view)
 {
@@ -248,6 +267,12 @@ static void push(struct walk *w, const struct etp_term_view *view)
 		frame.count = view->flatmap.size;
 		kind = PRETTY_MAP;
 		break;
+	case ETP_TERM_RECORD:
+		frame.kind = FRAME_RECORD;
+		frame.rest = view->word;
+		frame.count = view->record.size;
+		kind = PRETTY_RECORD;
+		break;
 	default:
 		frame.kind = FRAME_HASHMAP;
 		frame.count = view->hashmap.size;
@@ -256,6 +281,8 @@ static void push(struct walk *w, const struct etp_term_view *view)
 	uint64_t max_depth = p->options->max_depth;
 	if (w->depth >= PRINT_MAX_LEVELS || (max_depth && w->depth >= max_depth)) {
 		uint32_t node = begin_node(w, PRETTY_TEXT);
+		if (frame.kind == FRAME_RECORD)
+			put_record_name(w, view);
 		print_str(p, openers[frame.kind]);
 		print_str(p, "...");
 		print_char(p, frame.kind == FRAME_LIST ? ']' : '}');
@@ -273,6 +300,8 @@ static void push(struct walk *w, const struct etp_term_view *view)
 		etp_map_iter_init(frame.iter, p->vm, p->reader, view, ETP_MAP_ORDER_ITERATOR);
 	}
 	frame.node = begin_node(w, kind);
+	if (frame.kind == FRAME_RECORD)
+		put_record_name(w, view);
 	print_str(p, openers[frame.kind]);
 	w->frames[w->depth++] = frame;
 }
@@ -317,6 +346,9 @@ static void put(struct walk *w, etp_term term, bool is_tag, bool is_tail)
 		node = begin_node(w, PRETTY_TEXT);
 		print_str(p, view.kind == ETP_TERM_TUPLE ? "{}" : "#{}");
 		end_node(w, node);
+		break;
+	case ETP_TERM_RECORD:
+		push(w, &view);
 		break;
 	case ETP_TERM_BITSTRING:
 		put_bitstring(w, &view);
@@ -419,10 +451,7 @@ static void step_map(struct walk *w, struct frame *frame)
 		if (frame->kind == FRAME_HASHMAP && frame->iter->damaged) {
 			if (frame->shown)
 				print_char(p, ',');
-			uint32_t node = begin_node(w, PRETTY_DOTS);
-			print_format(p, "#Unreadable<0x%llx>",
-			             (unsigned long long)p->reader->fault_address);
-			end_node(w, node);
+			put_unreadable(w);
 		}
 		pop(w);
 		return;
@@ -432,6 +461,53 @@ static void step_map(struct walk *w, struct frame *frame)
 	frame->at_value = true;
 	frame->pair_node = begin_node(w, PRETTY_PAIR);
 	put(w, key, true, false);
+}
+
+// Position of a field, in the order of the declaration, among keys and values.
+static bool field_position(struct walk *w, const struct etp_term_view *record, uint64_t index,
+                           uint64_t *ret)
+{
+	struct etp_term_view order, position;
+	if (print_decode(w->p, record->record.field_order, &order) != ETP_TERM_TUPLE ||
+	    index >= order.tuple.arity ||
+	    print_decode(w->p, etp_word_at(order.tuple.elements, index), &position) !=
+	            ETP_TERM_SMALL ||
+	    position.small < 0 || (uint64_t)position.small >= record->record.size)
+		return false;
+	*ret = (uint64_t)position.small;
+	return true;
+}
+
+static void step_record(struct walk *w, struct frame *frame)
+{
+	struct etp_printer *p = w->p;
+	if (frame->shown)
+		end_node(w, frame->pair_node);
+	if (frame->shown == frame->count || limit_reached(w, frame, ',')) {
+		pop(w);
+		return;
+	}
+	if (frame->shown)
+		print_char(p, ',');
+	struct etp_term_view record, key;
+	uint64_t position;
+	uint64_t index = frame->shown++;
+	frame->pair_node = begin_node(w, PRETTY_FIELD);
+	uint32_t node = begin_node(w, PRETTY_TEXT);
+	bool is_sound = print_decode(p, frame->rest, &record) == ETP_TERM_RECORD &&
+	                field_position(w, &record, index, &position);
+	if (is_sound) {
+		print_decode(p, etp_word_at(record.record.keys, position), &key);
+		print_leaf(p, &key);
+	} else {
+		print_char(p, '_');
+	}
+	end_node(w, node);
+	print_str(p, " = ");
+	if (is_sound)
+		put(w, etp_word_at(record.record.values, position), false, false);
+	else
+		put_unreadable(w);
 }
 
 void print_erlang(struct etp_printer *p, etp_term term, struct pretty_nodes *nodes)
@@ -452,6 +528,9 @@ void print_erlang(struct etp_printer *p, etp_term term, struct pretty_nodes *nod
 		case FRAME_TUPLE:
 			step_tuple(&w, frame);
 			break;
+		case FRAME_RECORD:
+			step_record(&w, frame);
+			break;
 		default:
 			step_map(&w, frame);
 		}
@@ -459,7 +538,7 @@ void print_erlang(struct etp_printer *p, etp_term term, struct pretty_nodes *nod
 	// Of a print that was cut short: the parts end where the text does.
 	while (w.depth) {
 		struct frame *frame = &w.frames[w.depth - 1];
-		// A pair has two parts.
+		// A pair has two parts; a field too, which are begun together.
 		if (frame->at_value)
 			end_node(&w, begin_node(&w, PRETTY_TEXT));
 		if (frame->kind >= FRAME_MAP && frame->shown)

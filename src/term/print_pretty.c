@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A list, tuple, map or pair of which parts remain to be placed.
+// A list, tuple, map, pair or native record of which parts remain to be placed.
 struct frame {
-	enum { PLACE_ELEMENTS, PLACE_PAIRS, PLACE_VALUE } kind : 8;
+	enum { PLACE_ELEMENTS, PLACE_PAIRS, PLACE_FIELDS, PLACE_VALUE } kind : 8;
 	// The next part is the first of its line.
 	bool is_first;
 	// Before an improper tail or the dots that stand for it, and at the end.
@@ -160,6 +160,61 @@ static void place_tagged_tuple(struct layout *l, uint32_t index, int64_t column,
 	}
 }
 
+// Where the fields of a record, or the value of a field, go: behind the `size` characters of
+// the name, or below it (io_lib_pretty:rec_indent/5 and cind_rec/6). False if that will not do.
+struct record_place {
+	bool below;
+	int64_t column, indent, width;
+};
+
+static bool place_behind_name(struct layout *l, int64_t size, int64_t column, int64_t indent,
+                              int64_t width, struct record_place *ret)
+{
+	bool below = l->tag_indent > 0 && size > l->tag_indent;
+	int64_t more = below ? l->tag_indent : size;
+	*ret = (struct record_place){
+		.below = below,
+		.column = column + more,
+		.indent = indent + more,
+		.width = below ? 0 : width + size,
+	};
+	return dry_room(l, ret->column, true);
+}
+
+static void place_record(struct layout *l, uint32_t index, int64_t column, int64_t indent,
+                         int64_t last_depth, int64_t width)
+{
+	const struct pretty_node *name = &l->nodes[index + 1];
+	uint32_t end = l->nodes[index].next;
+	copy(l, name);
+	put(l, "{");
+	if (name->next == end) {
+		put(l, "}");
+		return;
+	}
+	struct record_place at;
+	if (!place_behind_name(l, (int64_t)name->width + 1, column, indent, width, &at))
+		return;
+	struct frame *frame = push(l);
+	if (!frame)
+		return;
+	*frame = (struct frame){
+		.kind = PLACE_FIELDS,
+		.is_first = true,
+		.separator = ',',
+		.closer = '}',
+		.part = name->next,
+		.end = end,
+		.first_column = at.column,
+		.column = at.column,
+		.indent = at.indent,
+		.last_depth = last_depth,
+		.width = at.width,
+	};
+	if (at.below)
+		new_line(l, at.indent);
+}
+
 static void place(struct layout *l, uint32_t index, int64_t column, int64_t indent,
                   int64_t last_depth, int64_t width)
 {
@@ -201,6 +256,9 @@ static void place(struct layout *l, uint32_t index, int64_t column, int64_t inde
 	case PRETTY_TAGGED_TUPLE:
 		place_tagged_tuple(l, index, column, indent, last_depth, width);
 		return;
+	case PRETTY_RECORD:
+		place_record(l, index, column, indent, last_depth, width);
+		return;
 	case PRETTY_BIN:
 		if (!l->dry)
 			place_binary(l, node, column + 2, indent + 2, last_depth, width);
@@ -237,6 +295,28 @@ static bool continues_line(const struct layout *l, const struct frame *frame, ui
 	return width < l->line - frame->column - more && frame->width + width + more <= l->total;
 }
 
+// A field whose value does not fit behind its name (io_lib_pretty:pp_field/9).
+static void place_field(struct layout *l, uint32_t field, int64_t column, int64_t indent,
+                        int64_t last_depth, int64_t width)
+{
+	static const int64_t equals_width = 3; // " = "
+	const struct pretty_node *name = &l->nodes[field + 1];
+	struct record_place at;
+	if (!place_behind_name(l, (int64_t)name->width + equals_width, column, indent, width, &at))
+		return;
+	copy(l, name);
+	put(l, at.below ? " =" : " = ");
+	if (at.below)
+		new_line(l, at.indent);
+	place(l, name->next, at.column, at.indent, last_depth, at.width);
+}
+
+// Is the part a leaf, or a pair or field of leaves?
+static bool is_text_part(const struct layout *l, const struct frame *frame, uint32_t part)
+{
+	return frame->kind == PLACE_ELEMENTS ? is_text(&l->nodes[part]) : is_text_pair(l, part);
+}
+
 // The first part of a line.
 static void start_line(struct layout *l, struct frame *frame, int64_t last_depth)
 {
@@ -244,7 +324,7 @@ static void start_line(struct layout *l, struct frame *frame, int64_t last_depth
 	const struct pretty_node *node = &l->nodes[part];
 	int64_t column = frame->first_column, indent = frame->indent, width = frame->width;
 	bool fit = fits(l, node, column, last_depth, width);
-	bool fills = fit && (frame->kind == PLACE_PAIRS ? is_text_pair(l, part) : is_text(node));
+	bool fills = fit && is_text_part(l, frame, part);
 	// Nothing follows on the line of a part that is not a leaf.
 	int64_t used = fills ? node->width : l->line;
 	frame->column = column + used;
@@ -257,6 +337,8 @@ static void start_line(struct layout *l, struct frame *frame, int64_t last_depth
 		copy(l, node);
 	} else if (frame->kind == PLACE_ELEMENTS) {
 		place(l, part, column, indent, last_depth, width);
+	} else if (frame->kind == PLACE_FIELDS) {
+		place_field(l, part, column, indent, last_depth, width);
 	} else {
 		struct frame *pair = push(l);
 		if (!pair)
@@ -331,8 +413,7 @@ static void step(struct layout *l)
 	}
 	put(l, ",");
 	const struct pretty_node *node = &l->nodes[part];
-	if ((frame->kind == PLACE_PAIRS ? is_text_pair(l, part) : is_text(node)) &&
-	    continues_line(l, frame, part, last_depth)) {
+	if (is_text_part(l, frame, part) && continues_line(l, frame, part, last_depth)) {
 		copy(l, node);
 		frame->column += 1 + (int64_t)node->width;
 		frame->width += 1 + (int64_t)node->width;

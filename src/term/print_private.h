@@ -133,6 +133,9 @@ struct pretty_node {
 		PRETTY_TUPLE,
 		PRETTY_MAP,
 		PRETTY_PAIR,
+		// The name, then fields; a field is its name and its value.
+		PRETTY_RECORD,
+		PRETTY_FIELD,
 		// "..." for the rest of the elements.
 		PRETTY_DOTS,
 	} kind : 8;

@@ -17,8 +17,9 @@
 		ETP_MEMBER_ErlSubBin_size, ETP_MEMBER_ErlSubBin_offs,                              \
 		ETP_MEMBER_ErlSubBin_bitsize, ETP_MEMBER_ErlSubBin_bitoffs,                        \
 		ETP_MEMBER_ErlSubBin_orig, ETP_MEMBER_ErlBinMatchState_orig,                       \
-		ETP_MEMBER_ErlFunThing_next, ETP_MEMBER_ErlFunThing_arity,                         \
-		ETP_MEMBER_ErlFunThing_num_free, ETP_MEMBER_ErlFunThing_creator
+		ETP_MEMBER_ErtsMonLnkNode_type, ETP_MEMBER_ErlFunThing_next,                       \
+		ETP_MEMBER_ErlFunThing_arity, ETP_MEMBER_ErlFunThing_num_free,                     \
+		ETP_MEMBER_ErlFunThing_creator
 
 #define MEMBERS_SINCE_27                                                                           \
 	ETP_MEMBER_ErlSubBits_base_flags, ETP_MEMBER_ErlSubBits_start, ETP_MEMBER_ErlSubBits_end,  \
@@ -27,6 +28,18 @@
 static const enum etp_member_id members_to_26[] = {MEMBERS_OF_ALL, MEMBERS_TO_26};
 static const enum etp_member_id members_27[] = {MEMBERS_OF_ALL, MEMBERS_SINCE_27,
                                                 ETP_MEMBER_FunRef_entry};
+static const enum etp_member_id members_29[] = {
+	MEMBERS_OF_ALL,
+	MEMBERS_SINCE_27,
+	ETP_MEMBER_Atom_bin,
+	ETP_MEMBER_ErtsRecordInstance_record_definition,
+	ETP_MEMBER_ErtsRecordInstance_values,
+	ETP_MEMBER_ErtsRecordDefinition_field_order,
+	ETP_MEMBER_ErtsRecordDefinition_module,
+	ETP_MEMBER_ErtsRecordDefinition_name,
+	ETP_MEMBER_ErtsRecordDefinition_is_exported,
+	ETP_MEMBER_ErtsRecordDefinition_keys,
+};
 #define MEMBERS(array) .members = (array), .member_count = sizeof(array) / sizeof((array)[0])
 
 // What has never changed.
@@ -65,6 +78,18 @@ static const struct etp_term_scheme scheme_27 = {
 	MEMBERS(members_27),
 };
 
+static const struct etp_term_scheme scheme_29 = {
+	.releases = "29",
+	// Native records; funs keep nothing alive.
+	.things = {THINGS_OF_ALL, THINGS_SINCE_27, [0x7] = ETP_THING_RECORD},
+	.fun_kind_shift = 24,
+	.alias_numbers = 5,
+	.max_heap_size_flags = 3,
+	.lists_writable = true,
+	.keywords = " maybe else ",
+	MEMBERS(members_29),
+};
+
 const struct etp_term_scheme *etp_term_scheme_find(const char *otp_release)
 {
 	switch (atoi(otp_release)) {
@@ -75,6 +100,8 @@ const struct etp_term_scheme *etp_term_scheme_find(const char *otp_release)
 	case 27:
 	case 28:
 		return &scheme_27;
+	case 29:
+		return &scheme_29;
 	default:
 		return NULL;
 	}

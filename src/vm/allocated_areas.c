@@ -23,6 +23,8 @@ enum {
 	// MODULE_LIMIT and EXPORT_LIMIT, module.c and export.c.
 	MODULES_MAX = 1 << 16,
 	EXPORTS_MAX = 512 * 1024,
+	// FUN_LIMIT, erl_fun.c.
+	FUNS_MAX = 512 * 1024,
 	// struct ranges, beam_ranges.c: address, entries, room, last found; Range is two words.
 	RANGES_SIZE = 32,
 	RANGE_SIZE = 16,
@@ -52,29 +54,30 @@ static uint64_t hash_slots(struct adder *a, uint64_t hash, enum etp_member_id me
 }
 
 // hash_table_sz(), hash.c; 0 if it cannot be read.
-static uint64_t hash_size(struct adder *a, uint64_t hash, const char *name)
+static uint64_t hash_size(struct adder *a, uint64_t hash, size_t name_length)
 {
 	uint64_t slots = hash_slots(a, hash, ETP_MEMBER_Hash_shift);
-	return slots ? SIZEOF(a->vm, Hash) + slots * 8 + strlen(name) + 1 : 0;
+	return slots ? SIZEOF(a->vm, Hash) + slots * 8 + name_length + 1 : 0;
 }
 
 // index_table_sz(), index.c; 0 if it cannot be read.
-static uint64_t index_size(struct adder *a, uint64_t table, const char *name)
+static uint64_t index_size(struct adder *a, uint64_t table, size_t name_length)
 {
 	const struct etp_vm *vm = a->vm;
 	uint32_t size;
-	uint64_t hash = hash_size(a, table + OFFSET(vm, IndexTable, htable), name);
+	uint64_t hash = hash_size(a, table + OFFSET(vm, IndexTable, htable), name_length);
 	if (!hash || !READ_U32(vm, &a->reader, table, IndexTable, size, &size))
 		return 0;
 	return SIZEOF(vm, IndexTable) - SIZEOF(vm, Hash) + size * UINT64_C(8) + hash;
 }
 
 // Names of atoms are put one behind the other in pieces of memory; those of the VM's own
-// atoms are in its program.
+// atoms are in its program. Since OTP 28 all are literals (atom_alloc(), atom.c).
 static void add_atom_texts(struct adder *a)
 {
 	const struct etp_vm *vm = a->vm;
 	const struct etp_target_info *info = etp_target_info(vm->target);
+	bool are_literals = HAS(vm, Atom, bin);
 	uint64_t pieces = 1, used = 0, next = 0;
 	for (uint64_t i = 0; i < vm->atoms.count; i++) {
 		uint64_t name, size;
@@ -82,13 +85,13 @@ static void add_atom_texts(struct adder *a)
 			give_up(a, "the names of some atoms cannot be read");
 			return;
 		}
-		if (name >= info->executable_start && name < info->executable_end)
+		if (!are_literals && name >= info->executable_start && name < info->executable_end)
 			continue;
 		pieces += next && name != next;
 		used += size;
 		next = name + size;
 	}
-	a->out->areas.atom_space = pieces * ATOM_TEXT_BYTES;
+	a->out->areas.atom_space = are_literals ? used : pieces * ATOM_TEXT_BYTES;
 	a->out->areas.atom_space_used = used;
 }
 
@@ -98,7 +101,7 @@ static void add_atoms(struct adder *a)
 	struct etp_error *err = etp_target_symbol(a->vm->target, "erts_atom_table", &table, NULL);
 	etp_error_destroy(err);
 	a->out->areas.atoms = a->vm->atoms.count * SIZEOF(a->vm, Atom);
-	a->out->areas.atom_table = err ? 0 : index_size(a, table, "atom_tab");
+	a->out->areas.atom_table = err ? 0 : index_size(a, table, strlen("atom_tab"));
 	if (!a->out->areas.atom_table)
 		give_up(a, "the atom table cannot be read");
 	add_atom_texts(a);
@@ -133,56 +136,79 @@ static int compare_words(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-// total_entries_bytes, export.c: each Export is allocated once, with an entry for each of the
-// three tables.
-static void add_export_entries(struct adder *a, const struct etp_index_table *tables)
+// Bytes of what the entries of three tables, one for each code index, are part of: each thing is
+// allocated once, with an entry for each of the tables (total_entries_bytes, export.c; since
+// OTP 29 erl_code_staged.h).
+static uint64_t entries_size(struct adder *a, const struct etp_index_table *tables,
+                             uint64_t thing_size, const char *problem)
 {
 	const struct etp_vm *vm = a->vm;
 	size_t room = 0, count = 0, distinct = 0;
 	for (uint32_t i = 0; i < NUM_CODE_IX; i++)
 		room += tables[i].entries;
-	uint64_t *exports = calloc(room + 1, sizeof(*exports));
-	for (uint32_t i = 0; exports && i < NUM_CODE_IX; i++) {
+	uint64_t *things = calloc(room + 1, sizeof(*things));
+	for (uint32_t i = 0; things && i < NUM_CODE_IX; i++) {
 		for (uint32_t j = 0; j < tables[i].entries; j++) {
 			uint64_t entry = etp_index_table_entry(&tables[i], &a->reader, j);
 			if (entry &&
-			    READ_WORD(vm, &a->reader, entry, ExportEntry, ep, &exports[count]))
+			    READ_WORD(vm, &a->reader, entry, ExportEntry, ep, &things[count]))
 				count++;
 		}
 	}
-	if (!exports || count < room)
-		give_up(a, "some exported functions cannot be read");
+	if (!things || count < room)
+		give_up(a, problem);
 	if (count)
-		qsort(exports, count, sizeof(*exports), compare_words);
+		qsort(things, count, sizeof(*things), compare_words);
 	for (size_t i = 0; i < count; i++)
-		distinct += !i || exports[i] != exports[i - 1];
-	free(exports);
-	a->out->areas.export_list =
-		distinct * (SIZEOF(vm, Export) + NUM_CODE_IX * SIZEOF(vm, ExportEntry));
+		distinct += !i || things[i] != things[i - 1];
+	free(things);
+	return distinct * (thing_size + NUM_CODE_IX * SIZEOF(vm, ExportEntry));
+}
+
+// The tables of this name, one for each code index, and their size; 0 if one cannot be read.
+static uint64_t find_tables(struct adder *a, const char *names, uint32_t limit,
+                            struct etp_index_table *tables)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < NUM_CODE_IX; i++) {
+		const char *problem =
+			etp_index_table_find(a->vm, &a->reader, names, i, limit, &tables[i]);
+		uint64_t size =
+			problem ? 0 : index_size(a, tables[i].address, tables[i].name_length);
+		if (!size)
+			return 0;
+		sum += size;
+	}
+	return sum;
 }
 
 static void add_exports(struct adder *a)
 {
 	struct etp_index_table tables[NUM_CODE_IX];
-	for (uint32_t i = 0; i < NUM_CODE_IX; i++) {
-		const char *problem = etp_index_table_find(a->vm, &a->reader, "export_list", i,
-		                                           EXPORTS_MAX, &tables[i]);
-		uint64_t size = problem ? 0 : index_size(a, tables[i].address, "export_list");
-		if (!size) {
-			give_up(a, "the tables of exported functions cannot be read");
-			return;
-		}
-		a->out->areas.export_table += size;
+	uint64_t size = find_tables(a, ETP_EXPORT_TABLE_NAMES, EXPORTS_MAX, tables);
+	if (!size) {
+		give_up(a, "the tables of exported functions cannot be read");
+		return;
 	}
-	add_export_entries(a, tables);
+	a->out->areas.export_table = size;
+	a->out->areas.export_list = entries_size(a, tables, SIZEOF(a->vm, Export),
+	                                         "some exported functions cannot be read");
 }
 
+// One table, or since OTP 29 one for each code index, with entries like those of exports.
 static void add_funs(struct adder *a)
 {
 	static const char name[] = "fun_table";
 	uint64_t hash;
-	if (etp_hash_tables_find(a->vm, name, &hash, 1) == 1)
-		a->out->areas.fun_table = hash_size(a, hash, name);
+	if (etp_hash_tables_find(a->vm, name, strlen(name), &hash, 1) == 1) {
+		a->out->areas.fun_table = hash_size(a, hash, strlen(name));
+	} else {
+		struct etp_index_table tables[NUM_CODE_IX];
+		a->out->areas.fun_table = find_tables(a, "fun_staged_index", FUNS_MAX, tables);
+		if (a->out->areas.fun_table)
+			a->out->areas.fun_list = entries_size(a, tables, SIZEOF(a->vm, ErlFunEntry),
+			                                      "some funs cannot be read");
+	}
 	if (!a->out->areas.fun_table)
 		give_up(a, "the table of funs cannot be read");
 }

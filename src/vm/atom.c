@@ -33,9 +33,20 @@ bool etp_vm_atom_text(const struct etp_vm *vm, struct etp_reader *reader, uint64
                       uint64_t *address_ret, uint64_t *size_ret)
 {
 	uint64_t atom = atom_address(vm, reader, index);
-	return atom && READ_WORD(vm, reader, atom, Atom, name, address_ret) &&
-	       etp_vm_read_member(vm, reader, atom, ETP_MEMBER_Atom_len, size_ret) &&
-	       *size_ret <= ATOM_MAX_BYTES;
+	if (!atom || !etp_vm_read_member(vm, reader, atom, ETP_MEMBER_Atom_len, size_ret) ||
+	    *size_ret > ATOM_MAX_BYTES)
+		return false;
+	if (!HAS(vm, Atom, bin))
+		return READ_WORD(vm, reader, atom, Atom, name, address_ret);
+	// Since OTP 28 the name is a literal, which atom_to_binary/1 returns.
+	etp_term name;
+	struct etp_term_view view;
+	if (!READ_WORD(vm, reader, atom, Atom, bin, &name) ||
+	    etp_term_decode(vm, reader, name, &view) != ETP_TERM_BITSTRING ||
+	    view.bits.bit_offset || view.bits.bit_size != *size_ret * 8)
+		return false;
+	*address_ret = view.bits.data_address;
+	return true;
 }
 
 const char *etp_vm_atom(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,

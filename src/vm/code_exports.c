@@ -54,8 +54,8 @@ struct etp_error *etp_code_init_exports(struct etp_vm *vm, struct etp_code *code
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
 	struct etp_index_table table;
-	if (etp_index_table_find(vm, &reader, "export_list", code->active_index, EXPORTS_MAX,
-	                         &table))
+	if (etp_index_table_find(vm, &reader, ETP_EXPORT_TABLE_NAMES, code->active_index,
+	                         EXPORTS_MAX, &table))
 		return NULL;
 	code->exports = calloc((size_t)table.entries + 1, sizeof(*code->exports));
 	if (!code->exports)

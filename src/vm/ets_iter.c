@@ -28,19 +28,20 @@ static void give_up(struct etp_ets_iter *iter, const char *problem)
 static void init_hash(struct etp_ets_iter *iter)
 {
 	uint64_t address = iter->table->address;
-	uint64_t active;
-	uint32_t slots, segments;
+	uint64_t active, slots, segments;
 	if (!READ_WORD(iter->vm, iter->reader, address, DbTableHash, nactive, &active) ||
 	    !READ_WORD(iter->vm, iter->reader, address, DbTableHash, segtab, &iter->segtab) ||
-	    !READ_U32(iter->vm, iter->reader, address, DbTableHash, nslots, &slots) ||
-	    !READ_U32(iter->vm, iter->reader, address, DbTableHash, nsegs, &segments)) {
+	    !READ_ANY(iter->vm, iter->reader, address, DbTableHash, nslots, &slots) ||
+	    !READ_ANY(iter->vm, iter->reader, address, DbTableHash, nsegs, &segments)) {
 		give_up(iter, "the head of the hash table cannot be read");
 		return;
 	}
 	// A table that is being freed loses its segments from the end.
 	iter->slots = active < slots ? active : slots;
 	uint64_t room =
-		segments ? FIRST_SEGMENT_SLOTS + (segments - 1) * (uint64_t)SEGMENT_SLOTS : 0;
+		segments && segments <= UINT32_MAX
+			? FIRST_SEGMENT_SLOTS + (segments - 1) * SEGMENT_SLOTS
+			: 0;
 	if (iter->slots > room) {
 		give_up(iter, "the hash table has fewer segments than its slots need");
 		iter->slots = room;
@@ -86,12 +87,11 @@ static void push_route_spine(struct etp_ets_iter *iter, uint64_t node)
 {
 	const struct etp_vm *vm = iter->vm;
 	while (node && may_visit(iter)) {
-		uint32_t is_base;
-		if (!READ_U32(vm, iter->reader, node, DbTableCATreeNode, is_base_node, &is_base)) {
+		uint64_t is_base, next;
+		if (!READ_ANY(vm, iter->reader, node, DbTableCATreeNode, is_base_node, &is_base)) {
 			give_up(iter, "a node of the CA tree cannot be read");
 			return;
 		}
-		uint64_t next;
 		if (is_base) {
 			if (!READ_WORD(vm, iter->reader, node, DbTableCATreeNode, base_root, &next))
 				give_up(iter, "a base node of the CA tree cannot be read");
@@ -247,6 +247,12 @@ static bool read_dbterm(struct etp_ets_iter *iter, uint64_t dbterm, struct etp_e
 	return true;
 }
 
+// A word of its own, or since OTP 28 the top bit of the last byte of the hash value.
+static bool is_pseudo_deleted(const struct etp_vm *vm, uint64_t member)
+{
+	return MEMBER_SIZE(vm, HashDbTerm, pseudo_deleted) == 1 ? member & 0x80 : member;
+}
+
 static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 {
 	const struct etp_vm *vm = iter->vm;
@@ -254,7 +260,7 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 		if (!iter->node && !next_bucket(iter))
 			return false;
 		uint64_t node = iter->node;
-		uint32_t pseudo_deleted;
+		uint64_t pseudo_deleted;
 		if (!iter->budget) {
 			give_up(iter, "the hash table has more objects than fit into the core; its "
 			              "chains are damaged");
@@ -274,14 +280,14 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 			iter->steps = 0;
 		}
 		if (!READ_WORD(vm, iter->reader, node, HashDbTerm, next, &iter->node) ||
-		    !READ_U32(vm, iter->reader, node, HashDbTerm, pseudo_deleted,
+		    !READ_ANY(vm, iter->reader, node, HashDbTerm, pseudo_deleted,
 		              &pseudo_deleted) ||
 		    !read_dbterm(iter, node + OFFSET(vm, HashDbTerm, dbterm), row)) {
 			give_up(iter, "an object of the hash table cannot be read");
 			iter->node = 0;
 			continue;
 		}
-		row->pseudo_deleted = pseudo_deleted;
+		row->pseudo_deleted = is_pseudo_deleted(vm, pseudo_deleted);
 		return true;
 	}
 }

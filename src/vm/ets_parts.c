@@ -126,8 +126,7 @@ static bool find_base_nodes(struct planner *p, uint64_t node)
 	uint64_t stack[ETP_ETS_STACK_DEPTH];
 	unsigned depth = 0;
 	while (node || depth) {
-		uint32_t is_base;
-		uint64_t next;
+		uint64_t is_base, next;
 		if (!node) {
 			if (!READ_WORD(vm, p->reader, stack[--depth], DbTableCATreeNode, right,
 			               &node))
@@ -135,7 +134,7 @@ static bool find_base_nodes(struct planner *p, uint64_t node)
 			continue;
 		}
 		if (!may_visit(p) ||
-		    !READ_U32(vm, p->reader, node, DbTableCATreeNode, is_base_node, &is_base))
+		    !READ_ANY(vm, p->reader, node, DbTableCATreeNode, is_base_node, &is_base))
 			return false;
 		if (is_base) {
 			if (!READ_WORD(vm, p->reader, node, DbTableCATreeNode, base_root, &next) ||

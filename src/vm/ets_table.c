@@ -95,8 +95,8 @@ static bool read_counters(const struct etp_vm *vm, struct etp_reader *reader,
                           struct etp_ets_table *table, struct counter_slots slots)
 {
 	uint64_t counters = table->address + OFFSET(vm, DbTable, counters);
-	uint32_t decentralized;
-	if (!READ_U32(vm, reader, counters, ErtsFlxCtr, is_decentralized, &decentralized))
+	uint64_t decentralized;
+	if (!READ_ANY(vm, reader, counters, ErtsFlxCtr, is_decentralized, &decentralized))
 		return false;
 	table->decentralized_counters = decentralized;
 	if (!decentralized) {
@@ -187,12 +187,12 @@ static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint6
                        struct counter_slots slots, struct etp_ets_table *table)
 {
 	*table = (struct etp_ets_table){.address = address};
-	uint32_t type, keypos, compress;
-	uint64_t monotonic, offset;
+	uint32_t type, keypos;
+	uint64_t compress, monotonic, offset;
 	if (!READ_U32(vm, reader, address, DbTable, status, &table->status) ||
 	    !READ_U32(vm, reader, address, DbTable, type, &type) ||
 	    !READ_U32(vm, reader, address, DbTable, keypos, &keypos) ||
-	    !READ_U32(vm, reader, address, DbTable, compress, &compress) ||
+	    !READ_ANY(vm, reader, address, DbTable, compress, &compress) ||
 	    !READ_WORD(vm, reader, address, DbTable, the_name, &table->name) ||
 	    !READ_WORD(vm, reader, address, DbTable, owner, &table->owner) ||
 	    !READ_WORD(vm, reader, address, DbTable, heir, &table->heir) ||
@@ -217,13 +217,12 @@ static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint6
 	read_identity(vm, reader, table);
 	if (!read_counters(vm, reader, table, slots))
 		table->problem = "its counters cannot be read";
-	uint64_t resizing;
-	uint32_t locks;
+	uint64_t resizing, locks;
 	if (table->type <= ETP_ETS_DUPLICATE_BAG &&
 	    READ_WORD(vm, reader, address, DbTableHash, is_resizing, &resizing))
 		table->is_resizing = resizing;
 	if (table->type <= ETP_ETS_DUPLICATE_BAG && HAS(vm, DbTableHash, nlocks) &&
-	    READ_U32(vm, reader, address, DbTableHash, nlocks, &locks))
+	    READ_ANY(vm, reader, address, DbTableHash, nlocks, &locks))
 		table->locks = locks;
 	return true;
 }

@@ -36,17 +36,17 @@ bool etp_executable_memory(const struct etp_target *target, uint64_t *position,
 static bool is_string(struct etp_reader *reader, uint64_t address, const char *text, size_t size)
 {
 	const char *found = etp_reader_at(reader, address, size);
-	return found && !memcmp(found, text, size);
+	return found && !memcmp(found, text, size - 1) && !found[size - 1];
 }
 
-size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, uint64_t *addresses,
-                            size_t capacity)
+size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, size_t name_length,
+                            uint64_t *addresses, size_t capacity)
 {
 	const struct etp_target_info *info = etp_target_info(vm->target);
 	uint64_t start = info->executable_start;
 	uint64_t end = info->executable_end ? info->executable_end : UINT64_MAX;
 	uint64_t offset = OFFSET(vm, Hash, name);
-	size_t name_size = strlen(name) + 1;
+	size_t name_size = name_length + 1;
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
 	uint64_t position = 0;
@@ -68,20 +68,36 @@ size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, uint64_t 
 	return count;
 }
 
+// All three tables of the first of the names that is there at all.
+static bool find_three(const struct etp_vm *vm, const char *names, uint64_t hashes[NUM_CODE_IX],
+                       size_t *name_length_ret)
+{
+	for (;;) {
+		size_t length = strcspn(names, "|");
+		size_t count = etp_hash_tables_find(vm, names, length, hashes, NUM_CODE_IX);
+		*name_length_ret = length;
+		if (count || !names[length])
+			return count == NUM_CODE_IX;
+		names += length + 1;
+	}
+}
+
 const char *etp_index_table_find(const struct etp_vm *vm, struct etp_reader *reader,
-                                 const char *name, uint32_t code_index, uint32_t limit,
+                                 const char *names, uint32_t code_index, uint32_t limit,
                                  struct etp_index_table *ret)
 {
 	uint64_t hashes[NUM_CODE_IX];
+	size_t name_length;
 	if (code_index >= NUM_CODE_IX)
 		return "the_active_code_index is none of 0, 1 and 2";
-	if (etp_hash_tables_find(vm, name, hashes, NUM_CODE_IX) != NUM_CODE_IX)
+	if (!find_three(vm, names, hashes, &name_length))
 		return "the table is not in the memory of beam.smp three times";
 	uint64_t offset = OFFSET(vm, IndexTable, htable);
 	for (size_t i = 1; i < NUM_CODE_IX; i++)
 		if (hashes[i] - hashes[i - 1] != SIZEOF(vm, IndexTable))
 			return "the tables of the three code indices are not side by side";
-	struct etp_index_table table = {.address = hashes[code_index] - offset};
+	struct etp_index_table table = {.address = hashes[code_index] - offset,
+	                                .name_length = name_length};
 	uint32_t own_limit, size;
 	if (!READ_U32(vm, reader, table.address, IndexTable, entries, &table.entries) ||
 	    !READ_U32(vm, reader, table.address, IndexTable, limit, &own_limit) ||

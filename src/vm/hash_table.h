@@ -10,24 +10,30 @@
 
 #include "vm/vm.h"
 
-// Addresses of the static Hash structs with this name, ascending: at most `capacity`
-// are written; returns how many there are.
-size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, uint64_t *addresses,
-                            size_t capacity);
+// Addresses of the static Hash structs with this name, of `name_length` bytes, ascending: at
+// most `capacity` are written; returns how many there are.
+size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, size_t name_length,
+                            uint64_t *addresses, size_t capacity);
 
 // An IndexTable that was read and found plausible.
 struct etp_index_table {
 	uint64_t address;
 	uint64_t seg_table;
 	uint32_t entries;
+	// Length of its name, which ERTS adds to its size.
+	size_t name_length;
 };
 
-// The IndexTable of this name that belongs to code index `index` (code_ix.h): ERTS
+// The IndexTable with one of these names ("a|b") that belongs to code index `index` (code_ix.h): ERTS
 // keeps one for each of its three code indices, one behind the other. `limit` is
 // the most entries that it can have. Returns NULL, or what is wrong, a static string.
 const char *etp_index_table_find(const struct etp_vm *vm, struct etp_reader *reader,
-                                 const char *name, uint32_t code_index, uint32_t limit,
+                                 const char *names, uint32_t code_index, uint32_t limit,
                                  struct etp_index_table *ret);
+
+// Names of the export table: since OTP 29 that of all tables that are staged
+// (erl_code_staged.h).
+#define ETP_EXPORT_TABLE_NAMES "export_list|export_staged_index"
 
 // Address of the entry with this index, 0 if it cannot be read.
 uint64_t etp_index_table_entry(const struct etp_index_table *table, struct etp_reader *reader,

@@ -5,7 +5,7 @@
 #include "vm/vm.h"
 
 enum {
-	// erl_monitor_link.h (OTP 25)
+	// erl_monitor_link.h (OTP 25); node_flags() makes them of those since OTP 28.
 	ML_FLG_TARGET = 1 << 0,
 	ML_FLG_NAME = 1 << 3,
 	ML_FLG_EXTENDED = 1 << 4,
@@ -17,6 +17,30 @@ enum {
 };
 
 static const uint64_t MSUSPEND_ACTIVE = UINT64_C(1) << 63;
+
+// Since OTP 28 the low bits of the flags are the type and the state of an alias
+// (ERTS_ML_F_BASE), and the tag has another bit.
+enum {
+	ML_TYPE_MASK = 0x1f,
+	ML_FLAGS_SHIFT = 7,
+	ML_FLG_TAG_28 = 1 << 11,
+};
+
+static unsigned node_type(const struct etp_vm *vm, const void *bytes)
+{
+	return HAS(vm, ErtsMonLnkNode, type)
+	               ? (unsigned)SMALL_OF(vm, bytes, ErtsMonLnkNode, type)
+	               : SMALL_OF(vm, bytes, ErtsMonLnkNode, flags) & ML_TYPE_MASK;
+}
+
+static unsigned node_flags(const struct etp_vm *vm, const void *bytes)
+{
+	unsigned flags = (unsigned)SMALL_OF(vm, bytes, ErtsMonLnkNode, flags);
+	if (HAS(vm, ErtsMonLnkNode, type))
+		return flags;
+	flags >>= ML_FLAGS_SHIFT;
+	return (flags & (ML_FLG_TAG_28 - 1)) | (flags & ML_FLG_TAG_28 ? ML_FLG_TAG : 0);
+}
 
 static void gap(struct etp_monlnk_iter *iter, const char *problem)
 {
@@ -212,10 +236,10 @@ bool etp_link_iter_next(struct etp_link_iter *iter, struct etp_link *link)
 		.bytes = SIZEOF(vm, ErtsMonLnkNode),
 	};
 	uint64_t unlinking;
-	if (SMALL_OF(vm, bytes, ErtsMonLnkNode, flags) & ML_FLG_EXTENDED)
+	if (node_flags(vm, bytes) & ML_FLG_EXTENDED)
 		read_remote_link(nodes, bytes, link);
 	else if (HAS(vm, ErtsILink, unlinking) &&
-	         SMALL_OF(vm, bytes, ErtsMonLnkNode, type) != LNK_TYPE_DIST_PROC &&
+	         node_type(vm, bytes) != LNK_TYPE_DIST_PROC &&
 	         READ_WORD(vm, nodes->reader, link->address, ErtsILink, unlinking, &unlinking))
 		link->is_unlinking = unlinking;
 	return true;
@@ -352,11 +376,11 @@ static void read_monitor(struct etp_monlnk_iter *nodes, const void *bytes,
 {
 	const struct etp_vm *vm = nodes->vm;
 	struct etp_reader *reader = nodes->reader;
-	uint64_t flags = SMALL_OF(vm, bytes, ErtsMonLnkNode, flags);
+	unsigned flags = node_flags(vm, bytes);
 	uint64_t data = nodes->node - SMALL_OF(vm, bytes, ErtsMonLnkNode, offset);
 	*monitor = (struct etp_monitor){
 		.address = nodes->node,
-		.type = (enum etp_monitor_type)SMALL_OF(vm, bytes, ErtsMonLnkNode, type),
+		.type = (enum etp_monitor_type)node_type(vm, bytes),
 		.is_target = flags & ML_FLG_TARGET,
 		.other = WORD_OF(vm, bytes, ErtsMonLnkNode, other),
 		.is_spawn_pending = flags & ML_FLG_SPAWN_PENDING,

@@ -68,8 +68,10 @@ static void read_external_reason(const struct signal_reader *r, uint64_t data)
 	uint64_t next;
 	if (!READ_WORD(r->vm, r->reader, r->signal->fragment, ErlHeapFragment, next, &next))
 		return;
+	// ErtsSeqTokenExitSignalData is a word longer.
+	uint64_t token = signal_has_xtra(r->vm) && r->signal->xtra & SIG_XTRA_TOKEN ? 8 : 0;
 	if (!next)
-		r->signal->external = data + SIZEOF(r->vm, ErtsExitSignalData);
+		r->signal->external = data + SIZEOF(r->vm, ErtsExitSignalData) + token;
 	else
 		signal_words_behind(r->vm, r->reader, next, &r->signal->external);
 }
@@ -83,7 +85,11 @@ static void read_exit(const struct signal_reader *r)
 		return;
 	READ(r, data, ErtsExitSignalData, message, &r->signal->term);
 	READ(r, data, ErtsExitSignalData, from, &r->signal->from);
-	read_message_word(r, MESSAGE_TOKEN, &r->signal->token);
+	if (!signal_has_xtra(r->vm))
+		read_message_word(r, MESSAGE_TOKEN, &r->signal->token);
+	else if (r->signal->xtra & SIG_XTRA_TOKEN)
+		etp_read_u64(r->reader, data + SIZEOF(r->vm, ErtsExitSignalData),
+		             &r->signal->token);
 	set_roots(r, data + OFFSET(r->vm, ErtsExitSignalData, message), 1);
 	if (!reason)
 		read_external_reason(r, data);

@@ -20,7 +20,9 @@ enum {
 	// the header of an external pid with operation and type as its arity.
 	SIG_OP_BITS = 8,
 	SIG_OP_MASK = (1 << SIG_OP_BITS) - 1,
-	SIG_TYPE_MASK = 0xff,
+	SIG_TYPE_BITS = 8,
+	SIG_TYPE_MASK = (1 << SIG_TYPE_BITS) - 1,
+	SIG_XTRA_MASK = 0xff,
 
 	SIG_OP_EXIT = 0,
 	SIG_OP_EXIT_LINKED = 1,
@@ -42,6 +44,7 @@ enum {
 	SIG_OP_UNLINK_ACK = 17,
 	SIG_OP_ADJ_MSGQ = 18,
 	SIG_OP_FLUSH = 19,
+	SIG_OP_NIF_SELECT = 20,
 	SIG_OP_MSGQ_LEN_OFFS_MARK = SIG_OP_MASK,
 
 	// Types are those of links and monitors, up to ERTS_MON_LNK_TYPE_MAX, and some
@@ -52,8 +55,27 @@ enum {
 	SIG_TYPE_DIST_PROC_DEMONITOR = MON_LNK_TYPE_MAX + 4,
 	SIG_TYPE_DIST = MON_LNK_TYPE_MAX + 6,
 	SIG_TYPE_HEAP = MON_LNK_TYPE_MAX + 7,
+	SIG_TYPE_OFF_HEAP = MON_LNK_TYPE_MAX + 8,
 	SIG_TYPE_CLA = MON_LNK_TYPE_MAX + 10,
+
+	// OTP 28 put ERTS_LNK_TYPE_DIST_PORT before all of these, and another one before
+	// SIG_TYPE_HEAP: a number of our own for it.
+	SIG_TYPES_INSERTED_28 = 1,
+	SIG_TYPE_DIST_FRAG = SIG_TYPE_MASK + 1,
+
+	// Since OTP 28: what else an alias message or an exit signal has
+	// (ERTS_SIG_ALTACT_SIG_X_*).
+	SIG_XTRA_PRIO = 1 << 0,
+	SIG_XTRA_TOKEN = 1 << 1,
+	SIG_XTRA_ALIAS = 1 << 2,
 };
+
+// Since OTP 28, signals carry a trace token only if their tag says so; their second word
+// is a count (ErtsNonMsgSignal.mlenoffs).
+static inline bool signal_has_xtra(const struct etp_vm *vm)
+{
+	return !HAS(vm, ErtsMonLnkNode, type);
+}
 
 // The words behind those in use of a heap fragment, where ERTS keeps what belongs to
 // it but is no term: erts_get_dist_ext(), get_exit_signal_data() and others. False when

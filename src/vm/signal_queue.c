@@ -44,6 +44,7 @@ const char *etp_signal_op_name(unsigned op)
 		[SIG_OP_UNLINK_ACK] = "unlink_ack",
 		[SIG_OP_ADJ_MSGQ] = "adjust_messages",
 		[SIG_OP_FLUSH] = "flush",
+		[SIG_OP_NIF_SELECT] = "nif_select",
 	};
 	if (op < sizeof(names) / sizeof(names[0]))
 		return names[op];
@@ -189,12 +190,67 @@ static void read_external_alias(const struct etp_vm *vm, struct etp_reader *read
 	read_external(vm, reader, signal);
 }
 
+static void read_pointer_to_fragment(struct etp_signal *signal, const void *halves)
+{
+	uint64_t low = (uint64_t)term_small(etp_word_at(halves, 0));
+	uint64_t high = (uint64_t)term_small(etp_word_at(halves, 1));
+	signal->storage = ETP_MESSAGE_FRAGMENT;
+	signal->fragment = high << 32 | low;
+}
+
+// Since OTP 28 priority messages go this way too. The tuple is {From, Message}, then the
+// alias and the trace token if there are any, then the fragment (get_altact_msg_data()).
+static void read_altact(const struct etp_vm *vm, struct etp_reader *reader,
+                        struct etp_signal *signal)
+{
+	bool has_alias = signal->xtra & SIG_XTRA_ALIAS, has_token = signal->xtra & SIG_XTRA_TOKEN;
+	if (signal->type == SIG_TYPE_DIST || signal->type == SIG_TYPE_DIST_FRAG) {
+		bool is_prio = signal->xtra & SIG_XTRA_PRIO;
+		signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
+		uint64_t words = signal->fragment + OFFSET(vm, ErlHeapFragment, mem);
+		if (has_token)
+			etp_read_u64(reader, words + (is_prio + has_alias) * 8u, &signal->token);
+		if (is_prio)
+			etp_read_u64(reader, words, &signal->from);
+		if (signal->type == SIG_TYPE_DIST_FRAG &&
+		    !READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, next,
+		               &signal->fragment))
+			return;
+		read_external(vm, reader, signal);
+		return;
+	}
+	struct etp_term_view tuple;
+	uint64_t arity = 2u + has_alias + has_token;
+	bool is_apart = signal->type != SIG_TYPE_HEAP && signal->type != SIG_TYPE_OFF_HEAP;
+	if (etp_term_decode(vm, reader, signal->from, &tuple) != ETP_TERM_TUPLE ||
+	    tuple.tuple.arity != arity + (is_apart ? 2 : 0)) {
+		signal->from = ETP_NIL;
+		return;
+	}
+	const unsigned char *elements = tuple.tuple.elements;
+	signal->from = etp_word_at(elements, 0);
+	signal->term = etp_word_at(elements, 1);
+	if (has_token)
+		signal->token = etp_word_at(elements, arity - 1);
+	if (is_apart) {
+		read_pointer_to_fragment(signal, elements + arity * 8);
+	} else if (signal->type == SIG_TYPE_OFF_HEAP) {
+		signal->storage = ETP_MESSAGE_COMBINED;
+		signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
+	}
+	signal->words_known = fragment_words(vm, reader, signal->fragment, &signal->words);
+}
+
 // An alias message keeps {From, Alias, Message} (and its fragment in two more
 // elements) where others keep the sender (get_alias_msg_data()).
 static void read_alias(const struct etp_vm *vm, struct etp_reader *reader,
                        struct etp_signal *signal)
 {
 	signal->kind = ETP_SIGNAL_ALIAS_MESSAGE;
+	if (signal_has_xtra(vm)) {
+		read_altact(vm, reader, signal);
+		return;
+	}
 	if (signal->type == SIG_TYPE_DIST) {
 		read_external_alias(vm, reader, signal);
 		return;
@@ -208,10 +264,8 @@ static void read_alias(const struct etp_vm *vm, struct etp_reader *reader,
 	signal->from = etp_word_at(tuple.tuple.elements, 0);
 	signal->term = etp_word_at(tuple.tuple.elements, 2);
 	if (tuple.tuple.arity == 5) {
-		uint64_t low = (uint64_t)term_small(etp_word_at(tuple.tuple.elements, 3));
-		uint64_t high = (uint64_t)term_small(etp_word_at(tuple.tuple.elements, 4));
-		signal->storage = ETP_MESSAGE_FRAGMENT;
-		signal->fragment = high << 32 | low;
+		read_pointer_to_fragment(signal,
+		                         (const unsigned char *)tuple.tuple.elements + 3 * 8);
 	} else if (signal->type != SIG_TYPE_HEAP) {
 		signal->storage = ETP_MESSAGE_COMBINED;
 		signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
@@ -239,6 +293,26 @@ static bool is_other_signal(const struct etp_vm *vm, uint64_t tag)
 	       header_thing(vm->scheme, tag) == ETP_THING_EXTERNAL_PID;
 }
 
+// As OTP 27 numbers it.
+static unsigned signal_type(const struct etp_vm *vm, unsigned type)
+{
+	if (!signal_has_xtra(vm) || type <= MON_LNK_TYPE_MAX)
+		return type;
+	type -= SIG_TYPES_INSERTED_28;
+	return type < SIG_TYPE_HEAP    ? type
+	       : type == SIG_TYPE_HEAP ? (unsigned)SIG_TYPE_DIST_FRAG
+	                               : type - 1;
+}
+
+// What of an alias message are terms of a collector: the trace token, if it is in the
+// message itself, and what stands for the sender.
+static void set_alias_roots(const struct etp_vm *vm, uint64_t m, struct etp_signal *signal)
+{
+	unsigned first = signal_has_xtra(vm) ? MESSAGE_FROM : MESSAGE_TOKEN;
+	signal->roots = m + first * sizeof(uint64_t);
+	signal->root_count = MESSAGE_TERMS - first;
+}
+
 // False, and the chain is cut, when the signal cannot be read. Signals other than
 // messages may be shorter than an ErtsMessage, but not than its next, attachment
 // and tag.
@@ -259,7 +333,10 @@ static bool read_signal(struct etp_signal_iter *iter, struct etp_signal *signal)
 	if (is_other) {
 		signal->kind = ETP_SIGNAL_OTHER;
 		signal->op = header_arity(tag) & SIG_OP_MASK;
-		signal->type = header_arity(tag) >> SIG_OP_BITS & SIG_TYPE_MASK;
+		signal->type =
+			signal_type(vm, header_arity(tag) >> SIG_OP_BITS & SIG_TYPE_MASK);
+		signal->xtra =
+			header_arity(tag) >> (SIG_OP_BITS + SIG_TYPE_BITS) & SIG_XTRA_MASK;
 	}
 	if (is_other && signal->op == SIG_OP_RECV_MARK) {
 		signal->kind = ETP_SIGNAL_RECV_MARKER;
@@ -269,10 +346,12 @@ static bool read_signal(struct etp_signal_iter *iter, struct etp_signal *signal)
 			gap(iter, "a message cannot be read");
 			return false;
 		}
-		// The words behind the first are terms; before them may be a tag.
-		signal->roots = m + (is_other ? MESSAGE_TOKEN : MESSAGE_TERM) * sizeof(uint64_t);
-		signal->root_count = is_other ? MESSAGE_TERMS - 1 : MESSAGE_TERMS;
+		signal->roots = m + MESSAGE_TERM * sizeof(uint64_t);
+		signal->root_count = MESSAGE_TERMS;
 		if (is_other) {
+			set_alias_roots(vm, m, signal);
+			if (signal_has_xtra(vm))
+				signal->token = ETP_NIL;
 			read_alias(vm, reader, signal);
 		} else if (!tag) {
 			read_external_message(vm, reader, attached, signal);

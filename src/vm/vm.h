@@ -89,6 +89,10 @@ static inline uint64_t etp_vm_member_of(const struct etp_vm *vm, const void *bas
 bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
                         enum etp_member_id id, uint64_t *ret);
 
+// Of one whose size differs by release.
+#define READ_ANY(vm, reader, address, struct_, member, ret)                                        \
+	etp_vm_read_member(vm, reader, address, ETP_MEMBER_##struct_##_##member, ret)
+
 struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret);
 
 struct etp_error *etp_atoms_init(struct etp_vm *vm);

@@ -254,7 +254,7 @@ class FakeNative:
         }  # fmt: skip
         areas = {
             "atom_space": 300, "atom_space_used": 200, "atom_table": 50, "atoms": 7, "module_table": 1,
-            "export_table": 2, "export_list": 3, "fun_table": 4, "module_refs": 5,
+            "export_table": 2, "export_list": 3, "fun_table": 4, "fun_list": 0, "module_refs": 5,
         }  # fmt: skip
         return {
             "allocators": allocators, "fixed": fixed, "areas": areas, "code": 1000, "process_table": 10, "port_table": 20,
