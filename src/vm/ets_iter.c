@@ -38,10 +38,9 @@ static void init_hash(struct etp_ets_iter *iter)
 	}
 	// A table that is being freed loses its segments from the end.
 	iter->slots = active < slots ? active : slots;
-	uint64_t room =
-		segments && segments <= UINT32_MAX
-			? FIRST_SEGMENT_SLOTS + (segments - 1) * SEGMENT_SLOTS
-			: 0;
+	uint64_t room = segments && segments <= UINT32_MAX
+	                        ? FIRST_SEGMENT_SLOTS + (segments - 1) * SEGMENT_SLOTS
+	                        : 0;
 	if (iter->slots > room) {
 		give_up(iter, "the hash table has fewer segments than its slots need");
 		iter->slots = room;
