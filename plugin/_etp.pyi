@@ -259,6 +259,13 @@ class VM:
         """Messages of a process counted by shape (include/etp/message_shapes.h): {messages,
         others (of shapes that are not listed), gaps, problem, shapes: [(text, count, words,
         oldest Term | None, newest Term | None)] most frequent first}."""
+    def waits(self, limit: int = 64) -> dict[str, Any]:
+        """Who waits for whom (include/etp/waits.h): roots ([{kind: "process" | "port" | "node",
+        address, term, wait: how it waits itself, direct, behind, depth, chain (those of the
+        longest chain, from its end), waits ({kind of wait: how many of the direct ones})}]),
+        root_count, cycles ([{members (as roots), size, behind, is_certain}]), cycle_count, of each
+        list at most ``limit``; kinds ({kind of wait: processes}), statuses ({status: (processes,
+        the first of them)}), suspended_unknown, gaps, problem."""
     def ports(self) -> tuple[list[dict[str, Any]], int]:
         """({address, port: Term, name, driver (str, None: unreadable), connected, registered_name
         (Term or None), input, output, queue_size, os_pid (0: none), is_busy, is_queue_full,

@@ -38,6 +38,10 @@ enum etp_process_status {
 /** "waiting", "running" ... as process_info(P, status). */
 ETP_EXPORT const char *etp_process_status_name(enum etp_process_status status);
 
+/** process_info(P, status) alone. False when it cannot be read. */
+ETP_EXPORT bool etp_process_status(const struct etp_vm *vm, struct etp_reader *reader,
+                                   uint64_t address, enum etp_process_status *ret);
+
 /** Items that may be unknown or uncertain. */
 enum etp_process_item {
 	ETP_PROCESS_MEMORY,

@@ -117,6 +117,16 @@ static enum etp_process_status status_of(uint32_t state)
 	return ETP_PROCESS_WAITING;
 }
 
+bool etp_process_status(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+                        enum etp_process_status *ret)
+{
+	uint64_t state;
+	if (!etp_vm_read_member(vm, reader, address, ETP_MEMBER_Process_state, &state))
+		return false;
+	*ret = status_of((uint32_t)state);
+	return true;
+}
+
 static void read_state(const struct etp_vm *vm, const void *process, struct etp_process_info *info)
 {
 	uint32_t state = (uint32_t)SMALL_OF(vm, process, Process, state);

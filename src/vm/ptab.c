@@ -181,16 +181,22 @@ void etp_ptab_deinit(struct etp_ptab *ptab)
 	free(ptab->index);
 }
 
-uint64_t etp_ptab_find(const struct etp_ptab *ptab, etp_term id)
+size_t etp_ptab_position(const struct etp_ptab *ptab, etp_term id)
 {
 	if (!ptab->index)
-		return 0;
+		return SIZE_MAX;
 	size_t slot = hash_id(id) & ptab->index_mask;
 	while (ptab->index[slot]) {
 		size_t i = ptab->index[slot] - 1;
 		if (ptab->ids[i] == id)
-			return ptab->addresses[i];
+			return i;
 		slot = (slot + 1) & ptab->index_mask;
 	}
-	return 0;
+	return SIZE_MAX;
+}
+
+uint64_t etp_ptab_find(const struct etp_ptab *ptab, etp_term id)
+{
+	size_t i = etp_ptab_position(ptab, id);
+	return i == SIZE_MAX ? 0 : ptab->addresses[i];
 }

@@ -58,6 +58,9 @@ struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, 
                                 unsigned tag);
 void etp_ptab_deinit(struct etp_ptab *ptab);
 
+// Position in the arrays of the element with this id, SIZE_MAX if there is none.
+size_t etp_ptab_position(const struct etp_ptab *ptab, etp_term id);
+
 // Address of the element with this id, 0 if there is none.
 uint64_t etp_ptab_find(const struct etp_ptab *ptab, etp_term id);
 

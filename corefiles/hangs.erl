@@ -1,0 +1,327 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% VMs that do not answer, each for another reason, and one that is only busy.
+%%
+%% --arg kind=KIND says which. What goes wrong, what it stands for, and what an analysis should say is told at each of the
+%% functions below; expect.cause has what must be named: pids, functions, counts.
+%%
+%%   call_cycle   servers that call each other in a circle             --arg size=N (default 3)
+%%   slow_server  one server that everybody calls                      --arg callers=N (default 5000)
+%%   nif          a NIF that never returns, on a normal scheduler
+%%   dirty_cpu    NIFs that never return, on all dirty CPU schedulers
+%%   huge_gc      a server that collects a huge heap
+%%   mailbox      a selective receive behind many messages             --arg messages=N (default 1000000)
+%%   suspended    a server that somebody suspended
+%%   full_pipe    a program that does not read
+%%   ets_lock     a match that holds the lock of a table
+%%   code_server  a file system that hangs below the code path
+%%   atoms        an atom table that is nearly full
+%%   timers       a storm of timers                                    --arg timers=N (default 200000)
+%%   busy         nothing: all schedulers work, calls are answered
+%%
+%% Flags: +S 3:3 +SDcpu 2:2 +SDio 2
+-module(hangs).
+-behaviour(gen_server).
+-export([start/1, init/1, handle_call/3, handle_cast/2, spin/0, spin_dirty/0]).
+-on_load(load_nif/0).
+
+load_nif() ->
+    erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "hangs_nif"), 0).
+
+%% Neither returns.
+spin() -> erlang:nif_error(not_loaded).
+spin_dirty() -> erlang:nif_error(not_loaded).
+
+start(Args) ->
+    Kind = list_to_atom(truth:arg(kind, Args, "busy")),
+    Options = #{expect := Expect} = kind(Kind, Args),
+    Options#{expect := Expect#{kind => Kind}}.
+
+%% ---- waiting for each other -----------------------------------------------------------------------------------
+
+%% Each server calls the next one from a callback, the last one the first. Stands for: two supervisors or servers that ask each other.
+%% An analysis should say: a deadlock, and all its members.
+kind(call_cycle, Args) ->
+    Size = truth:arg(size, Args, 3),
+    Servers = [server(numbered(cycle, I)) || I <- lists:seq(1, Size)],
+    [gen_server:cast(From, {do, fun() -> call(To) end}) || {From, To} <- lists:zip(Servers, tl(Servers) ++ [hd(Servers)])],
+    %% Somebody outside of it waits for each of the first two.
+    [caller(Server) || Server <- lists:sublist(Servers, 2)],
+    [wait_until_calling(Server) || Server <- Servers],
+    #{expect => #{cause => #{members => Servers}}};
+
+%% A server asks something over a connection, and the answer does not come. Stands for: a database, or a web service, that is asked in
+%% handle_call. An analysis should say: that server, where it waits, and how many wait for it.
+kind(slow_server, Args) ->
+    Server = server(slow_server),
+    Front = server(front_server),
+    gen_server:cast(Server, {do, fun slow_query/0}),
+    Callers = truth:arg(callers, Args, 5000),
+    %% Some wait for one who waits for it.
+    gen_server:cast(Front, {do, fun() -> call(Server) end}),
+    All = [caller(case I rem 10 of 0 -> Front; _ -> Server end) || I <- lists:seq(1, Callers - 1)],
+    [wait_until_calling(Pid) || Pid <- [Front | All]],
+    #{expect => #{cause => #{server => Server, front => Front, behind => Callers, function => slow_query}}};
+
+%% Somebody has suspended a server, and forgotten it. Stands for: a debugger or a tracer at work in production.
+%% An analysis should say: who is suspended, and by whom.
+kind(suspended, _Args) ->
+    Server = server(suspended_server),
+    {Culprit, _} = truth:hold(forgetful_debugger, fun() -> erlang:suspend_process(Server) end),
+    Callers = [caller(Server) || _ <- lists:seq(1, 10)],
+    [wait_until_calling(Pid) || Pid <- Callers],
+    #{expect => #{cause => #{suspended => Server, by => Culprit, behind => length(Callers)}}};
+
+%% A program does not read its standard input. Stands for: an external converter or logger that hangs.
+%% An analysis should say: the port, its program, who is suspended on it, and who waits for these.
+kind(full_pipe, _Args) ->
+    {_, Port} = truth:hold(full_pipe_owner, fun() ->
+        Opened = open_port({spawn_executable, "/bin/sleep"}, [{args, ["600"]}, binary]),
+        register(full_pipe, Opened),
+        true = port_command(Opened, binary:copy(<<"unread">>, 100000)),
+        Opened
+    end),
+    Writers = [server(numbered(writer, I)) || I <- lists:seq(1, 20)],
+    [gen_server:cast(Writer, {do, fun() -> port_command(Port, <<"more">>) end}) || Writer <- Writers],
+    [wait_until_status(Writer, suspended) || Writer <- Writers],
+    Callers = [caller(hd(Writers)) || _ <- lists:seq(1, 5)],
+    [wait_until_calling(Pid) || Pid <- Callers],
+    {os_pid, Program} = erlang:port_info(Port, os_pid),
+    #{expect => #{cause => #{port => Port, os_pid => Program, suspended => length(Writers), behind => length(Writers ++ Callers)}}};
+
+%% A directory in the code path is on a file system that does not answer: here a FIFO that nobody writes to. Stands for: NFS.
+%% An analysis should say: code_server waits for erl_prim_loader, which is in a system call that opens a file.
+kind(code_server, _Args) ->
+    Directory = filename:join(filename:dirname(code:which(?MODULE)), "stuck"),
+    _ = file:make_dir(Directory),
+    [] = os:cmd("rm -f " ++ Directory ++ "/stuck.beam && mkfifo " ++ Directory ++ "/stuck.beam"),
+    Callers = [waiting_for_go(fun() -> stuck:run() end) || _ <- lists:seq(1, 5)],
+    #{expect => #{cause => #{loader => whereis(erl_prim_loader), code_server => whereis(code_server),
+                             behind => length(Callers) + 1}},
+      volatile => [whereis(erl_prim_loader), whereis(code_server) | Callers],
+      before_dump => fun() ->
+          true = code:add_patha(Directory),
+          [Pid ! go || Pid <- Callers],
+          [wait_until_in(Pid, code_server, call) || Pid <- Callers],
+          %% It reads other directories first.
+          pause(200),
+          wait_until_status(whereis(erl_prim_loader), running)
+      end};
+
+%% ---- schedulers that are taken --------------------------------------------------------------------------------
+
+%% A NIF does not return. Stands for: a library with a lock of its own, or an endless loop in C.
+%% An analysis should say: that scheduler, process and function, and since when.
+kind(nif, _Args) ->
+    Server = server(nif_server, [{scheduler, 1}]),
+    Callers = [caller(Server, waiting_for_go) || _ <- lists:seq(1, 3)],
+    #{expect => #{cause => #{server => Server, function => spin, scheduler => 1, behind => length(Callers)}},
+      volatile => [Server | Callers],
+      before_dump => fun() ->
+          on_scheduler(2, fun() ->
+              gen_server:cast(Server, {do, fun spin/0}),
+              pause(100),
+              [Pid ! go || Pid <- Callers],
+              pause(1500),
+              [wait_until_calling(Pid) || Pid <- Callers]
+          end)
+      end};
+
+%% All dirty CPU schedulers are in NIFs that do not return, and others wait for one. Stands for: a library of cryptography or
+%% regular expressions that takes minutes; large garbage collections wait as well.
+%% An analysis should say: which NIF has all of them, and how many processes wait for one.
+kind(dirty_cpu, _Args) ->
+    Count = erlang:system_info(dirty_cpu_schedulers_online),
+    Running = [waiting_for_go(fun spin_dirty/0) || _ <- lists:seq(1, Count)],
+    Queued = [waiting_for_go(fun spin_dirty/0) || _ <- lists:seq(1, 4)],
+    #{expect => #{cause => #{running => Running, queued => Queued, function => spin_dirty}},
+      volatile => Running ++ Queued,
+      before_dump => fun() ->
+          [begin Pid ! go, wait_until_dirty(Pid) end || Pid <- Running],
+          [begin Pid ! go, wait_until_status(Pid, runnable) end || Pid <- Queued]
+      end};
+
+%% A server with a heap so large that a collection takes long. Stands for: state, or a queue, that has grown without bound.
+%% An analysis should say: that process, that it collects garbage, how large its heap is, and who waits for it.
+kind(huge_gc, _Args) ->
+    Server = server(huge_server),
+    call(Server, fun() -> put(state, lists:seq(1, 3000000)), ok end),
+    Callers = [caller(Server, waiting_for_go) || _ <- lists:seq(1, 20)],
+    #{expect => #{cause => #{server => Server, behind => length(Callers)}},
+      volatile => [Server | Callers],
+      before_dump => fun() ->
+          gen_server:cast(Server, {do, fun collect/0}),
+          [Pid ! go || Pid <- Callers],
+          [wait_until_calling(Pid) || Pid <- Callers],
+          %% From its beginning on.
+          wait_until(fun() -> status(Server) =/= garbage_collecting end),
+          wait_until(fun() -> status(Server) =:= garbage_collecting end)
+      end};
+
+%% A walk over the rows of one key, with a condition that takes long for each, holds the table's lock; one who wants to write waits with
+%% the scheduler that it is on. Stands for: a select over a large bag. An analysis should say: the table, who looks, and who waits.
+kind(ets_lock, _Args) ->
+    {_, Table} = truth:hold(table_owner, fun() ->
+        Made = ets:new(locked_table, [duplicate_bag, public, named_table]),
+        true = ets:insert(Made, [{key, I} || I <- lists:seq(1, 20000)]),
+        Made
+    end),
+    Long = lists:seq(1, 300000),
+    Reader = waiting_for_go(fun() -> ets:select(Table, [{{key, '$1'}, [{'=/=', {const, Long}, {const, Long ++ []}}], ['$1']}]) end,
+                            [{scheduler, 1}]),
+    register(reader, Reader),
+    Writer = waiting_for_go(fun() -> ets:insert(Table, {other, 1}) end, [{scheduler, 3}]),
+    register(writer, Writer),
+    #{expect => #{cause => #{reader => Reader, writer => Writer, table => Table}},
+      volatile => [Reader, Writer],
+      before_dump => fun() ->
+          on_scheduler(2, fun() -> Reader ! go, pause(300), Writer ! go, pause(1500) end)
+      end};
+
+%% ---- too much of something ------------------------------------------------------------------------------------
+
+%% A process waits for an answer in a mailbox full of other messages, all of which it looks at each time. Stands for: a server that
+%% is flooded while it makes a call. An analysis should say: that process, how many messages, of which shape, and that none of them is what it waits for.
+kind(mailbox, Args) ->
+    Count = truth:arg(messages, Args, 1000000),
+    {Flooded, _} = truth:hold(flooded, fun() -> ok end, #{hibernate => false}),
+    #{expect => #{cause => #{process => Flooded, messages => Count}},
+      volatile => [Flooded],
+      before_dump => fun() ->
+          [Flooded ! {event, I} || I <- lists:seq(1, Count)],
+          wait_until(fun() -> process_info(Flooded, [status, message_queue_len]) =:= [{status, waiting}, {message_queue_len, Count}] end)
+      end};
+
+%% Atoms are made of what users send. An analysis should say: how many of how many there are.
+kind(atoms, _Args) ->
+    Limit = erlang:system_info(atom_limit),
+    Count = Limit - 100,
+    %% Not before, because writing the truth takes some hundreds.
+    #{expect => #{cause => #{atoms => Count, limit => Limit}},
+      before_dump => fun() -> fill_atoms(Count, 0) end};
+
+%% Each connection has timers that are set anew whenever they fire. Stands for: retries without a backoff.
+%% An analysis should say: how many timers are due soon, and who gets them.
+kind(timers, Args) ->
+    Count = truth:arg(timers, Args, 200000),
+    Ticker = waiting_for_go(fun() -> [tick(I) || I <- lists:seq(1, Count)], ticker() end),
+    register(ticker, Ticker),
+    #{expect => #{cause => #{receiver => Ticker, timers => Count}},
+      volatile => [Ticker],
+      before_dump => fun() -> Ticker ! go, receive after 1000 -> ok end end};
+
+%% Servers answer, workers compute, write to tables, collect garbage and sleep; all schedulers work. An analysis should say: nothing.
+kind(busy, _Args) ->
+    Table = element(2, truth:hold(results, fun() -> ets:new(results, [public, named_table]) end)),
+    Servers = [server(numbered(worker_server, I)) || I <- lists:seq(1, 4)],
+    Workers = [waiting_for_go(fun() -> work(I, Servers, Table) end) || I <- lists:seq(1, 150)],
+    %% A supervisor's child that waits for one who computes, as there always is one.
+    #{expect => #{workers => length(Workers)},
+      volatile => Servers ++ Workers,
+      before_dump => fun() -> [Pid ! go || Pid <- Workers], receive after 700 -> ok end end}.
+
+slow_query() ->
+    receive {answer, _} -> ok end.
+
+collect() ->
+    garbage_collect(),
+    collect().
+
+%% Make atoms until there are Count.
+fill_atoms(Count, I) ->
+    case erlang:system_info(atom_count) of
+        Enough when Enough >= Count -> ok;
+        _ -> _ = list_to_atom("user_" ++ integer_to_list(I)), fill_atoms(Count, I + 1)
+    end.
+
+tick(I) ->
+    erlang:send_after(1 + I rem 1000, self(), {tick, I}).
+
+ticker() ->
+    receive {tick, I} -> tick(I), ticker() end.
+
+work(I, Servers, Table) ->
+    Server = lists:nth(1 + I rem length(Servers), Servers),
+    Sum = call(Server, fun() -> lists:sum(lists:seq(1, 2000)) end),
+    ets:insert(Table, {I, Sum, [integer_to_binary(N) || N <- lists:seq(1, 500)]}),
+    receive after 1 + I rem 20 -> work(I, Servers, Table) end.
+
+%% ---- servers and callers --------------------------------------------------------------------------------------
+
+server(Name) ->
+    server(Name, []).
+
+server(Name, SpawnOptions) ->
+    {ok, Pid} = gen_server:start({local, Name}, ?MODULE, [], [{spawn_opt, SpawnOptions}]),
+    Pid.
+
+init([]) ->
+    {ok, []}.
+
+handle_call({do, Fun}, _From, State) ->
+    {reply, Fun(), State}.
+
+handle_cast({do, Fun}, State) ->
+    Fun(),
+    {noreply, State}.
+
+call(Server) ->
+    call(Server, fun() -> ok end).
+
+call(Server, Fun) ->
+    gen_server:call(Server, {do, Fun}, infinity).
+
+caller(Server) ->
+    spawn(fun() -> call(Server) end).
+
+caller(Server, waiting_for_go) ->
+    waiting_for_go(fun() -> call(Server) end).
+
+waiting_for_go(Fun) ->
+    waiting_for_go(Fun, []).
+
+waiting_for_go(Fun, SpawnOptions) ->
+    spawn_opt(fun() -> receive go -> Fun() end end, SpawnOptions).
+
+numbered(Name, I) ->
+    list_to_atom(atom_to_list(Name) ++ "_" ++ integer_to_list(I)).
+
+%% ---- until it hangs -------------------------------------------------------------------------------------------
+
+%% Run Fun on a scheduler that will not be taken, and wait for it.
+on_scheduler(Number, Fun) ->
+    {_, Monitor} = spawn_opt(Fun, [monitor, {scheduler, Number}]),
+    receive {'DOWN', Monitor, process, _, Reason} -> normal = Reason end.
+
+%% Timers of the scheduler that we run on are served.
+pause(Milliseconds) ->
+    receive after Milliseconds -> ok end.
+
+%% These two do not need the process to run (see pi_args[] in erl_bif_info.c).
+status(Pid) ->
+    {status, Status} = process_info(Pid, status),
+    Status.
+
+wait_until_status(Pid, Status) ->
+    wait_until(fun() -> status(Pid) =:= Status end).
+
+%% On its way to a dirty scheduler a process runs on another, and then waits for the dirty one to wake up.
+wait_until_dirty(Pid) ->
+    pause(100),
+    wait_until_status(Pid, running).
+
+wait_until_calling(Pid) ->
+    wait_until_in(Pid, gen, do_call).
+
+wait_until_in(Pid, Module, Function) ->
+    wait_until(fun() ->
+        case process_info(Pid, current_function) of
+            {current_function, {Module, Function, _}} -> status(Pid) =:= waiting orelse status(Pid) =:= suspended;
+            _ -> false
+        end
+    end).
+
+wait_until(Done) ->
+    case Done() of
+        true -> ok;
+        false -> erlang:yield(), wait_until(Done)
+    end.
