@@ -139,6 +139,7 @@ PyObject *VM_measure_each(VMObject *self, PyObject *args);
 PyObject *VM_measure_slots(VMObject *self, PyObject *args);
 PyObject *VM_ports(VMObject *self, PyObject *ignored);
 PyObject *VM_port_links(VMObject *self, PyObject *args);
+PyObject *VM_mailboxes(VMObject *self, PyObject *args);
 PyObject *VM_waits(VMObject *self, PyObject *args);
 PyObject *VM_location(VMObject *self, PyObject *args);
 PyObject *VM_fun_location(VMObject *self, PyObject *args);

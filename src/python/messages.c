@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "python/binding.h"
 
+#include <etp/mailboxes.h>
 #include <etp/message_shapes.h>
 #include <etp/signal_queue.h>
 
@@ -195,6 +196,40 @@ PyObject *VM_message_shapes(VMObject *self, PyObject *args, PyObject *kwargs)
 	    !dict_set(dict, "problem", PyUnicode_FromString(shapes.problem ? shapes.problem : "")))
 		Py_CLEAR(dict);
 	etp_message_shapes_deinit(&shapes);
+	return dict;
+}
+
+static PyObject *mailbox_tuple(VMObject *self, const struct etp_mailbox *box)
+{
+	PyObject *looked_at = Py_None;
+	if (box->is_looked_at_known)
+		looked_at = PyLong_FromUnsignedLongLong(box->looked_at);
+	else
+		Py_INCREF(looked_at);
+	return Py_BuildValue("(KNKKN)", (unsigned long long)box->process,
+	                     Term_new(self, NULL, box->pid), (unsigned long long)box->messages,
+	                     (unsigned long long)box->in_transit, looked_at);
+}
+
+PyObject *VM_mailboxes(VMObject *self, PyObject *args)
+{
+	unsigned limit;
+	if (!PyArg_ParseTuple(args, "I:mailboxes", &limit) || !VM_is_open(self))
+		return NULL;
+	struct etp_mailboxes boxes;
+	struct etp_error *err = etp_mailboxes_init(&boxes, self->vm, limit);
+	if (err)
+		return raise_error(err);
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < boxes.count; i++)
+		if (!list_append(list, mailbox_tuple(self, &boxes.boxes[i])))
+			Py_CLEAR(list);
+	PyObject *dict = list ? Py_BuildValue("{s:N,s:K,s:K,s:s}", "boxes", list, "messages",
+	                                      (unsigned long long)boxes.messages, "gaps",
+	                                      (unsigned long long)boxes.gaps, "problem",
+	                                      boxes.problem ? boxes.problem : "")
+	                      : NULL;
+	etp_mailboxes_deinit(&boxes);
 	return dict;
 }
 

@@ -282,6 +282,7 @@ static PyMethodDef VM_methods[] = {
 	{"message_shapes", (PyCFunction)(void (*)(void))VM_message_shapes,
          METH_VARARGS | METH_KEYWORDS, NULL},
 	{"port_is_open", (PyCFunction)VM_port_is_open, METH_VARARGS, NULL},
+	{"mailboxes", (PyCFunction)VM_mailboxes, METH_VARARGS, NULL},
 	{"waits", (PyCFunction)VM_waits, METH_VARARGS, NULL},
 	{"ports", (PyCFunction)VM_ports, METH_NOARGS, NULL},
 	{"port_links", (PyCFunction)VM_port_links, METH_VARARGS, NULL},
