@@ -261,7 +261,8 @@ class VM:
         oldest Term | None, newest Term | None)] most frequent first}."""
     def mailboxes(self, limit: int) -> dict[str, Any]:
         """The ``limit`` longest mailboxes, longest first (include/etp/mailboxes.h): boxes ([(address,
-        pid, messages, in_transit, looked_at | None)]), messages (of all processes), gaps, problem."""
+        pid, messages, in_transit, looked_at | None)]), messages (of all processes), gaps, problem.
+        """
     def waits(self, limit: int = 64) -> dict[str, Any]:
         """Who waits for whom (include/etp/waits.h): roots ([{kind: "process" | "port" | "node",
         address, term, wait: how it waits itself, direct, behind, depth, chain (those of the
