@@ -277,6 +277,14 @@ class VM:
         not be read); include/etp/ports.h."""
     def port_links(self, port: Term) -> tuple[list[Term], int]:
         """(pids and ports linked to an open port, branches that could not be read)."""
+    def timers(
+        self, *, receivers: Sequence[Term] | None = None, limit: int = 0, reverse: bool = False
+    ) -> dict[str, Any]:
+        """All timers, or those of these receivers (include/etp/timers.h), soonest first: timers (the
+        first ``limit`` of them, or all: {kind, address, scheduler, remaining_ms, receiver, message,
+        ref: Term | None, callback, arg, is_paused}), count, overdue, soonest_ms, longest_ms, kinds
+        ({kind: count}), receiver_count, receivers ([(Term, count, remaining_ms of the first)], the 20
+        that have most), cancelled, gaps, problem."""
     def port_is_open(self, port: Term) -> bool: ...
     def location(self, pc: int, is_return: bool = False) -> Location | None:
         """The code that an address is in; None if it is in none.  A return address is in the

@@ -74,6 +74,8 @@ PyObject *Term_new(VMObject *vm, RowWordsObject *row, etp_term word);
 PyObject *Term_of_external(VMObject *vm, uint64_t address, const char **reason_ret);
 // The reference that leads to an ErtsMagicBinary: of a table, or of a NIF resource.
 PyObject *Term_of_magic_binary(VMObject *vm, uint64_t binary);
+// An ordinary reference of this node.
+PyObject *Term_of_ref_numbers(VMObject *vm, const uint32_t numbers[3]);
 PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index);
 
 // Is the term of this VM? Sets an exception if not: words of two cores say nothing about
@@ -141,6 +143,7 @@ PyObject *VM_ports(VMObject *self, PyObject *ignored);
 PyObject *VM_port_links(VMObject *self, PyObject *args);
 PyObject *VM_mailboxes(VMObject *self, PyObject *args);
 PyObject *VM_waits(VMObject *self, PyObject *args);
+PyObject *VM_timers(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_location(VMObject *self, PyObject *args);
 PyObject *VM_fun_location(VMObject *self, PyObject *args);
 PyObject *VM_modules(VMObject *self, PyObject *ignored);

@@ -39,37 +39,6 @@ static PyObject *fixations(VMObject *self, const struct etp_ets_table *table)
 	return list;
 }
 
-// The VM makes such a reference on demand (erts_mk_magic_ref()), so none may be in
-// memory; ours stands in words of our own.
-PyObject *Term_of_magic_binary(VMObject *self, uint64_t binary)
-{
-	allocfunc allocate = (allocfunc)PyType_GetSlot(RowWords_type, Py_tp_alloc);
-	RowWordsObject *row = (RowWordsObject *)allocate(RowWords_type, 0);
-	if (!row)
-		return NULL;
-	etp_row_words_init(&row->words);
-	size_t index;
-	const char *reason =
-		etp_words_take(&row->words.words, SIZEOF(self->vm, ErtsMRefThing) / 8, &index);
-	PyObject *term = NULL;
-	if (reason) {
-		PyErr_NoMemory();
-	} else {
-		uint64_t *thing = row->words.words.words + index;
-		uint64_t arity = SIZEOF(self->vm, ErtsMRefThing) / 8 - 1;
-		thing[0] = arity << HEADER_ARITY_SHIFT | 0x4 << HEADER_SUBTAG_SHIFT;
-		thing[OFFSET(self->vm, ErtsMRefThing, mb) / 8] = binary;
-		row->overlay = (struct etp_segment){
-			.start = etp_words_address(0),
-			.size = row->words.words.used * 8,
-			.bytes = (const unsigned char *)row->words.words.words,
-		};
-		term = Term_new(self, row, etp_words_address(index) | TAG_PRIMARY_BOXED);
-	}
-	Py_DECREF(row);
-	return term;
-}
-
 static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 {
 	PyObject *dict = PyDict_New();

@@ -286,6 +286,7 @@ static PyMethodDef VM_methods[] = {
 	{"waits", (PyCFunction)VM_waits, METH_VARARGS, NULL},
 	{"ports", (PyCFunction)VM_ports, METH_NOARGS, NULL},
 	{"port_links", (PyCFunction)VM_port_links, METH_VARARGS, NULL},
+	{"timers", (PyCFunction)(void (*)(void))VM_timers, METH_VARARGS | METH_KEYWORDS, NULL},
 	{"location", (PyCFunction)VM_location, METH_VARARGS, NULL},
 	{"fun_location", (PyCFunction)VM_fun_location, METH_VARARGS, NULL},
 	{"modules", (PyCFunction)VM_modules, METH_NOARGS, NULL},

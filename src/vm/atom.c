@@ -124,10 +124,8 @@ struct etp_error *etp_atoms_init(struct etp_vm *vm)
 	vm->atoms.limit = limit;
 
 	static const char *const names[AM_COUNT] = {
-		[AM_EXTERNAL] = "external",
-		[AM_TRUE] = "true",
-		[AM_UNDEFINED] = "undefined",
-		[AM_NONE] = "none",
+		[AM_EXTERNAL] = "external", [AM_TRUE] = "true",       [AM_UNDEFINED] = "undefined",
+		[AM_NONE] = "none",         [AM_TIMEOUT] = "timeout",
 	};
 	uint64_t count = entries < STATIC_ATOMS_MAX ? entries : STATIC_ATOMS_MAX;
 	for (size_t i = 0; i < AM_COUNT; i++) {

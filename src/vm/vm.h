@@ -16,7 +16,7 @@
 
 // Atoms that this library compares with. All are in ERTS's static table
 // (atom.names), so that each VM has them.
-enum etp_am { AM_EXTERNAL, AM_TRUE, AM_UNDEFINED, AM_NONE, AM_COUNT };
+enum etp_am { AM_EXTERNAL, AM_TRUE, AM_UNDEFINED, AM_NONE, AM_TIMEOUT, AM_COUNT };
 
 struct etp_code;
 

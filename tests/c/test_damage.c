@@ -12,6 +12,7 @@
 
 #include <etp/census.h>
 #include <etp/ets.h>
+#include <etp/timers.h>
 
 #include "analysis/root_scan.h"
 #include "mock_vm.h"
@@ -239,19 +240,125 @@ static void test_binaries_of_fragments_in_a_circle(void **state)
 	free(binaries);
 }
 
-static void test_timers_in_a_circle(void **state)
+// A scheduler with an empty wheel, and no timers beyond it.
+static void make_scheduler(uint64_t *wheel_ret, uint64_t *service_ret)
 {
 	uint64_t esd = mock_alloc(&mock, SIZEOF(&mock.vm, ErtsAlignedSchedulerData) / 8 + 1);
-	uint64_t service = mock_alloc(&mock, 10000);
-	uint64_t timer = mock_alloc(&mock, SIZEOF(&mock.vm, ErtsBifTimer) / 8 + 8);
+	uint64_t wheel = mock_alloc(&mock, SIZEOF(&mock.vm, ErtsTimerWheel) / 8 + 1);
+	uint64_t service = mock_alloc(&mock, SIZEOF(&mock.vm, ErtsHLTimerService) / 8 + 1);
+	uint64_t sentinel = wheel + OFFSET(&mock.vm, ErtsTimerWheel, sentinel);
 	mock.vm.info.schedulers = 1;
 	mock.vm.scheduler_data = esd;
 	mock.vm.scheduler_stride = SIZEOF(&mock.vm, ErtsAlignedSchedulerData);
-	PUT(esd + OFFSET(&mock.vm, ErtsAlignedSchedulerData, esd), ErtsSchedulerData, timer_service,
-	    service);
-	PUT(service, ErtsHLTimerService, btm_tree, timer);
-	PUT(timer, ErtsBifTimer, tree_left, timer);
-	PUT(timer, ErtsBifTimer, bp, fragment_circle());
+	esd += OFFSET(&mock.vm, ErtsAlignedSchedulerData, esd);
+	PUT(esd, ErtsSchedulerData, timer_wheel, wheel);
+	PUT(esd, ErtsSchedulerData, timer_service, service);
+	PUT(sentinel, ErtsTWheelTimer, next, sentinel);
+	*wheel_ret = wheel;
+	*service_ret = service;
+}
+
+enum {
+	// ERTS_TMR_ROFLG_HLT, ERTS_TMR_ROFLG_BIF_TMR, ERTS_TMR_ROFLG_REG_NAME; scheduler 1.
+	ROFLG_HLT = 1 << 11,
+	ROFLG_BIF_NAME = 1 << 12 | 1 << 14 | 1,
+};
+
+// A timer of erlang:send_after/3 to a name.
+static uint64_t make_timer(uint32_t flags)
+{
+	uint64_t timer = mock_alloc(&mock, SIZEOF(&mock.vm, ErtsBifTimer) / 8 + 1);
+	PUT(timer, ErtsTmrHead, roflgs, ROFLG_BIF_NAME | flags);
+	PUT(timer, ErtsTmrHead, receiver, mock_atom(&mock, "name"));
+	PUT(timer, ErtsBifTimer, message, ETP_NIL);
+	return timer;
+}
+
+// Its ErtsTWheelTimer.
+static uint64_t make_wheel_timer(void)
+{
+	uint64_t timer = make_timer(0), wheel_timer = timer + OFFSET(&mock.vm, ErtsTWTimer, tw_tmr);
+	PUT(wheel_timer, ErtsTWheelTimer, arg, timer);
+	return wheel_timer;
+}
+
+static size_t count_timers(uint64_t *gaps_ret, uint64_t *cancelled_ret)
+{
+	struct etp_timers timers;
+	assert_null(etp_timers_take(&mock.vm, NULL, 0, &timers));
+	size_t count = timers.count;
+	*gaps_ret = timers.gaps;
+	*cancelled_ret = timers.cancelled;
+	etp_timers_deinit(&timers);
+	return count;
+}
+
+static void test_timers_in_a_circle(void **state)
+{
+	uint64_t wheel, service, gaps, cancelled;
+	make_scheduler(&wheel, &service);
+	uint64_t first = make_wheel_timer(), second = make_wheel_timer();
+	PUT(wheel, ErtsTimerWheel, slots, first);
+	PUT(wheel, ErtsTimerWheel, nto, 2);
+	PUT(first, ErtsTWheelTimer, next, second);
+	PUT(second, ErtsTWheelTimer, next, first);
+	assert_int_equal(count_timers(&gaps, &cancelled), 2);
+	assert_int_equal(gaps, 0);
+	// It does not come back to where it began.
+	PUT(second, ErtsTWheelTimer, next, second);
+	assert_in_range(count_timers(&gaps, &cancelled), 2, 10);
+	assert_true(gaps > 0);
+	PUT(second, ErtsTWheelTimer, next, MOCK_NOWHERE);
+	assert_int_equal(count_timers(&gaps, &cancelled), 2);
+	assert_true(gaps > 0);
+	// Nor does a tree.
+	PUT(second, ErtsTWheelTimer, next, first);
+	uint64_t node = make_timer(ROFLG_HLT);
+	PUT(service, ErtsHLTimerService, time_tree, node);
+	assert_int_equal(count_timers(&gaps, &cancelled), 3);
+	assert_int_equal(gaps, 0);
+	PUT(node, ErtsHLTimer, tree_left, node);
+	assert_in_range(count_timers(&gaps, &cancelled), 3,
+	                MOCK_SIZE / SIZEOF(&mock.vm, ErtsTWheelTimer) + 1);
+	assert_true(gaps > 0);
+}
+
+static void test_timers_that_are_none(void **state)
+{
+	uint64_t wheel, service, gaps, cancelled;
+	make_scheduler(&wheel, &service);
+	uint64_t timer = make_wheel_timer();
+	uint64_t head = timer - OFFSET(&mock.vm, ErtsTWTimer, tw_tmr);
+	PUT(wheel, ErtsTimerWheel, slots, timer);
+	PUT(timer, ErtsTWheelTimer, next, timer);
+	// ERTS_TMR_STATE_CANCELED
+	PUT(head, ErtsBifTimer, state, 1);
+	assert_int_equal(count_timers(&gaps, &cancelled), 0);
+	assert_int_equal(cancelled, 1);
+	assert_int_equal(gaps, 0);
+	// Of another scheduler, for two kinds of receivers at once, of a tree.
+	static const uint32_t damaged[] = {1, 1 << 15, ROFLG_HLT};
+	PUT(head, ErtsBifTimer, state, 0);
+	for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
+		PUT(head, ErtsTmrHead, roflgs, ROFLG_BIF_NAME ^ damaged[i]);
+		assert_int_equal(count_timers(&gaps, &cancelled), 0);
+		assert_int_equal(gaps, 1);
+	}
+	// The wheel counts more than it has.
+	PUT(head, ErtsTmrHead, roflgs, ROFLG_BIF_NAME);
+	PUT(wheel, ErtsTimerWheel, nto, 5);
+	assert_int_equal(count_timers(&gaps, &cancelled), 1);
+	assert_int_equal(gaps, 1);
+}
+
+static void test_fragments_of_a_timer_in_a_circle(void **state)
+{
+	uint64_t wheel, service;
+	make_scheduler(&wheel, &service);
+	uint64_t timer = make_wheel_timer();
+	PUT(wheel, ErtsTimerWheel, slots, timer);
+	PUT(timer, ErtsTWheelTimer, next, timer);
+	PUT(timer - OFFSET(&mock.vm, ErtsTWTimer, tw_tmr), ErtsBifTimer, bp, fragment_circle());
 	struct binary_store store;
 	struct root_scan scan;
 	struct binary_map magic;
@@ -259,8 +366,7 @@ static void test_timers_in_a_circle(void **state)
 	binary_map_init(&magic);
 	assert_true(root_scan_run(&scan, &mock.vm, &store, 0, &magic));
 	assert_true(scan.unreadable > 0);
-	// No more timers than fit into memory, each with a few references at most.
-	assert_in_range(scan.count, 1, MOCK_SIZE / SIZEOF(&mock.vm, ErtsBifTimer) + 1);
+	assert_int_equal(scan.count, 1);
 	assert_in_range(scan.roots[0].binary_refs, 1, 4);
 	root_scan_deinit(&scan);
 	binary_map_deinit(&magic);
@@ -283,6 +389,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_binaries_of_fragments_in_a_circle, set_up,
 	                                        tear_down),
 		cmocka_unit_test_setup_teardown(test_timers_in_a_circle, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_timers_that_are_none, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_fragments_of_a_timer_in_a_circle, set_up,
+	                                        tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
