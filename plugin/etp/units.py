@@ -63,6 +63,11 @@ def format_duration(seconds: float) -> str:
     raise AssertionError("unreachable")
 
 
+def format_milliseconds(milliseconds: int) -> str:
+    """``446 ms``, ``9999 ms``, from 10 s on as format_duration() has it."""
+    return f"{milliseconds} ms" if milliseconds < 10_000 else format_duration(milliseconds / 1000)
+
+
 def format_pause(seconds: float) -> str:
     """``85 ms``, ``2.4 s``: how long something stood still."""
     if seconds < 1:

@@ -356,10 +356,9 @@ def _waiting_row(client: Client, pool: Pool) -> dict[str, Any]:
 
 
 def _duration(nanoseconds: int) -> str:
-    from ..units import format_duration
+    from ..units import format_milliseconds
 
-    milliseconds = nanoseconds // 10**6
-    return f"{milliseconds} ms" if milliseconds < 10_000 else format_duration(milliseconds / 1000)
+    return format_milliseconds(nanoseconds // 10**6)
 
 
 # ---- one connection ------------------------------------------------------------------------

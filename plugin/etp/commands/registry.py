@@ -33,6 +33,7 @@ from . import (
     stacktrace,
     supervision,
     term,
+    timers,
     who,
 )
 from .declaration import Command
@@ -65,6 +66,7 @@ COMMANDS: tuple[Command, ...] = (
     offheapdump.COMMAND,
     ports.PORTS,
     ports.PORT_INFO,
+    timers.COMMAND,
     modules.COMMAND,
     term.COMMAND,
     info.COMMAND,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..text import plural, safe, shorten
-from ..units import format_bytes, format_duration
+from ..units import format_bytes, format_milliseconds
 from .suspect import Number, Suspect
 from .thresholds import DB_THRESHOLDS, DbThresholds
 
@@ -321,7 +321,7 @@ def _exhausted(pool: Pool, limits: DbThresholds) -> Iterator[Suspect]:
     if longest is not None and longest <= target and len(pool.waiting) < len(pool.connections):
         return
     out, total = pool.count("checked out"), len(pool.connections)
-    waited = "" if longest is None else f", the longest for {_duration(longest)}"
+    waited = "" if longest is None else f", the longest for {format_milliseconds(longest)}"
     callers = plural(len(pool.waiting), "caller waits", "callers wait")
     others = total - out
     missing = f", {plural(others, 'other')} not connected or busy" if others else ""
@@ -383,10 +383,6 @@ def _down(pool: Pool) -> Iterator[Suspect]:
         advice=["Is the database up, and does it accept the login? The log has why it was closed."],
         rank_bytes=_URGENT,
     )
-
-
-def _duration(milliseconds: int) -> str:
-    return f"{milliseconds} ms" if milliseconds < 10_000 else format_duration(milliseconds / 1000)
 
 
 __all__ = ["Verdict", "diagnose", "is_within", "longest_wait_ms", "name_of", "release_of"]

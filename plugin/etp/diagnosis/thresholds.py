@@ -3,7 +3,7 @@
 
 They are chosen so that an ordinary busy VM is clean: each needs both an amount that matters and a
 share that ordinary use does not reach.  ``--explain`` of etp-ets-leaks and of etp-db-connections
-prints them.
+prints theirs.
 """
 
 from __future__ import annotations
@@ -77,5 +77,16 @@ class DbThresholds:
     wait_ms: int = 1000
 
 
+@dataclass(frozen=True)
+class TimerThresholds:
+    """Of etp-timers."""
+
+    #: So many for one process: it may never cancel them.
+    storm_timers: int = 1000
+    #: A scheduler that works gets round to a timer within milliseconds.
+    overdue_ms: int = 1000
+
+
 THRESHOLDS = Thresholds()
 DB_THRESHOLDS = DbThresholds()
+TIMER_THRESHOLDS = TimerThresholds()
