@@ -7,6 +7,7 @@
 %%   volatile     => [Pid]                                processes that move between asking and dumping
 %%   expect       => map()                                what an analysis of this core should say
 %%   before_dump  => fun(() -> any())                     runs after the truth is on disk
+%%   last_lines   => fun(() -> [map()])                   runs then too; the truth gets these lines as well
 %%   after_dump   => fun(() -> [map()])                   with --method gcore: runs when the core was taken, in the VM
 %%                                                        that goes on; the truth gets these lines as well
 %% start/1 runs in the process that writes the truth, so everything that should live on belongs to other
@@ -79,6 +80,10 @@ run(Workload, Dir, Method, Args) ->
         write(Workload, Args, Options, Elixir, filename:join(Dir, "truth.jsonl")),
         erlang:garbage_collect(),
         (maps:get(before_dump, Options, fun() -> ok end))(),
+        case Options of
+            #{last_lines := Lines} -> append_lines(Dir, Lines), receive after 100 -> ok end;
+            #{} -> ok
+        end,
         dump(Method, Dir, maps:get(after_dump, Options, undefined))
     catch
         Class:Reason:Stack ->
@@ -107,9 +112,12 @@ dump("gcore", Dir, After) ->
     Ready = filename:join(Dir, "ready"),
     ok = file:write_file(Ready, [os:getpid(), " and more"], [raw]),
     wait_until_gone(Ready),
-    append(filename:join(Dir, "truth.jsonl"), [truth_json:line(Line) || Line <- After()]),
+    append_lines(Dir, After),
     ok = file:write_file(filename:join(Dir, "done"), os:getpid(), [raw]),
     receive after infinity -> ok end.
+
+append_lines(Dir, Lines) ->
+    append(filename:join(Dir, "truth.jsonl"), [truth_json:line(Line) || Line <- Lines()]).
 
 wait_until_gone(File) ->
     receive after 100 -> ok end,

@@ -285,6 +285,26 @@ class VM:
         ref: Term | None, callback, arg, is_paused}), count, overdue, soonest_ms, longest_ms, kinds
         ({kind: count}), receiver_count, receivers ([(Term, count, remaining_ms of the first)], the 20
         that have most), cancelled, gaps, problem."""
+    def schedulers(self) -> list[dict[str, Any]]:
+        """All schedulers, normal, dirty CPU, dirty IO (include/etp/schedulers.h): kind ("normal",
+        "dirty_cpu", "dirty_io"), number, id, address, activity ("process", "port", "sleeping",
+        "polling", "spinning", "suspended", "scheduling", "unknown"), thread (pthread_t or 0),
+        sleep_flags, aux_work (names), process (address or 0), pid, port (Term or None), is_in_nif,
+        nif_library (None: unknown), run_queue (address), reductions, process_reductions,
+        clock_age_ns, cpu (None: unknown, or not bound), is_incomplete."""
+    def run_queues(self) -> tuple[list[dict[str, Any]], int]:
+        """({address, index, kind, length, max_length, lengths, max_lengths (by "max", "high",
+        "normal", "low", "port"), misc, flags (names), is_suspended, is_executing, is_nonempty,
+        is_inactive, is_halting, is_evacuated, context_switches, reductions, emigrates_to (level to
+        index), is_incomplete} of each run queue, how many could not be read);
+        include/etp/run_queues.h."""
+    def run_queue(self, address: int, level: int, limit: int) -> tuple[list[Term], int]:
+        """(pids or ports that wait in the queue of a level, the first ``limit`` at most; 1 if the
+        chain breaks off)."""
+    def thread_progress(self) -> dict[str, Any]:
+        """{current, threads: [{id, scheduler (number or None), confirmed (None: it waits),
+        is_waiting, is_awaited, is_leader}], unmanaged: (n, n), is_blocking, unblocked,
+        is_incomplete, unreadable}; include/etp/thread_progress.h."""
     def port_is_open(self, port: Term) -> bool: ...
     def location(self, pc: int, is_return: bool = False) -> Location | None:
         """The code that an address is in; None if it is in none.  A return address is in the

@@ -35,9 +35,11 @@ ARGUMENTS = {
 OTHER = ("etp-info", "etp-snapshot")
 """These say other things of a process than of a core, and have tests of their own."""
 
-MOVING = ("etp-memory", "etp-processes --limit all", "etp-timers")
+MOVING = (
+    "etp-memory", "etp-processes --limit all", "etp-timers", "etp-schedulers", "etp-run-queues"
+)  # fmt: skip
 """A stop later, OTP's own processes may hibernate, threads of the VM have allocated something, and
-timers are nearer."""
+worked, and timers are nearer."""
 
 AS_OF = re.compile(
     r"^As of [^:]+:\d\d:\d\d UTC, .* ago: the memory of process (\d+),[^.]*\.\n", re.M

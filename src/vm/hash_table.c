@@ -39,14 +39,13 @@ static bool is_string(struct etp_reader *reader, uint64_t address, const char *t
 	return found && !memcmp(found, text, size - 1) && !found[size - 1];
 }
 
-size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, size_t name_length,
-                            uint64_t *addresses, size_t capacity)
+size_t etp_string_pointers_find(const struct etp_vm *vm, const char *text, size_t length,
+                                uint64_t *addresses, size_t capacity)
 {
 	const struct etp_target_info *info = etp_target_info(vm->target);
 	uint64_t start = info->executable_start;
 	uint64_t end = info->executable_end ? info->executable_end : UINT64_MAX;
-	uint64_t offset = OFFSET(vm, Hash, name);
-	size_t name_size = name_length + 1;
+	size_t size = length + 1;
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
 	uint64_t position = 0;
@@ -56,15 +55,22 @@ size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, size_t na
 		uint64_t skip = -segment.start & 7;
 		for (uint64_t i = skip; i + 8 <= segment.size; i += 8) {
 			uint64_t word = etp_word_at(segment.bytes + i, 0);
-			// Names are literals of the executable itself.
-			if (word < start || word >= end || segment.start + i < offset ||
-			    !is_string(&reader, word, name, name_size))
+			if (word < start || word >= end || !is_string(&reader, word, text, size))
 				continue;
 			if (count < capacity)
-				addresses[count] = segment.start + i - offset;
+				addresses[count] = segment.start + i;
 			count++;
 		}
 	}
+	return count;
+}
+
+size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, size_t name_length,
+                            uint64_t *addresses, size_t capacity)
+{
+	size_t count = etp_string_pointers_find(vm, name, name_length, addresses, capacity);
+	for (size_t i = 0; i < count && i < capacity; i++)
+		addresses[i] -= OFFSET(vm, Hash, name);
 	return count;
 }
 

@@ -15,6 +15,11 @@
 size_t etp_hash_tables_find(const struct etp_vm *vm, const char *name, size_t name_length,
                             uint64_t *addresses, size_t capacity);
 
+// Addresses of words in the memory of the executable that point to a string of its own, the
+// first `length` bytes of `text`, likewise.
+size_t etp_string_pointers_find(const struct etp_vm *vm, const char *text, size_t length,
+                                uint64_t *addresses, size_t capacity);
+
 // An IndexTable that was read and found plausible.
 struct etp_index_table {
 	uint64_t address;

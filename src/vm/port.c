@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/ports.h>
 
-#include <string.h>
-
 #include "vm/vm.h"
 
 enum {
@@ -19,25 +17,6 @@ size_t etp_vm_ports(const struct etp_vm *vm, const uint64_t **addresses_ret)
 {
 	*addresses_ret = vm->ports.addresses;
 	return vm->ports.count;
-}
-
-// A string of C that ends within its bounds, and within what can be read.
-static const char *read_string(struct etp_reader *reader, uint64_t address, size_t *size_ret)
-{
-	// A page is there as a whole or not at all.
-	enum { PAGE = 4096 };
-	for (uint64_t size = 0; address && size < ETP_PORT_NAME_MAX;) {
-		size += PAGE - (address + size) % PAGE;
-		const char *text = etp_reader_at(reader, address, size);
-		const char *end = text ? memchr(text, 0, size) : NULL;
-		if (end) {
-			*size_ret = (size_t)(end - text);
-			return text;
-		}
-		if (!text)
-			break;
-	}
-	return NULL;
 }
 
 // A member that tells a word; notes when it cannot be had.
@@ -62,11 +41,12 @@ struct etp_error *etp_port_info(const struct etp_vm *vm, struct etp_reader *read
 	    !READ_WORD(vm, reader, address, Port, name, &name) ||
 	    !READ_WORD(vm, reader, address, Port, reg, &registered))
 		return etp_error_fault(reader->fault_address, "A port");
-	info.name = read_string(reader, name, &info.name_size);
+	info.name = etp_vm_read_string(reader, name, ETP_PORT_NAME_MAX, &info.name_size);
 	uint64_t driver = PORT_MEMBER(drv_ptr), driver_name;
 	if (driver && HAS(vm, erts_driver_t, name) &&
 	    READ_WORD(vm, reader, driver, erts_driver_t, name, &driver_name))
-		info.driver = read_string(reader, driver_name, &info.driver_size);
+		info.driver = etp_vm_read_string(reader, driver_name, ETP_PORT_NAME_MAX,
+		                                 &info.driver_size);
 	if (registered && !READ_WORD(vm, reader, registered, RegProc, name, &info.registered_name))
 		info.is_incomplete = true;
 	info.connected = PORT_MEMBER(connected);

@@ -81,12 +81,6 @@ const char *etp_process_item_name(enum etp_process_item item)
 	return item < ETP_PROCESS_ITEM_COUNT ? item_names[item] : "?";
 }
 
-const char *etp_scheduler_kind_name(enum etp_scheduler_kind kind)
-{
-	static const char *const names[] = {"normal", "dirty_cpu", "dirty_io"};
-	return kind <= ETP_SCHEDULER_DIRTY_IO ? names[kind] : "?";
-}
-
 static void unknown(struct etp_process_info *info, enum etp_process_item item, const char *problem)
 {
 	info->unknown |= UINT32_C(1) << item;
@@ -458,52 +452,4 @@ struct etp_error *etp_process_info(const struct etp_vm *vm, struct etp_reader *r
 	read_dictionary(vm, reader, process, &info);
 	*ret = info;
 	return NULL;
-}
-
-static bool find_in_schedulers(const struct etp_vm *vm, struct etp_reader *reader, uint64_t base,
-                               uint64_t count, uint64_t address, uint64_t *number_ret)
-{
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t esd =
-			base + i * vm->scheduler_stride + OFFSET(vm, ErtsAlignedSchedulerData, esd);
-		uint64_t current;
-		if (READ_WORD(vm, reader, esd, ErtsSchedulerData, current_process, &current) &&
-		    current == address) {
-			*number_ret = i + 1;
-			return true;
-		}
-	}
-	return false;
-}
-
-bool etp_process_scheduler(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
-                           enum etp_scheduler_kind *kind_ret, uint64_t *number_ret)
-{
-	enum { SCHEDULERS_MAX = 1024 };
-	const struct {
-		enum etp_scheduler_kind kind;
-		const char *symbol;
-		uint64_t count;
-	} groups[] = {
-		{ETP_SCHEDULER_NORMAL, "erts_aligned_scheduler_data", vm->info.schedulers},
-		{ETP_SCHEDULER_DIRTY_CPU, "erts_aligned_dirty_cpu_scheduler_data",
-	         vm->info.dirty_cpu_schedulers},
-		{ETP_SCHEDULER_DIRTY_IO, "erts_aligned_dirty_io_scheduler_data",
-	         vm->info.dirty_io_schedulers},
-	};
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		uint64_t base;
-		struct etp_error *err = etp_vm_symbol_word(vm, groups[i].symbol, &base);
-		if (err) {
-			etp_error_destroy(err);
-			continue;
-		}
-		uint64_t count =
-			groups[i].count < SCHEDULERS_MAX ? groups[i].count : SCHEDULERS_MAX;
-		if (find_in_schedulers(vm, reader, base, count, address, number_ret)) {
-			*kind_ret = groups[i].kind;
-			return true;
-		}
-	}
-	return false;
 }

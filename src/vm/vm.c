@@ -26,6 +26,25 @@ bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint
 	return true;
 }
 
+const char *etp_vm_read_string(struct etp_reader *reader, uint64_t address, uint64_t max,
+                               size_t *size_ret)
+{
+	// A page is there as a whole or not at all.
+	enum { PAGE = 4096 };
+	for (uint64_t size = 0; address && size < max;) {
+		size += PAGE - (address + size) % PAGE;
+		const char *text = etp_reader_at(reader, address, size);
+		const char *end = text ? memchr(text, 0, size) : NULL;
+		if (end) {
+			*size_ret = (size_t)(end - text);
+			return text;
+		}
+		if (!text)
+			break;
+	}
+	return NULL;
+}
+
 struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret)
 {
 	uint64_t address;

@@ -93,6 +93,11 @@ bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint
 #define READ_ANY(vm, reader, address, struct_, member, ret)                                        \
 	etp_vm_read_member(vm, reader, address, ETP_MEMBER_##struct_##_##member, ret)
 
+// A string of C, not terminated here, which ends within `max` bytes; NULL if it does not, or
+// cannot be read. Valid as long as the target.
+const char *etp_vm_read_string(struct etp_reader *reader, uint64_t address, uint64_t max,
+                               size_t *size_ret);
+
 struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret);
 
 struct etp_error *etp_atoms_init(struct etp_vm *vm);
