@@ -217,6 +217,12 @@ system_line() ->
       emu_flavor => erlang:system_info(emu_flavor),
       emu_type => erlang:system_info(emu_type),
       wordsize => erlang:system_info(wordsize),
+      system_architecture => {text, erlang:system_info(system_architecture)},
+      emu_args => [{text, Arg} || Arg <- erlang:system_info(emu_args)],
+      thread_pool_size => erlang:system_info(thread_pool_size),
+      kernel_poll => erlang:system_info(kernel_poll),
+      dist_buf_busy_limit => erlang:system_info(dist_buf_busy_limit),
+      backtrace_depth => backtrace_depth(),
       schedulers => erlang:system_info(schedulers),
       schedulers_online => erlang:system_info(schedulers_online),
       dirty_cpu_schedulers => erlang:system_info(dirty_cpu_schedulers),
@@ -241,6 +247,12 @@ system_line() ->
       time_offset_ns => erlang:time_offset(nanosecond),
       logical_processors => erlang:system_info(logical_processors),
       memory => maps:from_list(erlang:memory())}.
+
+%% There is no way to ask, but to set it and be told what it was.
+backtrace_depth() ->
+    Depth = erlang:system_flag(backtrace_depth, 8),
+    erlang:system_flag(backtrace_depth, Depth),
+    Depth.
 
 %% names[I] is "~tw" of the atom with index I. There is no BIF for that; but ATOM_INTERNAL_REF3 of the external
 %% format (tag 75, used by the emulator itself) carries an index.

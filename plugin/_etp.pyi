@@ -203,6 +203,9 @@ class VM:
         checks (list of {claim, tried, failed, unreadable, failure}),
         files (list of {path, used_path, start, end, core_build_id, file_build_id,
         is_executable, matched})."""
+    def arguments(self) -> list[str | None]:
+        """The command line that the emulator was started with, its path first; [] when that is not
+        known.  It may have secrets in it."""
     def atom(self, index: int) -> str: ...
     def atom_count(self) -> int: ...
     def find_atom(self, name: str) -> Term:

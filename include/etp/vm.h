@@ -111,4 +111,13 @@ ETP_EXPORT struct etp_error *etp_vm_process_summary(const struct etp_vm *vm,
                                                     struct etp_reader *reader, uint64_t address,
                                                     struct etp_process_summary *ret);
 
+/** Argument `index` of the command line that the emulator was started with (saved_emu_args,
+ *  utils.c); the first is its path. Not terminated, and a stranger's bytes; valid as long as
+ *  the target. NULL behind the last one, or when it cannot be read. */
+ETP_EXPORT const char *etp_vm_argument(const struct etp_vm *vm, struct etp_reader *reader,
+                                       size_t index, size_t *size_ret);
+
+/** The number of these; 0 when unknown. */
+ETP_EXPORT size_t etp_vm_argument_count(const struct etp_vm *vm, struct etp_reader *reader);
+
 #endif

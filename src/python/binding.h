@@ -135,6 +135,7 @@ PyObject *VM_process_list(VMObject *self, PyObject *ignored);
 PyObject *VM_messages(VMObject *self, PyObject *args);
 PyObject *VM_message_shapes(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_info(VMObject *self, PyObject *ignored);
+PyObject *VM_arguments(VMObject *self, PyObject *ignored);
 PyObject *VM_compose(VMObject *self, PyObject *value);
 PyObject *VM_measure(VMObject *self, PyObject *args);
 PyObject *VM_measure_each(VMObject *self, PyObject *args);

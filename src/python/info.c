@@ -162,3 +162,22 @@ PyObject *VM_info(VMObject *self, PyObject *ignored)
 	Py_XDECREF(dict);
 	return NULL;
 }
+
+PyObject *VM_arguments(VMObject *self, PyObject *ignored)
+{
+	if (!VM_is_open(self))
+		return NULL;
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < etp_vm_argument_count(self->vm, &reader); i++) {
+		size_t size;
+		const char *bytes = etp_vm_argument(self->vm, &reader, i, &size);
+		PyObject *argument =
+			bytes ? PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)size, "replace")
+			      : Py_BuildValue("");
+		if (!append(list, argument))
+			Py_CLEAR(list);
+	}
+	return list;
+}

@@ -266,6 +266,7 @@ static PyObject *VM_port_is_open(VMObject *self, PyObject *args)
 
 static PyMethodDef VM_methods[] = {
 	{"info", (PyCFunction)VM_info, METH_NOARGS, NULL},
+	{"arguments", (PyCFunction)VM_arguments, METH_NOARGS, NULL},
 	{"atom", (PyCFunction)VM_atom, METH_VARARGS, NULL},
 	{"atom_count", (PyCFunction)VM_atom_count, METH_NOARGS, NULL},
 	{"find_atom", (PyCFunction)VM_find_atom, METH_VARARGS, NULL},

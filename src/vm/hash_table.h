@@ -29,9 +29,9 @@ struct etp_index_table {
 	size_t name_length;
 };
 
-// The IndexTable with one of these names ("a|b") that belongs to code index `index` (code_ix.h): ERTS
-// keeps one for each of its three code indices, one behind the other. `limit` is
-// the most entries that it can have. Returns NULL, or what is wrong, a static string.
+// The IndexTable with one of these names ("a|b") that belongs to code index `index` (code_ix.h):
+// ERTS keeps one for each of its three code indices, one behind the other. `limit` is the most
+// entries that it can have. Returns NULL, or what is wrong, a static string.
 const char *etp_index_table_find(const struct etp_vm *vm, struct etp_reader *reader,
                                  const char *names, uint32_t code_index, uint32_t limit,
                                  struct etp_index_table *ret);

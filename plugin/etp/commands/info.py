@@ -40,7 +40,7 @@ def run(context: Context, args: Namespace) -> Report:
         ("memory", _memory(info)),
     ]  # fmt: skip
     if info.command and not redact:
-        entries.insert(4, ("command", info.command))
+        entries.insert(4, ("command", _command(info)))
     blocks: list[Block | None] = [Facts([(label, value) for label, value in entries if value])]
     for check in failed:
         blocks.append(Paragraph(f"Check failed: {check.claim}: {check.failure}", "warning", hang=2))
@@ -100,6 +100,12 @@ def _process(info: Info) -> str:
     if info.uptime_ns >= 0:
         parts.append(f"up for {format_duration(info.uptime_ns / 1e9)} by the VM's own clock")
     return ", ".join(parts)
+
+
+def _command(info: Info) -> str:
+    from ..system_info import without_secrets
+
+    return " ".join(without_secrets(info.command.split(" ")))
 
 
 def _written(info: Info) -> str:
@@ -192,6 +198,7 @@ def _facts(info: Info, redact: bool) -> dict[str, object]:
     from dataclasses import asdict
 
     facts = asdict(info)
+    facts["command"] = _command(info)
     if redact:
         facts["node"] = _node(info, True)
         for name in ("core_path", "executable_path", "layout_source"):

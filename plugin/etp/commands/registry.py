@@ -33,6 +33,7 @@ from . import (
     stackdump,
     stacktrace,
     supervision,
+    system_info,
     term,
     timers,
     who,
@@ -73,6 +74,7 @@ COMMANDS: tuple[Command, ...] = (
     modules.COMMAND,
     term.COMMAND,
     info.COMMAND,
+    system_info.COMMAND,
     snapshot.COMMAND,
     help.COMMAND,
 )
