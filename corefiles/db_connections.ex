@@ -34,8 +34,6 @@ end
 defmodule DBConnection.Holder do
   alias DbConnections.Family
 
-  @hour 3_600_000
-
   def new(pool, ref, mod, state) do
     options = if Family.get() == :"2.10", do: [decentralized_counters: true], else: []
     holder = :ets.new(__MODULE__, [:public, :ordered_set | options])
@@ -61,7 +59,11 @@ defmodule DBConnection.Holder do
   # In milliseconds before 2.1.
   def checkin_time, do: if(Family.get() == :"2.0", do: System.monotonic_time(1000), else: System.monotonic_time())
 
-  def checkout(pool, opts), do: checkout_call(pool, [self()], true, System.monotonic_time(1000), opts[:timeout])
+  def checkout(pool, opts) do
+    start = System.monotonic_time(1000)
+    timeout = if opts[:timeout] != :infinity, do: start + opts[:timeout]
+    checkout_call(pool, [self()], true, start, timeout)
+  end
 
   defp checkout_call(pid, callers, queue?, start, timeout) do
     lock = Process.monitor(pid)
@@ -81,13 +83,12 @@ defmodule DBConnection.Holder do
     end
   end
 
-  defp deadline(:infinity, _pool, _ref, _holder, _start), do: nil
+  defp deadline(nil, _pool, _ref, _holder, _start), do: nil
 
-  defp deadline(_, pool, ref, holder, start) do
-    :erlang.start_timer(start + @hour, pid_of(pool), {ref, holder, self(), @hour}, abs: true)
+  defp deadline(timeout, pool, ref, holder, start) do
+    :erlang.start_timer(timeout, pool, {ref, holder, self(), timeout - start}, abs: true)
   end
 
-  defp pid_of(pool) when is_pid(pool), do: pool
   defp deadline_position, do: if(Family.get() == :"2.0", do: 6, else: 7)
 
   def checkin({:pool_ref, pool, ref, deadline, holder, _lock}) do
@@ -233,7 +234,11 @@ defmodule Connection do
     {:noreply, %{s | mod_state: mod_state}}
   end
 
-  def handle_info(_, s), do: {:noreply, s}
+  def handle_info(message, %{mod: mod, mod_state: mod_state} = s) do
+    {:noreply, mod_state} = mod.handle_info(message, mod_state)
+    {:noreply, %{s | mod_state: mod_state}}
+  end
+
   def terminate(_, _), do: :ok
 end
 
@@ -253,27 +258,41 @@ defmodule DBConnection.Connection do
       else: Connection.start_link(__MODULE__, args, [])
   end
 
-  # Of 1.x: a pool of one connection, whose clients queue in its state.
-  # With poolboy, one of several.
-  def start_link(mod, opts) do
+  # Of 1.x: a pool of one connection, whose clients queue in its state. With poolboy or sbroker, one of several;
+  # `info` are the pids of broker and regulator.
+  def start_link(mod, opts, info \\ nil) do
     {how, opts} = Keyword.pop(opts, :plan)
     names = if opts[:pool_size] == 1, do: Keyword.take(opts, [:name]), else: []
-    Connection.start_link(__MODULE__, {mod, opts, how}, names)
+    Connection.start_link(__MODULE__, {mod, opts, how, info}, names)
   end
 
   def callback_mode, do: :handle_event_function
 
-  def init({mod, opts, {state, where}}) do
+  def init({mod, opts, {state, where}, info}) do
     s = %{
       mod: mod, opts: opts, state: nil, client: :closed, broker: nil, regulator: nil, lock: nil, queue: :queue.new(),
       timer: nil, backoff: Backoff.new(), after_connect: nil, after_connect_timeout: 15_000, idle: :passive,
       idle_timeout: 1000, idle_time: 0, after_timeout: :backoff
     }
 
-    case where do
-      :closed -> {:ok, s, @hour}
-      :pool -> {:ok, %{s | state: state.(), client: nil}, nil}
+    case {where, info} do
+      {:closed, _} -> {:ok, s, backoff()}
+      {:pool, nil} -> {:ok, %{s | state: state.(), client: nil}, nil}
+      {:pool, {broker, regulator}} -> {:ok, bid(%{s | state: state.(), broker: broker, regulator: regulator, queue: :broker, lock: make_ref()}), nil}
     end
+  end
+
+  # :sbroker.async_ask_r/3
+  defp bid(s) do
+    ref = make_ref()
+    send(s.broker, {:bid, {self(), ref}, {self(), s.mod, s.state}})
+    %{s | client: {ref, :broker}}
+  end
+
+  # When it began is for the truth.
+  defp backoff do
+    :persistent_term.put({__MODULE__, self()}, System.monotonic_time(:nanosecond))
+    @hour
   end
 
   def init({mod, opts, pool, tag, {state, where}}) do
@@ -295,7 +314,7 @@ defmodule DBConnection.Connection do
       end
 
     s = if where != :closed and Map.has_key?(s, :connected_at), do: %{s | connected_at: System.monotonic_time()}, else: s
-    backoff = if where == :closed, do: @hour
+    backoff = if where == :closed, do: backoff()
 
     if where == :pool do
       if Family.statem?(), do: :gen_statem.cast(self(), :connected), else: GenServer.cast(self(), :connected)
@@ -323,15 +342,147 @@ defmodule DBConnection.Connection do
   defp to_pool(s), do: %{s | client: {Holder.update(s.pool, s.tag, s.mod, s.state), :pool}}
 
   # 1.x: a client gets the state in the reply, and the process keeps what it had.
-  def handle_call({:checkout, ref, _queue?, _timeout}, {pid, _} = from, s) do
+  def handle_call({:checkout, ref, _queue?, timeout}, {pid, _} = from, s) do
     client = {ref, Process.monitor(pid)}
 
     if s.client == nil do
       GenServer.reply(from, {:ok, {self(), ref}, s.mod, s.state})
-      {:noreply, %{s | client: client, timer: :erlang.start_timer(@hour, self(), {__MODULE__, pid, @hour})}}
+      {:noreply, %{s | client: client, timer: start_timer(pid, timeout)}}
     else
-      {:noreply, %{s | queue: :queue.in({client, 15_000, from}, s.queue)}}
+      {:noreply, %{s | queue: :queue.in({client, timeout, from}, s.queue)}}
     end
+  end
+
+  # With sbroker, the broker has given the state away.
+  def handle_info({ref, {:go, new, {pid, timeout}, _, _}}, %{client: {ref, :broker}} = s) do
+    {:noreply, %{s | client: {new, Process.monitor(pid)}, timer: start_timer(pid, timeout)}}
+  end
+
+  def handle_info(_, s), do: {:noreply, s}
+
+  defp start_timer(_, :infinity), do: nil
+  defp start_timer(pid, timeout), do: :erlang.start_timer(timeout, self(), {__MODULE__, pid, timeout})
+end
+
+# The library sbroker, as the pool DBConnection.Sojourn of 1.x uses it; of 1.0.0.
+defmodule :sbroker_gen do
+  def init_it(starter, parent, name, behaviour, {mod, args}, _opts) do
+    Process.put(:"$initial_call", {mod, :init, 1})
+    behaviour.init_it(starter, parent, name, mod, args)
+  end
+
+  def call(process, label, message, timeout) do
+    {:ok, reply} = :gen.call(process, label, message, timeout)
+    reply
+  end
+end
+
+defmodule :sbroker do
+  require Record
+  Record.defrecordp(:config, [:mod, :args, :parent, :dbg, :name, :ask_mod, :bid_mod])
+  Record.defrecordp(:time, [:now, :send, :empty, :seq, :read_after, :meters, next: :infinity])
+
+  def start_link(name, mod, args), do: :gen.start(:sbroker_gen, :link, name, __MODULE__, {mod, args}, [])
+  def ask(broker, value), do: :sbroker_gen.call(broker, :ask, value, :infinity)
+
+  def init_it(starter, parent, name, mod, args) do
+    {:ok, {{ask_mod, ask_args}, {bid_mod, bid_args}, meters}} = mod.init(args)
+    config = config(mod: mod, args: args, parent: parent, dbg: [], name: name, ask_mod: ask_mod, bid_mod: bid_mod)
+    now = :erlang.monotonic_time()
+    time = {:time, now, now, now, :infinity, 0, 16, meters}
+    asks = ask_mod.init(:queue.new(), now, ask_args)
+    bids = bid_mod.init(:queue.new(), now, bid_args)
+    :proc_lib.init_ack(starter, {:ok, self()})
+    idle_recv(:bidding, :infinity, time, asks, bids, config)
+  end
+
+  defp mark(time) do
+    now = :erlang.monotonic_time()
+    time |> put_elem(1, now) |> put_elem(2, now) |> put_elem(5, 0)
+  end
+
+  defp idle_recv(state, timeout, time, asks, bids, config) do
+    receive do
+      msg ->
+        ntime = mark(time)
+        handle(state, msg, ntime, asks, bids, :infinity, config)
+    after
+      timeout ->
+        ntime = mark(time)
+        handle(state, :timeout, ntime, asks, bids, :infinity, config)
+    end
+  end
+
+  # Who asks gets what the first bid came with, and the other way round; else it waits.
+  defp handle(state, {:ask, ask, value}, time, asks, bids, next, config(ask_mod: ask_mod, bid_mod: bid_mod) = config) do
+    case bid_mod.handle_out(elem(time, 1), bids) do
+      {:empty, bids} ->
+        {asks, _} = ask_mod.handle_in(elem(time, 2), ask, value, elem(time, 1), asks)
+        idle_recv(:asking, next, time, asks, bids, config)
+
+      {_sent, bid, bid_value, ref, bids} ->
+        :gen.reply(ask, {:go, ref, bid_value, 0, 0})
+        :gen.reply(bid, {:go, ref, value, 0, 0})
+        idle_recv(state, next, time, asks, bids, config)
+    end
+  end
+
+  # No connection comes back here while a caller waits.
+  defp handle(:bidding, {:bid, bid, value}, time, asks, bids, next, config(bid_mod: bid_mod) = config) do
+    {bids, _} = bid_mod.handle_in(elem(time, 2), bid, value, elem(time, 1), bids)
+    idle_recv(:bidding, next, time, asks, bids, config)
+  end
+end
+
+for {module, fields} <- [
+      sbroker_timeout_queue: [:out, :timeout, :drop, :min, :max, :timeout_next, :len, :queue],
+      sbroker_codel_queue:
+        [:out, :target, :interval, :drop, :min, :max, :count, :drop_next, :drop_first, :timeout_next, :len, :queue]
+    ] do
+  defmodule module do
+    require Record
+    Record.defrecordp(:state, fields)
+
+    def init(queue, _now, spec), do: Enum.reduce(unquote(fields), {:state}, &Tuple.append(&2, initial(&1, queue, spec)))
+
+    defp initial(:queue, queue, _), do: queue
+    defp initial(:len, _, _), do: 0
+    # Of native units.
+    defp initial(key, _, spec) when key in [:timeout, :target, :interval], do: Map.get(spec, key, 0) * 1_000_000
+    defp initial(key, _, spec), do: Map.get(spec, key, :infinity)
+
+    def handle_in(sent, {pid, _} = from, value, _now, state(len: len, queue: queue) = s) do
+      ref = Process.monitor(pid)
+      {state(s, len: len + 1, queue: :queue.in({sent, from, value, ref}, queue)), :infinity}
+    end
+
+    def handle_out(_now, state(len: 0) = s), do: {:empty, s}
+
+    def handle_out(_now, state(len: len, queue: queue) = s) do
+      {{:value, {sent, from, value, ref}}, queue} = :queue.out(queue)
+      Process.demonitor(ref, [:flush])
+      {sent, from, value, ref, state(s, len: len - 1, queue: queue)}
+    end
+  end
+end
+
+defmodule DBConnection.Sojourn.Broker do
+  def start_link(mod, opts), do: :sbroker.start_link({:local, opts[:name]}, __MODULE__, {__MODULE__, mod, opts})
+
+  def init({_broker, mod, opts}) do
+    {plan, opts} = Keyword.pop(opts, :plan)
+
+    children =
+      for {how, i} <- Enum.with_index(plan) do
+        # One process stands for the regulator.
+        args = [mod, [plan: how] ++ opts, {self(), Process.whereis(:init)}]
+        %{id: i, start: {DBConnection.Connection, :start_link, args}}
+      end
+
+    {:ok, _} = Supervisor.start_link(children, strategy: :one_for_one)
+    asks = %{out: :out, timeout: 5000, drop: :drop, min: 0, max: 1024, timeout_next: 0}
+    bids = %{out: :out, target: 1000, interval: 100, drop: :drop, min: 0, max: :infinity, count: 0, drop_next: 0}
+    {:ok, {{:sbroker_timeout_queue, asks}, {:sbroker_codel_queue, bids}, [{:sregulator_update_meter, [100]}]}}
   end
 end
 
@@ -607,8 +758,10 @@ end
 defmodule DbConnections.Client do
   alias DBConnection.Holder
 
-  def use(pool, plans, parent) do
-    {:ok, pool_ref, _mod, state} = Holder.checkout(pool, timeout: 15_000)
+  # A client tells when it asks, and for how long it wants the connection, and then what it has got.
+  def use(pool, plans, timeout, parent) do
+    send(parent, {self(), :asks, System.monotonic_time(:nanosecond), timeout})
+    {:ok, pool_ref, _mod, state} = Holder.checkout(pool, timeout: timeout)
     [row] = :ets.lookup(elem(pool_ref, 4), :conn)
     plan = Map.get(plans, elem(row, 1)) || Map.fetch!(plans, :any)
     Holder.put_state(pool_ref, plan.live.(state))
@@ -628,8 +781,26 @@ defmodule DbConnections.Client do
   end
 
   # 1.x: the state is in the client's dictionary meanwhile.
-  def use_old(connection, plan, parent) do
-    {:ok, pool_ref, mod, state} = :gen_server.call(connection, {:checkout, make_ref(), true, 15_000}, :infinity)
+  def use_old(connection, plans, timeout, parent) do
+    send(parent, {self(), :asks, System.monotonic_time(:nanosecond), timeout})
+    {:ok, pool_ref, mod, state} = :gen_server.call(connection, {:checkout, make_ref(), true, timeout}, :infinity)
+    have_old(pool_ref, mod, state, plans, parent)
+  end
+
+  # Of poolboy: a worker, which is a connection.
+  def use_worker(poolboy, plans, timeout, parent) do
+    worker = GenServer.call(poolboy, {:checkout, make_ref(), true}, :infinity)
+    use_old(worker, plans, timeout, parent)
+  end
+
+  def use_sojourn(broker, plans, timeout, parent) do
+    send(parent, {self(), :asks, System.monotonic_time(:nanosecond), timeout})
+    {:go, ref, {pid, mod, state}, _, _} = :sbroker.ask(broker, {self(), timeout})
+    have_old({pid, ref}, mod, state, plans, parent)
+  end
+
+  defp have_old({connection, _} = pool_ref, mod, state, plans, parent) do
+    plan = Map.fetch!(plans, connection)
     conn_ref = make_ref()
     conn = %{__struct__: DBConnection, pool_mod: DBConnection.Connection, pool_ref: pool_ref, conn_mod: mod, conn_ref: conn_ref}
     Process.put({DBConnection, conn_ref}, {if(plan.then == :stream, do: :transaction, else: :idle), plan.live.(state)})
@@ -664,8 +835,24 @@ defmodule DbConnections do
         releases: Map.new(releases, fn {app, vsn} -> {app, {:text, vsn}} end),
         secret: {:text, @secret},
         pools: List.flatten(started)
-      }
+      },
+      before_dump: timers_left()
     }
+  end
+
+  # What is left of deadlines, and of backoffs of the library `connection`, right before the dump.
+  defp timers_left do
+    holders = for t <- :ets.all(), :ets.info(t, :name) == DBConnection.Holder, row <- :ets.lookup(t, :conn), do: elem(row, tuple_size(row) - 2)
+    connections = for pid <- Process.list(), not Family.statem?(), {DBConnection.Connection, :init, 1} <- [:proc_lib.translate_initial_call(pid)], do: :sys.get_state(pid)
+    own = for %Connection{backoff: backoff, mod_state: s} <- connections, ref <- [backoff, s.timer], do: ref
+    refs = for ref <- holders ++ own, is_reference(ref), do: ref
+    fn -> File.write!("truth.jsonl", Enum.map(refs, &:truth_json.line(left(&1))), [:append]) end
+  end
+
+  defp left(ref) do
+    before = System.monotonic_time(:nanosecond)
+    left = :erlang.read_timer(ref)
+    %{kind: :timer, ref: ref, left: left, before: before, after: System.monotonic_time(:nanosecond)}
   end
 
   defp releases(:"1.1"), do: [db_connection: '1.1.3', mariaex: '0.8.4', postgrex: '0.13.5']
@@ -689,7 +876,9 @@ defmodule DbConnections do
       pool(MyApp.Busy, Postgrex.Protocol, [conn(pg("0.13.5"), :query)], waiting: 3),
       pool(MyApp.Down, Mariaex.Protocol, [conn(none(), :closed)]),
       pool(MyApp.Boy, Mariaex.Protocol, for(_ <- 1..2, do: conn(maria("0.8.4", {0, 1}), :stream, add: {0, 2})), poolboy: true, waiting: 4),
-      pool(MyApp.Streams, Mariaex.Protocol, [conn(maria("0.8.4", {0, 2}), :stream, add: {0, 5})])
+      pool(MyApp.Streams, Mariaex.Protocol, [conn(maria("0.8.4", {0, 2}), :stream, add: {0, 5})]),
+      pool(MyApp.Sojourn, Postgrex.Protocol, [conn(pg("0.13.5"), :query), conn(pg("0.13.5"), :stream)], sojourn: true, forever: 2, waiting: 6),
+      pool(MyApp.Calm, Mariaex.Protocol, [conn(maria("0.8.4", {0, 0}), :stream, add: {0, 1}), conn(maria("0.8.4", {0, 0}), :idle), conn(maria("0.8.4", {0, 0}), :idle)], sojourn: true)
     ]
   end
 
@@ -750,7 +939,7 @@ defmodule DbConnections do
 
   defp exhausted(release) do
     none = my(release, {0, 0}, transaction: :transaction)
-    pool(MyApp.Busy, MyXQL.Connection, [conn(none, :query), conn(none, :query)], waiting: 5)
+    pool(MyApp.Busy, MyXQL.Connection, [conn(none, :query), conn(none, :query)], waiting: 5, forever: 2)
   end
 
   defp down(release) do
@@ -830,8 +1019,8 @@ defmodule DbConnections do
     connected = Enum.count(pool.conns, &(where(&1.then) == :pool))
     wait(fn -> :ets.info(queue, :size) == connected end)
     plans = Map.new(connections(pid), fn {i, conn} -> {conn, plan(Enum.at(pool.conns, i - 1), i)} end)
-    used = if ownership, do: own(ownership), else: use_all(pid, plans, connected)
-    waiters = for _ <- 1..Keyword.get(pool.options, :waiting, 0)//1, do: spawn(fn -> Client.use(pid, plans, nil) end)
+    used = if ownership, do: own(ownership), else: use_all(pid, plans, connected, pool)
+    waiters = waiters(pool, &Client.use(pid, plans, 15_000, &1))
     wait(fn -> length(waiters) == 0 or :ets.info(queue, :size) == length(waiters) end)
 
     %{
@@ -841,6 +1030,7 @@ defmodule DbConnections do
       leak: {:text, pool.options[:leak] || ""},
       healthy: pool.options[:healthy] || false,
       waiting: waiters,
+      waits_since: Enum.map(waiters, &asked_at/1),
       owners: if(ownership, do: elem(ownership, 1), else: 0),
       connections: for({i, conn} <- connections(pid), do: truth(conn, Enum.at(pool.conns, i - 1), used))
     }
@@ -870,23 +1060,44 @@ defmodule DbConnections do
   end
 
   # Each connection in the pool is checked out once, the first that came first.
-  defp use_all(pool, plans, connected) do
-    for _ <- 1..connected//1, into: %{} do
+  defp use_all(pid, plans, connected, pool) do
+    for n <- 1..connected//1, into: %{} do
       parent = self()
       # Times of the queue are in milliseconds in 2.0, and which is first must be sure.
       Process.sleep(2)
-      client = spawn(fn -> Client.use(pool, plans, parent) end)
+      client = spawn(fn -> Client.use(pid, plans, timeout(pool, n), parent) end)
+      asked(client)
 
       receive do
         {^client, conn, :checkin} ->
           wait(fn -> not Process.alive?(client) end)
-          :sys.get_state(pool)
+          :sys.get_state(pid)
           {conn, nil}
 
         {^client, conn, _} ->
           {conn, client}
       end
     end
+  end
+
+  # Milliseconds for which the Nth client may have its connection.
+  defp timeout(pool, n), do: if(pool.options[:forever] == n, do: :infinity, else: n * 3_600_000)
+
+  # When a client asked, and its timeout, are for the truth.
+  defp asked(client) do
+    receive do
+      {^client, :asks, at, timeout} -> Process.put({:asked, client}, {at, timeout})
+    end
+
+    client
+  end
+
+  defp asked_at(client), do: client |> asked_with() |> elem(0)
+  defp asked_with(client), do: Process.get({:asked, client}, {:undefined, :undefined})
+
+  defp waiters(pool, use) do
+    parent = self()
+    for _ <- 1..Keyword.get(pool.options, :waiting, 0)//1, do: asked(spawn(fn -> use.(parent) end))
   end
 
   # Owners of the sandbox: the first one uses its connection, with a cursor; the others do not at the moment.
@@ -897,7 +1108,7 @@ defmodule DbConnections do
       {:ok, proxy} = GenServer.call(manager, {:checkout, owner})
       then = if i == 1, do: :stream, else: :checkin
       plan = %{then: then, live: &with_cursors(&1, {1, 1}), query: Drivers.query(MyXQL.Query, i)}
-      client = spawn(fn -> Client.use(proxy, %{any: plan}, parent) end)
+      client = asked(spawn(fn -> Client.use(proxy, %{any: plan}, 7_200_000, parent) end))
       receive(do: ({^client, ^proxy, _} -> :ok))
       if then == :checkin, do: wait(fn -> not Process.alive?(client) end)
       %{pool_ref: {:pool_ref, _, _, _, holder, _}} = :sys.get_state(proxy)
@@ -925,7 +1136,10 @@ defmodule DbConnections do
         {_, client} -> {:checked_out, client, nil, live, stale}
       end
 
+    {asked, timeout} = asked_with(client)
+
     %{
+      asked: asked, timeout: timeout, closed: :persistent_term.get({DBConnection.Connection, pid}, :undefined),
       pid: pid, status: status, client: client || :undefined, proxy: proxy || :undefined, live: live || :undefined,
       stale: stale || :undefined, queries: conn.facts.queries, orphans: conn.facts.orphans
     }
@@ -933,53 +1147,79 @@ defmodule DbConnections do
 
   # ---- 1.x ---------------------------------------------------------------------------------------------------
 
-  defp start_old(%{options: [{:poolboy, true} | _]} = pool) do
+  defp start_old(%{options: [{kind, true} | _]} = pool) when kind in [:poolboy, :sojourn] do
     how = for {conn, i} <- Enum.with_index(pool.conns, 1), do: {fn -> conn.driver.(i) end, :pool}
-    {:ok, poolboy} = detached(fn -> :poolboy.start_link(pool.mod, [plan: how, name: pool.name] ++ options(length(how))) end)
-    parent = self()
+    opts = [plan: how, name: pool.name] ++ options(length(how))
+    start = if kind == :poolboy, do: &:poolboy.start_link/2, else: &DBConnection.Sojourn.Broker.start_link/2
+    {:ok, pid} = detached(fn -> start.(pool.mod, opts) end)
+    conns = workers(pid)
+    plans = Map.new(Enum.zip(conns, plans_old(pool)))
+    used = for {%{then: then}, n} <- Enum.with_index(pool.conns, 1), then != :idle, into: %{}, do: use_pool(kind, pid, plans, timeout(pool, n))
 
-    used =
-      for {conn, i} <- Enum.with_index(pool.conns, 1), into: %{} do
-        plan = %{plan(conn, i) | query: Drivers.query(Postgrex.Query, i)}
-        client = spawn(fn -> Client.use_old(checkout(poolboy), plan, parent) end)
-        receive(do: ({^client, worker, _} -> {worker, client}))
+    waiters =
+      if kind == :poolboy do
+        for _ <- 1..pool.options[:waiting], do: spawn(fn -> Client.use_worker(pid, plans, 15_000, nil) end)
+      else
+        waiters(pool, &Client.use_sojourn(pid, plans, 15_000, &1))
       end
 
-    waiters = for _ <- 1..pool.options[:waiting], do: spawn(fn -> checkout(poolboy) end)
-    wait(fn -> :queue.len(elem(:sys.get_state(poolboy), 3)) == length(waiters) end)
+    for waiter <- waiters, do: wait(fn -> Process.info(waiter, :status) == {:status, :waiting} end)
 
     %{
-      pid: poolboy, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: false, waiting: waiters, owners: 0,
-      connections: for({pid, conn} <- Enum.zip(Map.keys(used), pool.conns), do: truth(pid, conn, used))
+      pid: pid, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: false, waiting: waiters,
+      waits_since: Enum.map(waiters, &asked_at/1), owners: 0,
+      connections: for({pid, conn} <- Enum.zip(conns, pool.conns), do: truth(pid, conn, used))
     }
   end
 
   # A pool is a connection.
   defp start_old(pool) do
-    for {conn, i} <- Enum.with_index(pool.conns, 1) do
+    for {{conn, i}, plan} <- Enum.zip(Enum.with_index(pool.conns, 1), plans_old(pool)) do
       how = {conn.driver && fn -> conn.driver.(i) end, where(conn.then)}
       opts = [plan: how, name: pool.name] ++ options(1)
       {:ok, pid} = detached(fn -> DBConnection.Connection.start_link(pool.mod, opts) end)
       parent = self()
+      plans = %{pid => plan}
 
       client =
         if conn.then in [:query, :stream] do
-          plan = %{plan(conn, i) | query: Drivers.query(Postgrex.Query, i)}
-          client = spawn(fn -> Client.use_old(pid, plan, parent) end)
+          client = asked(spawn(fn -> Client.use_old(pid, plans, timeout(pool, i), parent) end))
           receive(do: ({^client, _, _} -> client))
         end
 
-      waiters = for _ <- 1..Keyword.get(pool.options, :waiting, 0)//1, do: spawn(fn -> Client.use_old(pid, %{}, nil) end)
+      waiters = waiters(pool, &Client.use_old(pid, plans, 15_000, &1))
       for waiter <- waiters, do: wait(fn -> Process.info(waiter, :status) == {:status, :waiting} end)
 
       %{
-        pid: pid, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: pool.options[:healthy] || false, waiting: waiters, owners: 0,
+        pid: pid, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: pool.options[:healthy] || false,
+        waiting: waiters, waits_since: Enum.map(waiters, &asked_at/1), owners: 0,
         connections: [truth(pid, conn, %{pid => client})]
       }
     end
   end
 
-  defp checkout(poolboy), do: GenServer.call(poolboy, {:checkout, make_ref(), true}, :infinity)
+  defp plans_old(pool) do
+    for {conn, i} <- Enum.with_index(pool.conns, 1), do: %{plan(conn, i) | query: Drivers.query(Postgrex.Query, i)}
+  end
+
+  # Connections in the order of the pool's plan: those of a supervisor that the pool is the parent of.
+  defp workers(pool) do
+    {:links, links} = Process.info(pool, :links)
+
+    supervisors =
+      for pid <- links, is_pid(pid), {:dictionary, d} <- [Process.info(pid, :dictionary)], match?({:supervisor, _, _}, d[:"$initial_call"]), do: pid
+
+    [supervisor] = for pid <- supervisors, {_, _, _, [DBConnection.Connection]} <- Supervisor.which_children(pid), uniq: true, do: pid
+    Enum.sort(for {i, pid, _, _} <- Supervisor.which_children(supervisor), do: {i, pid}) |> Enum.map(&elem(&1, 1))
+  end
+
+  # Clients get their connections one after the other.
+  defp use_pool(kind, pool, plans, timeout) do
+    parent = self()
+    use = if kind == :poolboy, do: &Client.use_worker/4, else: &Client.use_sojourn/4
+    client = asked(spawn(fn -> use.(pool, plans, timeout, parent) end))
+    receive(do: ({^client, conn, _} -> {conn, client}))
+  end
 
   defp wait(done, tries \\ 500)
   defp wait(_, 0), do: raise("it did not happen")

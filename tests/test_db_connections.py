@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from etp import timers
 from etp.commands.registry import find
 from etp.diagnosis.db_connections import diagnose
 from etp.inspectors import load
@@ -17,7 +18,8 @@ from reader import Reader
 
 FAMILIES = ["1.1", "2.0", "2.4", "2.5", "2.10"]
 #: The emulator keeps stacks and registers otherwise than the JIT.
-DUMPS = [*((family, "stripped") for family in FAMILIES), ("2.4", "emu"), ("2.10", "emu")]
+DUMPS = [(family, "stripped") for family in FAMILIES]
+DUMPS += [("2.10", "dwarf"), ("1.1", "emu"), ("2.4", "emu"), ("2.10", "emu")]
 RELEASES = {
     "1.1": "up to 1.1.3",
     "2.0": "2.0.0 to 2.4.0",
@@ -29,6 +31,11 @@ STATUS = {
     "checked_out": "checked out",
     "after_connect": "after connect",
 }
+#: Of sbroker, in 1.1.
+SOJOURN = ("Elixir.MyApp.Sojourn", "Elixir.MyApp.Calm")
+HOUR_MS = 3_600_000
+START_NS = -576_460_752 * 10**9
+"""erlang:monotonic_time() when a VM starts (ERTS_MONOTONIC_TIME_START_EXTERNAL, erl_time.h)."""
 #: As each driver calls them: {as declared, fetched from}.
 DECLARED = ("params", "first")
 
@@ -95,6 +102,10 @@ def test_pools(pools, expect):
         assert pool.modules == [said["module"]]
         assert (pool.kind == "Ownership") == (said["owners"] > 0)
         assert (pool.kind == "Poolboy") == said["name"].endswith("Boy")
+        assert (pool.kind == "Sojourn") == (said["name"] in SOJOURN)
+        if pool.kind == "Sojourn":
+            assert pool.settings == {"timeout": 5000, "max": 1024}
+            assert pool.status == ("asking" if said["waiting"] else "bidding")
         if expect["family"] != "1.1":
             assert pool.settings["target"] == 100
             assert pool.settings["interval"] == (2000 if expect["family"] == "2.10" else 1000)
@@ -140,29 +151,111 @@ def test_clients(pools, expect):
             assert client.function.function in ("com_stmt_execute", "each_row", "handle_execute")
 
 
-def test_waiting(pools, expect):
+@pytest.fixture(scope="module")
+def now(vm):
+    """The VM's monotonic time in the core, in nanoseconds."""
+    return START_NS + vm.info.uptime_ns
+
+
+def is_since(duration_ns, at, now):
+    """Something began when, or right after, the VM's clock said ``at``: the process that looked at
+    the clock may have been interrupted then.  Some clocks are in milliseconds."""
+    return -5 * 10**8 <= duration_ns - (now - int(at)) <= 2 * 10**6
+
+
+def test_waiting(pools, expect, now):
+    """Who waits, and for how long, where the pool keeps that: those of 1.x do not, but for sbroker."""
     found = {str(pool.pid): pool for pool in pools.pools}
     waiting = 0
     for said in expect["pools"]:
         callers = found[said["pid"]].waiting
         assert sorted(str(caller.pid) for caller in callers) == sorted(said["waiting"])
         waiting += len(callers)
+        since = dict(zip(said["waiting"], said["waits_since"]))
         for caller in callers:
             name = (caller.function.function, caller.function.arity)
             if expect["family"] == "1.1":
-                assert name == ("do_call", 4) and caller.waits_ns is None
+                assert name == ("do_call", 4)
             else:
                 assert name == ("checkout_call", 5)
-                assert 0 <= caller.waits_ns < 60 * 10**9
+            if expect["family"] == "1.1" and said["name"] not in SOJOURN:
+                assert caller.waits_ns is None
+            else:
+                assert is_since(caller.waits_ns, since[str(caller.pid)], now), said
     assert waiting >= 3
 
 
+def test_since_when_a_connection_is_out(pools, expect, now):
+    """By whom, test_connections has.  A client without a timeout leaves no trace of when it came."""
+    found = by_pid(pools)
+    unknown = 0
+    for pool in expect["pools"]:
+        for said in pool["connections"]:
+            connection = found[said["pid"]]
+            if said["asked"] is None:
+                used = connection.status == "after connect"
+                assert (connection.out_ns is not None) == used, said
+            elif said["timeout"] == "infinity":
+                assert connection.out_ns is None and connection.deadline_ms is None
+                assert connection.out_unknown == "its client has no timeout"
+                unknown += 1
+            else:
+                assert is_since(connection.out_ns, said["asked"], now), said
+                left = connection.deadline_ms * 10**6 + connection.out_ns
+                assert left == said["timeout"] * 10**6, said
+                assert connection.out_unknown == ""
+    assert unknown == 1
+
+
+def test_backoffs(pools, expect, now):
+    found = by_pid(pools)
+    closed = [c for pool in expect["pools"] for c in pool["connections"] if c["closed"]]
+    assert len(closed) in (1, 2)
+    for connection in pools.connections:
+        assert (connection.backoff_ms is not None) == (connection.status == "disconnected")
+    for said in closed:
+        connection = found[said["pid"]]
+        assert is_since((HOUR_MS - connection.backoff_ms) * 10**6, said["closed"], now)
+        assert connection.backoff == "rand_exp, 1,000 to 30,000 ms"
+
+
+def test_deadlines_are_those_of_read_timer(vm, dump, pools, expect, now):
+    """What erlang:read_timer/1 said right before the dump, less the time since, to the tick."""
+
+    def ticks(nanoseconds):
+        return (int(nanoseconds) - 1) // 10**6 + 1
+
+    left = {str(timer.ref): timer.remaining_ms for timer in timers.take(vm).timers}
+    said = dump.truth.by_kind["timer"]
+    for line in said:
+        bounds = [line["left"] - (ticks(now) - ticks(line[when])) for when in ("before", "after")]
+        assert bounds[0] <= left[line["ref"]] <= bounds[1], line
+    statem = expect["family"] in ("2.5", "2.10")
+    found = [
+        c.deadline_ms if c.backoff_ms is None else c.backoff_ms
+        for c in pools.connections
+        if (c.deadline_ms is not None or c.backoff_ms is not None)
+        # Timers of a gen_statem are none that the workload can ask for.
+        and not (statem and c.status in ("disconnected", "after connect"))
+    ]
+    assert sorted(found) == sorted(left[line["ref"]] for line in said)
+    assert len(found) >= 3
+
+
 def test_times(pools, expect):
+    idle = 0
     for connection in pools.connections:
         if expect["family"] not in ("1.1", "2.0") and connection.status in ("idle", "checked out"):
             assert 0 <= connection.connected_ns < 60 * 10**9
-        if connection.status == "idle" and expect["family"] != "1.1":
+        if connection.status == "idle" and connection.idle_ns is not None:
             assert 0 <= connection.idle_ns < 60 * 10**9
+            idle += 1
+        assert (
+            connection.idle_ns is not None
+            or connection.status != "idle"
+            or (expect["family"] == "1.1" and connection.module == "Elixir.Mariaex.Protocol")
+        )
+    assert idle >= 2
 
 
 def test_cursor_entries(pools):
@@ -232,15 +325,38 @@ def test_screen(vm, expect):
     assert (": a leak" in text.split("\n\n")[0]) == leak
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "MyApp.Busy" in text and "callers wait" in text
+    assert "checked out, the longest for " in " ".join(text.split())
 
 
 def test_json(vm, expect):
     data = Reader(vm).json("etp-db-connections")
     assert data["cursors"] == said_cursors(expect)
     assert data["problems"] == []
+    out = [c for pool in data["pools"] for c in pool["connections"] if c["client"]]
+    assert sum(c["out_ns"] is None for c in out) == sum(c["out_unknown"] is not None for c in out)
     for pool in data["pools"]:
         assert pool["db_connection"] == expect["releases"]["db_connection"]
         assert pool["layout"] == RELEASES[expect["family"]]
+
+
+def test_times_on_the_screen(vm, pools):
+    """Of one connection that is out, of one without a timeout, and of one that is disconnected."""
+    reader = Reader(vm, width=100)
+    own = {pool.pid.word for pool in pools.pools}
+    for connection in pools.connections:
+        if connection.process.pid.word in own:
+            # It is shown as a pool.
+            continue
+        text = reader.run("etp-db-connections", str(connection.process.pid))
+        if connection.out_unknown:
+            assert "unknown: its client has no timeout" in text
+        elif connection.status == "checked out" and connection.out_ns is not None:
+            assert ("asked for it " in text) == (connection.holder is not None)
+            assert "deadline" in text and " ago" in text
+        if connection.backoff_ms is not None:
+            assert "30,000 ms, ends in 59 min" in text
+    table = Reader(vm, width=400).run("etp-db-connections", "--limit", "all")
+    assert "unknown" in table and "59 min" in table
 
 
 def test_sort_and_limit(vm):

@@ -33,7 +33,9 @@ POOLS = (
     Column("waiting", "callers that wait for a connection", kind="count"),
     Column("longest", "how long the first of them has waited", rank=1),
     Column("cursors", "cursors that its connections hold", kind="count"),
-    Column("queue", "queue_target and queue_interval, in milliseconds", rank=3),
+    Column(
+        "queue", "queue_target and queue_interval; of Sojourn queue_timeout and queue_size", rank=3
+    ),
 )
 
 WIDE = 115
@@ -48,6 +50,15 @@ CONNECTIONS = (
     Column("client", "who has it: pid, and name or initial call", flexible=10, rank=2),
     Column("function", "current function of the client", flexible=12, rank=1),
     Column("query", "on the client's stack", flexible=12, rank=9),
+    Column(
+        "since",
+        "how long ago the client asked for it (so that waiting counts; db_connection 1.x: got it)",
+        key="since_text",
+        rank=6,
+    ),
+    Column(
+        "left", "until its client's deadline, or until its backoff ends", key="left_text", rank=8
+    ),
     Column("idle", "how long it has been in the pool", key="idle_text", rank=7),
     Column("cursors", "cursors that it holds", kind="count"),
     Column(
@@ -240,7 +251,6 @@ def _pool_row(pool: Pool, vm: VM) -> dict[str, Any]:
     from ..diagnosis.db_connections import longest_wait_ms, name_of
 
     size = len(pool.connections)
-    target, interval = pool.settings.get("target"), pool.settings.get("interval")
     longest = longest_wait_ms(pool)
     return {
         "pool": name_of(pool),
@@ -253,8 +263,17 @@ def _pool_row(pool: Pool, vm: VM) -> dict[str, Any]:
         "waiting": len(pool.waiting),
         "longest": "" if longest is None else _duration(longest * 10**6),
         "cursors": pool.cursors,
-        "queue": "" if target is None else f"{target}/{interval} ms",
+        "queue": _queue_text(pool),
     }
+
+
+def _queue_text(pool: Pool) -> str:
+    settings = pool.settings
+    if "target" in settings:
+        return f"{settings['target']}/{settings.get('interval')} ms"
+    if "timeout" in settings:
+        return f"{settings['timeout']} ms, {settings.get('max')}"
+    return ""
 
 
 def _drivers(pool: Pool, vm: VM) -> list[str]:
@@ -302,6 +321,8 @@ def _connection_row(connection: Connection, pool: Pool, redact: bool) -> dict[st
         "client": _client_text(connection),
         "function": _function_text(client),
         "query": _query_text(client, redact),
+        "since_text": _since_text(connection),
+        "left_text": _left_text(connection),
         "idle_text": "" if connection.idle_ns is None else _duration(connection.idle_ns),
         "cursors": cursors,
         "stale": stale.content.cursors.count if stale and stale.content.cursors else None,
@@ -318,6 +339,20 @@ def _client_text(connection: Connection) -> str:
     if connection.proxy is not None:
         return f"proxy {connection.proxy.pid} of {connection.owner}"
     return ""
+
+
+def _since_text(connection: Connection) -> str:
+    if connection.out_ns is not None:
+        return _duration(connection.out_ns)
+    return "unknown" if connection.out_unknown else ""
+
+
+def _left_text(connection: Connection) -> str:
+    """Of a deadline or a backoff."""
+    left = connection.deadline_ms if connection.backoff_ms is None else connection.backoff_ms
+    if left is None:
+        return ""
+    return _duration(left * 10**6) if left >= 0 else f"overdue {_duration(-left * 10**6)}"
 
 
 def _function_text(client: Client | None) -> str:
@@ -383,16 +418,9 @@ def _one(context: Context, connection: Connection) -> Report:
             facts.append(("query", _query_text(client, redact)))
     if connection.proxy is not None:
         facts.append(("proxy", f"{connection.proxy.pid}, for its owner {connection.owner}"))
-    for label, time in (
-        ("idle for", connection.idle_ns),
-        ("connected for", connection.connected_ns),
-    ):
-        if time is not None:
-            facts.append((label, _duration(time)))
+    facts += _times(connection)
     if connection.holder is not None:
         facts.append(("holder", f"{connection.holder.ref}"))
-    if connection.backoff:
-        facts.append(("backoff", connection.backoff))
     if connection.orphans:
         facts.append(("orphaned tables", f"{len(connection.orphans):,}"))
     title = f"Connection {connection.process.pid} of the pool {connection.pool_pid or connection.process.pid}: {connection.module.replace('Elixir.', '', 1)}"
@@ -413,6 +441,28 @@ def _one(context: Context, connection: Connection) -> Report:
         )
     warnings = [f"{p[:1].upper()}{p[1:]}." for p in connection.problems]
     return Report(blocks, _connection_data(connection, redact), warnings)
+
+
+def _times(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Since when it is what it is, and for how long yet."""
+    left = _left_text(connection)
+    ends = left if left.startswith("overdue") else f"in {left}"
+    if connection.out_ns is not None:
+        how = "got it" if connection.holder is None else "asked for it"
+        yield "since", f"its client {how} {_duration(connection.out_ns)} ago"
+        yield "deadline", ends
+    elif connection.out_unknown:
+        yield "since", f"unknown: {connection.out_unknown}"
+    for label, time in (
+        ("idle for", connection.idle_ns),
+        ("connected for", connection.connected_ns),
+    ):
+        if time is not None:
+            yield label, _duration(time)
+    if connection.backoff_ms is not None:
+        yield "backoff", f"{connection.backoff}, ends {ends}"
+    elif connection.backoff:
+        yield "backoff", connection.backoff
 
 
 def _where(copy: Copy, connection: Connection) -> str:
@@ -584,9 +634,13 @@ def _connection_data(connection: Connection, redact: bool) -> dict[str, Any]:
         },
         "proxy": str(connection.proxy.pid) if connection.proxy else None,
         "owner": str(connection.owner) if connection.owner is not None else None,
+        "out_ns": connection.out_ns,
+        "deadline_ms": connection.deadline_ms,
+        "out_unknown": connection.out_unknown or None,
         "idle_ns": connection.idle_ns,
         "connected_ns": connection.connected_ns,
         "backoff": connection.backoff or None,
+        "backoff_ms": connection.backoff_ms,
         "orphaned_tables": [f"{table.address:#x}" for table in connection.orphans],
         "state": None if connection.live is None else _copy_data(connection.live, redact),
         "stale_copies": [_copy_data(copy, redact) for copy in connection.older],

@@ -323,12 +323,16 @@ def _exhausted(pool: Pool, limits: DbThresholds) -> Iterator[Suspect]:
     out, total = pool.count("checked out"), len(pool.connections)
     waited = "" if longest is None else f", the longest for {format_milliseconds(longest)}"
     callers = plural(len(pool.waiting), "caller waits", "callers wait")
+    since = [
+        c.out_ns for c in pool.connections if c.status == "checked out" and c.out_ns is not None
+    ]
+    held = f", the longest for {format_milliseconds(max(since) // 10**6)}" if since else ""
     others = total - out
     missing = f", {plural(others, 'other')} not connected or busy" if others else ""
     yield Suspect(
         kind="exhausted",
         title=f"{name_of(pool)} is exhausted",
-        sentence=f"{out:,} of {plural(total, 'connection')} {'is' if out == 1 else 'are'} checked out{missing};"
+        sentence=f"{out:,} of {plural(total, 'connection')} {'is' if out == 1 else 'are'} checked out{held}{missing};"
         f" {callers}{waited}. Those who have one are {_doing(pool)}.",
         freeable_bytes=0,
         at_stake_bytes=0,

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from .. import timers
 from ..code import location
 from ..otp import state as otp_state
 from ..otp.frames import frames
 from ..text import safe
 from ..vm import VM, Error
+from . import sbroker
 from .base import (
     DRIVERS,
     Measure,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from ..code import Location
     from ..ets import EtsTable
     from ..otp import OtpState
+    from ..timers import Timer
     from ..vm import Process
 
 POOL = ("Elixir.DBConnection.ConnectionPool", "init", 1)
@@ -46,6 +49,7 @@ CONNECTION = ("Elixir.DBConnection.Connection", "init", 1)
 PROXY = ("Elixir.DBConnection.Ownership.Proxy", "init", 1)
 MANAGER = ("Elixir.DBConnection.Ownership.Manager", "init", 1)
 POOLBOY = ("poolboy", "init", 1)
+SOJOURN = ("Elixir.DBConnection.Sojourn.Broker", "init", 1)
 HOLDER = "Elixir.DBConnection.Holder"
 
 MONOTONIC_START_NS = -576_460_752 * 10**9
@@ -97,8 +101,15 @@ class Connection:
     #: How long it has been idle, and connected, in nanoseconds.
     idle_ns: int | None = None
     connected_ns: int | None = None
-    #: Type and bounds of the backoff, and whether its timer runs.
+    #: How long ago its client asked for it (from 2.0 on, so that waiting counts) or got it (1.x), in
+    #: nanoseconds, and in how many milliseconds the pool takes it away, less than 0: has to.  None:
+    #: unknown; ``out_unknown`` says why.
+    out_ns: int | None = None
+    deadline_ms: int | None = None
+    out_unknown: str = ""
+    #: Type and bounds of the backoff, and milliseconds until it ends.
     backoff: str = ""
+    backoff_ms: int | None = None
     #: Releases of db_connection whose processes look so.
     release: str = ""
     #: Tables of queries of earlier connections that the process still owns.
@@ -130,7 +141,7 @@ class Pool:
     pid: Term
     process: Process | None
     name: str
-    #: "ConnectionPool", "Ownership", "Connection", "Poolboy", or "" of another.
+    #: "ConnectionPool", "Ownership", "Connection", "Poolboy", "Sojourn", or "" of another.
     kind: str
     #: Releases of db_connection that have this layout.
     release: str
@@ -138,7 +149,8 @@ class Pool:
     status: str = ""
     connections: list[Connection] = field(default_factory=list)
     waiting: list[Client] = field(default_factory=list)
-    #: target, interval, idle_interval, idle_limit, delay in milliseconds; slow.
+    #: target, interval, idle_interval, idle_limit, delay in milliseconds; slow.  Sojourn: timeout in
+    #: milliseconds, max.
     settings: dict[str, int | bool] = field(default_factory=dict)
     #: As the options of its connections say; None: they do not.
     pool_size: int | None = None
@@ -199,6 +211,11 @@ class _Row:
         return self.row.term[3]
 
     @property
+    def deadline(self) -> Term:
+        """Reference of the timer after which the pool takes it from the client; nil."""
+        return self.row.term[len(self.row.term) - 2]
+
+    @property
     def connected(self) -> int | None:
         """System.monotonic_time() of its making, from 2.10.1 on of the connection's."""
         return integer(self.row.term[5]) if len(self.row.term) == 8 else None
@@ -223,6 +240,8 @@ class _Reader:
         #: How long holders have been idle, by their reference.
         self.idle_ns: dict[str, int] = {}
         self.pools: dict[int, Pool] = {}
+        #: Timers of pools, connections and proxies, by their reference.
+        self.timers: dict[str, Timer] = {}
         uptime = vm.info.uptime_ns
         self.now = None if uptime < 0 else MONOTONIC_START_NS + uptime
 
@@ -232,12 +251,19 @@ class _Reader:
             call = process.initial_call
             if process.name is not None:
                 self.by_name[process.name] = process
-            if call in (POOL, CONNECTION, PROXY, MANAGER, POOLBOY):
+            if call in (POOL, CONNECTION, PROXY, MANAGER, POOLBOY, SOJOURN):
                 kinds.setdefault(call, []).append(process)
+        with self._gap("the timers of pools and connections"):
+            self._read_timers(
+                [*kinds.get(POOL, ()), *kinds.get(CONNECTION, ()), *kinds.get(PROXY, ())]
+            )
         self._read_holders()
         for process in kinds.get(POOL, ()):
             with self._gap(f"the pool {process.pid}"):
                 self._pool(process)
+        for process in kinds.get(SOJOURN, ()):
+            with self._gap(f"the broker {process.pid}"):
+                self._sojourn(process)
         connections = [Connection(process, "unknown", "") for process in kinds.get(CONNECTION, ())]
         for connection in connections:
             with self._gap(f"the connection {connection.process.pid}"):
@@ -265,6 +291,45 @@ class _Reader:
             yield
         except Error as error:
             self.problems.append(f"{what} was not read whole: {str(error).rstrip('.')}")
+
+    # ---- timers ----------------------------------------------------------------------------
+
+    def _read_timers(self, processes: list[Process]) -> None:
+        if not processes:
+            return
+        found = timers.take(self.vm, [process.pid for process in processes])
+        self.timers = {str(timer.ref): timer for timer in found.timers if timer.ref is not None}
+        if found.gaps:
+            self.problems.append(
+                f"some timers were not read, so that times may be missing: {found.problem}"
+            )
+
+    def _set_deadline(self, connection: Connection, ref: Term | None) -> None:
+        """What the timer says of a connection that is out: {timeout, Ref, {_, ..., Timeout}}, whose
+        Timeout began when the client asked (from 2.0 on) or got it (1.x)."""
+        connection.out_unknown = ""
+        if ref is None or ref.kind != "ref":
+            connection.out_unknown = "its client has no timeout"
+            return
+        timer = self.timers.get(str(ref))
+        message = None if timer is None else element(timer.message, 2)
+        if timer is None or message is None or message.kind != "tuple" or not len(message):
+            connection.out_unknown = "the timer of its deadline does not run any more"
+            return
+        connection.deadline_ms = timer.remaining_ms
+        timeout = integer(message[len(message) - 1])
+        if timeout is None:
+            connection.out_unknown = "the timer of its deadline is none that is known"
+        else:
+            connection.out_ns = max(0, timeout - timer.remaining_ms) * 10**6
+
+    def _backoff_left(self, process: Process, ref: Term | None) -> int | None:
+        """Of the library connection, whose state has the timer, or of a gen_statem with a timeout
+        {timeout, backoff}."""
+        timer = self.timers.get(str(ref)) if ref is not None and ref.kind == "ref" else None
+        if timer is None and ref is None:
+            timer = next((t for t in self.timers.values() if _is_backoff(t, process)), None)
+        return None if timer is None else timer.remaining_ms
 
     # ---- holders ---------------------------------------------------------------------------
 
@@ -381,6 +446,24 @@ class _Reader:
             if pid is not None:
                 pool.waiting.append(self._client(pid, None))
 
+    def _sojourn(self, process: Process) -> None:
+        broker = sbroker.read(self.vm, process)
+        pool = Pool(process.pid, process, self._name(process), "Sojourn", "", broker.state)
+        self.pools[process.pid.word] = pool
+        for name, value in (("timeout", broker.timeout_ms), ("max", broker.max)):
+            if value is not None:
+                pool.settings[name] = value
+        for ask in broker.asks:
+            pool.waiting.append(self._client(ask.pid, self._ago(ask.sent)))
+        for bid in broker.bids:
+            idle = self._ago(bid.sent)
+            if idle is not None:
+                self.idle_ns[str(bid.pid)] = idle
+        if broker.problem:
+            pool.problems.append(
+                f"who waits for the pool {process.pid} is not known: {broker.problem}"
+            )
+
     def _finish(self, pool: Pool) -> None:
         order = {"checked out": 0, "idle": 2, "disconnected": 3}
         pool.connections.sort(key=lambda c: (order.get(c.status, 1), c.process.pid.word))
@@ -421,12 +504,16 @@ class _Reader:
             connection.problems.append(
                 f"the connection {process.pid} was busy; of it, what it had before is shown"
             )
-        connection.backoff = _backoff(get(data, "backoff"), backoff_timer)
+        connection.backoff = _backoff(get(data, "backoff"))
         connection.release = _release(found, data)
         if "pool" in data:
             self._new_connection(connection, get(data, "client"), held)
         else:
             self._old_connection(connection, data)
+        if connection.status == "disconnected":
+            connection.backoff_ms = self._backoff_left(process, backoff_timer)
+        elif connection.status == "after connect":
+            self._set_deadline(connection, get(data, "timer"))
         if connection.connected_ns is None:
             connection.connected_ns = self._ago(integer(get(data, "connected_at")))
         self._find_orphans(connection)
@@ -475,6 +562,7 @@ class _Reader:
         else:
             connection.status = "checked out"
             connection.client = self._client(table.owner, None, with_query=True)
+            self._set_deadline(connection, row.deadline)
         connection.live = self._copy("holder", row.state, row.row.measure, connection.process)
 
     def _old_connection(self, connection: Connection, data: Term) -> None:
@@ -495,9 +583,11 @@ class _Reader:
             connection.take_own()
         elif monitor is not None and monitor.kind == "ref":
             connection.status = "checked out"
+            self._set_deadline(connection, get(data, "timer"))
             self._find_old_client(connection, monitor)
         elif atom(monitor) in ("broker", "regulator"):
             connection.status = "idle" if atom(monitor) == "broker" else "connecting"
+            connection.idle_ns = self.idle_ns.get(str(connection.process.pid))
             connection.take_own()
         elif atom(monitor) == "after_connect":
             connection.status = "after connect"
@@ -586,6 +676,8 @@ class _Reader:
         connection.proxy = process
         connection.owner = element(get(state, "owner"), 0)
         connection.client = None
+        connection.out_ns = connection.deadline_ms = None
+        connection.out_unknown = ""
         for entry in queue(get(state, "queue")):
             pid = element(element(entry, 1), 0)
             if pid is not None:
@@ -599,6 +691,7 @@ class _Reader:
         connection.live = self._copy("proxy's holder", row.state, row.row.measure, process)
         if row.table.owner.word != process.pid.word:
             connection.client = self._client(row.table.owner, None, with_query=True)
+            self._set_deadline(connection, row.deadline)
 
     def _manager(self, process: Process) -> None:
         found = otp_state(self.vm, process)
@@ -665,13 +758,20 @@ def _nanoseconds(time: Term | None) -> int | None:
     return number * 10**6 if abs(number) < 10**15 else number
 
 
-def _backoff(term: Term | None, timer: Term | None) -> str:
-    """Of %DBConnection.Backoff{}: ``rand_exp 1000 to 30000 ms``."""
+def _is_backoff(timer: Timer, process: Process) -> bool:
+    message = timer.message
+    if timer.receiver is None or timer.receiver.word != process.pid.word:
+        return False
+    kind = element(message, 2)
+    return tagged(kind, "timeout", 2) and atom(element(kind, 1)) == "backoff"
+
+
+def _backoff(term: Term | None) -> str:
+    """Of %DBConnection.Backoff{}: ``rand_exp, 1,000 to 30,000 ms``."""
     low, high, kind = integer(get(term, "min")), integer(get(term, "max")), atom(get(term, "type"))
     if low is None or high is None or kind is None:
         return ""
-    waiting = ", its timer runs" if timer is not None and timer.kind == "ref" else ""
-    return f"{safe(kind)}, {low:,} to {high:,} ms{waiting}"
+    return f"{safe(kind)}, {low:,} to {high:,} ms"
 
 
 def _same_socket(state: Term, other: Term) -> bool:
