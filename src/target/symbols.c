@@ -202,8 +202,9 @@ struct etp_error *etp_target_symbol(const struct etp_target *target, const char 
 		else
 			high = middle;
 	}
-	const struct etp_symbol *symbol = &target->symbols_by_name[low];
-	if (low == target->symbol_count || strcmp(symbol->name, name) != 0) {
+	const struct etp_symbol *symbol =
+		low < target->symbol_count ? &target->symbols_by_name[low] : NULL;
+	if (!symbol || strcmp(symbol->name, name) != 0) {
 		if (target->symbol_count == 0 && target->no_symbols_reason)
 			return etp_error_create(ETP_ERROR_NOT_FOUND, "No symbol %s: %s", name,
 			                        target->no_symbols_reason);

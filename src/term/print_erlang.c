@@ -41,15 +41,23 @@ struct walk {
 
 // ---- Parts, for the second pass ----------------------------------------------------
 
+static const struct etp_string *count_chars(struct walk *w)
+{
+	const struct etp_string *out = w->p->out;
+	// There is no data before there is text.
+	if (out->size > w->counted)
+		w->chars += print_chars_length(out->data + w->counted, out->size - w->counted);
+	w->counted = out->size;
+	return out;
+}
+
 static uint32_t begin_node(struct walk *w, enum pretty_kind kind)
 {
 	struct pretty_nodes *nodes = w->nodes;
 	if (!nodes ||
 	    !print_grow(w->p, &nodes->items, &nodes->capacity, nodes->count, sizeof(*nodes->items)))
 		return 0;
-	const struct etp_string *out = w->p->out;
-	w->chars += print_chars_length(out->data + w->counted, out->size - w->counted);
-	w->counted = out->size;
+	const struct etp_string *out = count_chars(w);
 	nodes->items[nodes->count] = (struct pretty_node){
 		.kind = kind,
 		.offset = (uint32_t)out->size,
@@ -63,9 +71,7 @@ static void end_node(struct walk *w, uint32_t index)
 	struct pretty_nodes *nodes = w->nodes;
 	if (!nodes || index >= nodes->count)
 		return;
-	const struct etp_string *out = w->p->out;
-	w->chars += print_chars_length(out->data + w->counted, out->size - w->counted);
-	w->counted = out->size;
+	const struct etp_string *out = count_chars(w);
 	struct pretty_node *node = &nodes->items[index];
 	node->size = (uint32_t)out->size - node->offset;
 	node->width = (uint32_t)w->chars - node->width;

@@ -1,0 +1,195 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Write what the fuzzers start from: pieces of real cores, files, and damage of each kind.
+
+    tests/fuzz/corpus.py DIR
+
+DIR gets a directory for each target.  Nothing of it is kept in the repository.
+"""
+
+import random
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent)]
+
+import cores  # noqa: E402
+
+sys.path[:0] = [str(cores.extension_directory())]
+
+import _etp  # noqa: E402
+import native  # noqa: E402
+
+#: The core that each target that looks at a VM has.
+WORKLOADS = {
+    "census": "holders",
+    "ets": "ets_kinds",
+    "external": "distributed",
+    "layout": "healthy",
+    "process": "signals",
+    "row": "ets_kinds",
+    "term": "terms",
+    "vm": "ports",
+}
+#: As image.c reads them: how, kind and number of a place, value.
+RECORD = struct.Struct("<BIQ")
+RECORDS = 12
+SCRATCH = 0x10000
+SCRATCH_MAX = 1 << 16
+#: What a seed may have at most: a large one is slow, and mutations of it are spread thin.
+SEED_MAX = 4096
+
+
+def words(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}Q", *(value & (1 << 64) - 1 for value in values))
+
+
+def damage(rng: random.Random) -> Iterator[bytes]:
+    """Changes of each kind of words, alone and many at a time."""
+    values = [0, 1, 8, 0xFFFF, 1 << 31, 1 << 32, (1 << 47) - 8, (1 << 64) - 1]
+    for number in range(RECORDS):
+        records = []
+        for _ in range(1 + number % 8 * (number % 3)):
+            value = rng.choice([rng.getrandbits(64), rng.choice(values)])
+            records.append(RECORD.pack(rng.randrange(256), rng.getrandbits(32), value))
+        yield b"".join(records)
+
+
+def things(term: Any) -> Dict[int, List[int]]:
+    """Words of all boxed things and cons cells that a term is made of, by address."""
+    found: Dict[int, List[int]] = {}
+    todo = [term.word]
+    while todo and len(found) < SEED_MAX // 24:
+        word = todo.pop()
+        address = word & ~7
+        if word & 3 not in (1, 2) or address in found:
+            continue
+        try:
+            found[address] = term.vm.term(word).raw_words()
+        except _etp.Error:
+            continue
+        todo += reversed(found[address])
+    return found
+
+
+def term_seed(term: Any) -> bytes:
+    """The same term in memory that begins at SCRATCH: three times the root, then the things."""
+    found = things(term)
+    places = {}
+    size = 24
+    for address, parts in found.items():
+        places[address] = SCRATCH + size
+        size += len(parts) * 8
+
+    def moved(word: int) -> int:
+        if word & 3 in (1, 2) and word & ~7 in places:
+            return places[word & ~7] | word & 7
+        return word
+
+    body = [moved(word) for parts in found.values() for word in parts]
+    return words(*[moved(term.word)] * 3, *body)
+
+
+def rows(vm: Any, compressed: bool, few: int) -> Iterator[Any]:
+    for table in vm.ets_tables():
+        if table["compressed"] == compressed:
+            for _, row in zip(range(few), vm.ets_rows(table["address"])):
+                yield table, row
+
+
+def terms() -> Iterator[bytes]:
+    for _table, row in rows(native.open_vm(cores.make("terms")), False, 6):
+        yield term_seed(row.term)
+
+
+def compressed_rows() -> Iterator[bytes]:
+    vm = native.open_vm(cores.make("ets_kinds"))
+    for table, row in rows(vm, True, 2):
+        # More than the row: where it ends is in the row.
+        block = vm.read(row.address, min(SEED_MAX, 64 + row.words * 8))
+        yield bytes([table["keypos"]]) + block
+
+
+def external_terms() -> Iterator[bytes]:
+    """As the VM encodes them, for other nodes."""
+    code = """
+        Big = 1 bsl 3000,
+        Terms = [[], 1, 255, -1, 1 bsl 30, Big, -Big, 1.5, ok, {}, {a, {b, "c"}}, "string",
+            [1 | 2], lists:seq(1, 300), #{}, #{a => 1, "b" => [c]}, <<>>, <<1:3>>, <<0:800>>,
+            maps:from_list([{I, I} || I <- lists:seq(1, 40)]), self(), make_ref(),
+            hd(erlang:ports()), fun lists:map/2, fun() -> Big end, list_to_tuple(lists:seq(1, 300)),
+            'ü€', list_to_atom([16#4e2d]), {rex, self(), {call, m, f, [a, #{k => <<"v">>}]}}],
+        [file:write_file(integer_to_list(N), tl(binary_to_list(term_to_binary(T))))
+            || {N, T} <- lists:zip(lists:seq(1, length(Terms)), Terms)],
+        halt().
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["erl", "-noinput", "-eval", code], cwd=directory, check=True)
+        for path in sorted(Path(directory).iterdir()):
+            yield b"\x01" + path.read_bytes()
+            yield b"\x07" + path.read_bytes()
+
+
+def core_files() -> Iterator[bytes]:
+    """Headers and notes of real cores, and some pages behind them."""
+    for workload in ("healthy", "signals"):
+        with open(cores.make(workload).path, "rb") as file:
+            head = file.read(1 << 16)
+        yield head
+        yield head[: len(head) // 2]
+
+
+def executables() -> Iterator[bytes]:
+    """Small ones, with all that is looked for in a large one."""
+    source = cores.ROOT / "tests" / "c" / "layout_sample.c"
+    output = cores.BUILD / "fuzz-sample"
+    for options in (["-g"], ["-g", "-gz"], ["-s"]):
+        command = ["gcc", "-nostdlib", "-shared", "-fPIC", "-O1", *options, "-o", str(output)]
+        subprocess.run([*command, str(source)], check=True)
+        yield output.read_bytes()
+    output.unlink()
+
+
+def layouts() -> Iterator[bytes]:
+    for path in sorted((cores.ROOT / "plugin" / "etp" / "layouts").glob("*25*jit.json")):
+        yield path.read_bytes()
+    yield b'{"format": 1, "structs": {}, "build_id": "00"}'
+
+
+def write(directory: Path) -> None:
+    rng = random.Random(1)
+    seeds: Dict[str, Iterator[bytes]] = {
+        "core": core_files(),
+        "executable": executables(),
+        "external": external_terms(),
+        "layout": layouts(),
+        "row": compressed_rows(),
+        "term": terms(),
+    }
+    for target in ("census", "ets", "process", "vm"):
+        seeds[target] = damage(rng)
+    for target, found in seeds.items():
+        place = directory / target
+        place.mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(found):
+            (place / f"seed-{number:03}").write_bytes(seed)
+    environment = {"ETP_FUZZ_LAYOUTS": native.LAYOUTS[0]}
+    for target, workload in WORKLOADS.items():
+        core = cores.make(workload)
+        environment["ETP_FUZZ_CORE"] = str(core.path)
+        environment["ETP_FUZZ_EXECUTABLE"] = str(core.executable)
+        lines = [f"export {name}='{value}'" for name, value in environment.items()]
+        (directory / f"{target}.env").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        print(__doc__.strip())
+        sys.exit(2)
+    write(Path(sys.argv[1]))
