@@ -42,7 +42,7 @@ login_packet(I, Size) ->
 
 presence(Connections) ->
     Table = new(presence, [set]),
-    [ets:insert(Table, {Pid, I, online}) || {I, Pid} <- lists:enumerate(Connections)].
+    [ets:insert(Table, {Pid, I, online}) || {I, Pid} <- truth_compat:enumerate(Connections)].
 
 rooms() ->
     Table = new(rooms, [ordered_set]),

@@ -51,7 +51,7 @@ start(_Args) ->
     Terms = terms(Control),
     {Receiver, _} = truth:hold(dist_receiver, fun() -> ok end, ?STAY),
     {OffHeap, _} = truth:hold(dist_receiver_off_heap, fun() -> process_flag(message_queue_data, off_heap) end, ?STAY),
-    {Aliased, Alias} = truth:hold(dist_aliased, fun() -> alias() end, ?STAY),
+    {Aliased, Alias} = truth:hold(dist_aliased, fun() -> truth_compat:alias() end, ?STAY),
     {Linked, Dies} = truth:hold(dist_linked_to, fun() ->
         process_flag(trap_exit, true),
         Pid = ask(Control, new_process),
@@ -74,7 +74,7 @@ start_peer() ->
     application:set_env(kernel, inet_dist_use_interface, {127, 0, 0, 1}),
     %% A tick is a message to net_kernel, which must not change between asking and dumping.
     {ok, _} = net_kernel:start([?MAIN, longnames, timer:minutes(15)]),
-    erlang:set_cookie(?COOKIE),
+    erlang:set_cookie(node(), ?COOKIE),
     register(distributed_main, self()),
     Peer = ["\"$BINDIR/erlexec\" +S 1:1 -noinput -hidden -kernel net_ticktime 3600 -start_epmd false -epmd_module distributed -name ",
             atom_to_list(?PEER), " -setcookie ", atom_to_list(?COOKIE), " -pa '", filename:dirname(code:which(?MODULE)),
@@ -98,8 +98,8 @@ held(Control) ->
     truth:hold(dist_monitors, fun() ->
         monitor(process, ask(Control, new_process)),
         monitor(process, {control, ?PEER}),
-        monitor(process, Control, [{alias, reply_demonitor}]),
-        monitor(process, {control, ?PEER}, [{tag, {tag, big(remote_tag)}}]),
+        truth_compat:monitor(process, Control, [{alias, reply_demonitor}]),
+        truth_compat:monitor(process, {control, ?PEER}, [{tag, {tag, big(remote_tag)}}]),
         erlang:garbage_collect()
     end, ?STAY),
     {Watched, _} = truth:hold(dist_monitored, fun() -> process_flag(trap_exit, true) end, ?STAY),

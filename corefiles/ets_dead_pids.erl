@@ -52,7 +52,7 @@ sessions(Dead, Live) ->
 calls(Dead, Live) ->
     Calls = new(dead_calls, [ordered_set]),
     [ets:insert(Calls, {I, #{from => {Pid, [alias | make_ref()]}, request => {fetch, I}}})
-     || {I, Pid} <- lists:enumerate(Dead ++ Live)].
+     || {I, Pid} <- truth_compat:enumerate(Dead ++ Live)].
 
 %% The references are of monitors that fired: nothing in the VM knows them any more. Those of the living are active.
 monitors(Dead, Live) ->

@@ -21,11 +21,14 @@ start(Args) ->
                 owner(deleting_exit, [bag], Rows, fun(_) -> exit(normal) end)],
     truth:hold(bystander,
                fun() -> ets:insert(ets:new(deleting_nothing, [named_table]), [{I, I} || I <- lists:seq(1, 100)]) end),
-    #{rows => maps:from_keys([deleting_set, deleting_tree, deleting_exit], {sample, 10}),
-      labels => maps:from_keys([deleting_set, deleting_tree, deleting_exit], "being deleted when the VM was dumped"),
+    #{rows => same({sample, 10}),
+      labels => same("being deleted when the VM was dumped"),
       volatile => Deleters,
       expect => #{deleting => [deleting_set, deleting_tree, deleting_exit]},
       before_dump => fun() -> delete(Deleters) end}.
+
+same(Value) ->
+    maps:from_list([{Table, Value} || Table <- [deleting_set, deleting_tree, deleting_exit]]).
 
 owner(Name, Options, Rows, Delete) ->
     Parent = self(),

@@ -36,9 +36,9 @@ start(Args) ->
 combinations() ->
     Options = [{Type, Compressed, Writes, Counters} || Type <- [set, ordered_set, bag, duplicate_bag],
                                                        Compressed <- [false, true],
-                                                       Writes <- [false, true, auto],
+                                                       Writes <- [false, true, truth_compat:write_concurrency(auto)],
                                                        Counters <- [false, true]],
-    Numbered = lists:enumerate(0, Options),
+    Numbered = truth_compat:enumerate(0, Options),
     Schedulers = erlang:system_info(schedulers),
     [truth:hold(undefined, fun() -> [combination(N, O) || {N, O} <- Numbered, N rem Schedulers =:= S], ok end,
                 #{scheduler => S + 1}) || S <- lists:seq(0, Schedulers - 1)].
@@ -113,7 +113,8 @@ new(Name, Options) ->
     ets:new(Name, [public, named_table | Options]).
 
 locks() ->
-    fill(ets:new('kinds of locks', [public, {write_concurrency, {debug_hash_fixed_number_of_locks, 256}}]), 1, 500).
+    Locks = truth_compat:write_concurrency({debug_hash_fixed_number_of_locks, 256}),
+    fill(ets:new('kinds of locks', [public, {write_concurrency, Locks}]), 1, 500).
 
 keypositions() ->
     Accounts = new(kinds_accounts, [ordered_set, {keypos, #account.id}]),
@@ -172,7 +173,7 @@ split() ->
     truth:hold(kinds_split_owner, fun() ->
         split_table(kinds_split, [], 1500),
         split_table(kinds_split_compressed, [compressed, {decentralized_counters, false}], 200),
-        Joined = split_table(kinds_split_joined, [{write_concurrency, auto}], 1000),
+        Joined = split_table(kinds_split_joined, [{write_concurrency, truth_compat:write_concurrency(auto)}], 1000),
         ok = erts_debug:set_internal_state(ets_force_split, {ets:whereis(Joined), false}),
         %% A thousand uncontended writes in one part of the tree join it with its neighbour.
         [ets:insert(Joined, {I rem 50, joined}) || I <- lists:seq(1, 5000)],
@@ -187,7 +188,7 @@ split_table(Name, Options, Rows) ->
 
 contended() ->
     truth:hold(kinds_contended_owner, fun() ->
-        Table = new(kinds_contended, [set, {write_concurrency, auto}]),
+        Table = new(kinds_contended, [set, {write_concurrency, truth_compat:write_concurrency(auto)}]),
         Writers = [spawn_monitor(fun() -> write(Table, W) end) || W <- lists:seq(1, 4)],
         [receive {'DOWN', Monitor, process, Pid, normal} -> ok end || {Pid, Monitor} <- Writers],
         ok

@@ -84,5 +84,5 @@ keys(Table, Rows, Size) ->
 process_and_table(Rows, Size) ->
     Table = new(pins_process, [set]),
     Payloads = [payload(N, Size) || N <- lists:seq(1, Rows)],
-    lists:foreach(fun({N, P}) -> ets:insert(Table, {N, field(P)}) end, lists:enumerate(Payloads)),
+    lists:foreach(fun({N, P}) -> ets:insert(Table, {N, field(P)}) end, truth_compat:enumerate(Payloads)),
     put(payloads, Payloads).

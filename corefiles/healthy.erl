@@ -63,7 +63,7 @@ templates(Count) ->
 body(<<_Header:16/binary, Body/binary>>) -> Body.
 
 counters() ->
-    Table = new(metrics, [public, {write_concurrency, auto}, {decentralized_counters, true}]),
+    Table = new(metrics, [public, {write_concurrency, truth_compat:write_concurrency(auto)}, {decentralized_counters, true}]),
     [ets:update_counter(Table, {requests, I rem 50}, 1, {{requests, I rem 50}, 0}) || I <- lists:seq(1, 2000)].
 
 routes() ->

@@ -39,7 +39,7 @@ start(_Args) ->
     send_from_helper(OnHeap, fun() -> big(mailbox_on_heap) end),
     send_from_helper(OffHeap, fun() -> big(mailbox_off_heap) end),
     %% A message to an alias is a signal of its own kind until it is handled.
-    {Aliased, Alias} = truth:hold(holds_for_alias, fun() -> flag(off_heap), alias() end, #{hibernate => false}),
+    {Aliased, Alias} = truth:hold(holds_for_alias, fun() -> flag(off_heap), truth_compat:alias() end, #{hibernate => false}),
     {Late, _} = truth:hold(holds_in_transit, fun() -> flag(on_heap) end, #{hibernate => false}),
     {LateOff, _} = truth:hold(holds_in_transit_off, fun() -> flag(off_heap) end, #{hibernate => false}),
     truth:hold(holds_in_fun, fun() ->

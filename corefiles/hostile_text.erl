@@ -15,19 +15,19 @@ start(_Args) ->
     Name = binary_to_atom(hostile(<<"table">>)),
     truth:hold(binary_to_atom(hostile(<<"owner">>)), fun() ->
         ets:new(Name, [named_table, public]),
-        [ets:insert(Name, {{K, hostile(<<"key">>)}, V}) || {K, V} <- lists:enumerate(names(hostile(<<"value">>)) ++ values(hostile(<<"value">>)))],
+        [ets:insert(Name, {{K, hostile(<<"key">>)}, V}) || {K, V} <- truth_compat:enumerate(names(hostile(<<"value">>)) ++ values(hostile(<<"value">>)))],
         ets:new(hostile_pins, [named_table, public]),
         [ets:insert(hostile_pins, {hostile(integer_to_binary(I)), piece(hostile(<<"pinned">>))}) || I <- lists:seq(1, 50)],
         ok
     end),
     truth:hold(vault_server, fun() ->
         ets:new(vault, [named_table, public]),
-        [ets:insert(vault, {{K, secret()}, V}) || {K, V} <- lists:enumerate(values(secret()))],
+        [ets:insert(vault, {{K, secret()}, V}) || {K, V} <- truth_compat:enumerate(values(secret()))],
         [ets:insert(vault, {secret(I), piece(secret(I))}) || I <- lists:seq(1, 50)],
         ets:new(vault_compressed, [named_table, public, compressed]),
-        [ets:insert(vault_compressed, {{K, secret()}, V}) || {K, V} <- lists:enumerate(values(secret()))],
+        [ets:insert(vault_compressed, {{K, secret()}, V}) || {K, V} <- truth_compat:enumerate(values(secret()))],
         ets:new(vault_keys, [named_table, public, ordered_set]),
-        [ets:insert(vault_keys, {{key, V}, I}) || {I, V} <- lists:enumerate(values(secret()))],
+        [ets:insert(vault_keys, {{key, V}, I}) || {I, V} <- truth_compat:enumerate(values(secret()))],
         ok
     end),
     servers(),

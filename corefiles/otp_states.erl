@@ -290,7 +290,7 @@ terminate(_Reason, _State, _Data) -> ok.
 events() ->
     [{waiting, manager([])},
      {waiting, manager([{?MODULE, {handler, one}}])},
-     {waiting, manager([{{?MODULE, N}, {handler, S}} || {N, S} <- lists:enumerate(odd_states())])},
+     {waiting, manager([{{?MODULE, N}, {handler, S}} || {N, S} <- truth_compat:enumerate(odd_states())])},
      {hibernated, manager([{{?MODULE, 1}, {handler, #{x => y}}}, {{?MODULE, 2}, {handler, [], hibernate}}])},
      {suspended, suspended(manager([{?MODULE, {handler, suspended}}]))}].
 
@@ -300,7 +300,7 @@ manager(Handlers) ->
     P.
 
 busy_events() ->
-    Handlers = [{{?MODULE, N}, {handler, {N, S}}} || {N, S} <- lists:enumerate([first, #{second => 2}, third])],
+    Handlers = [{{?MODULE, N}, {handler, {N, S}}} || {N, S} <- truth_compat:enumerate([first, #{second => 2}, third])],
     [begin
          P = manager(Handlers),
          Before = sys:get_state(P),

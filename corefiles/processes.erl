@@ -80,6 +80,7 @@ wait(Value) ->
     receive {never, Value} -> ok end.
 
 options() ->
+    Self = self(),
     keep(trapping, fun() -> process_flag(trap_exit, true) end),
     [keep(undefined, fun() -> process_flag(priority, Level) end) || Level <- [low, normal, high, max], _ <- [1, 2]],
     keep(handling_errors, fun() -> process_flag(error_handler, odd_handler) end),
@@ -89,8 +90,8 @@ options() ->
     keep(limited, fun() -> ok end, [{max_heap_size, #{size => 1000000, kill => false, error_logger => true}}]),
     keep(generations, fun() -> generations(30, []) end, [{fullsweep_after, 3}]),
     keep(off_heap_queue, fun() -> ok end, [{message_queue_data, off_heap}]),
-    keep(deep, fun() -> deep(1000) end),
-    keep(catching, fun() -> catching(5) end),
+    keep(deep, fun() -> deep(1000, Self) end),
+    keep(catching, fun() -> caught(5, Self) end),
     keep(large_binaries, fun() -> [binary:copy(<<I>>, 100000) || I <- lists:seq(1, 20)] end),
     keep(appending, fun() -> lists:foldl(fun(I, Acc) -> <<Acc/binary, I:64>> end, <<>>, lists:seq(1, 1000)) end),
     keep(cancelled_timers, fun() -> [erlang:start_timer(10000000, self(), I) || I <- lists:seq(1, 50)] end).
@@ -102,27 +103,17 @@ generations(N, Acc) ->
     generations(N - 1, [{N, lists:seq(1, 50)} | Acc]).
 
 %% These two never come back, so they report for themselves.
-deep(N) ->
-    descend(N, parent()).
-
-descend(0, Parent) ->
+deep(0, Parent) ->
     Parent ! {ready, self()},
     wait(bottom);
-descend(N, Parent) ->
-    {N, descend(N - 1, Parent)}.
-
-catching(N) ->
-    caught(N, parent()).
+deep(N, Parent) ->
+    {N, deep(N - 1, Parent)}.
 
 caught(0, Parent) ->
     Parent ! {ready, self()},
     wait(caught);
 caught(N, Parent) ->
     try caught(N - 1, Parent) catch _:_ -> {N, Parent} end.
-
-parent() ->
-    {parent, Parent} = process_info(self(), parent),
-    Parent.
 
 mailboxes() ->
     Log = keep(long_mailbox, fun() -> ok end),
@@ -142,7 +133,8 @@ mailboxes() ->
     garbage_collect(Seen),
     [Seen ! {unseen, I} || I <- lists:seq(1, 50)],
     %% A receive for a new reference leaves a marker in the queue.
-    keep(marked_mailbox, fun() -> marked(parent()) end).
+    Self = self(),
+    keep(marked_mailbox, fun() -> marked(Self) end).
 
 marked(Parent) ->
     [self() ! {before, I} || I <- lists:seq(1, 10)],
@@ -183,10 +175,10 @@ monitors() ->
     keep(monitor_of_port, fun() -> [Port | _] = erlang:ports(), monitor(port, Port) end),
     keep(monitor_of_time, fun() -> monitor(time_offset, clock_service) end),
     keep(monitor_with_alias, fun() ->
-        [monitor(process, watched, [{alias, Kind}]) || Kind <- [explicit_unalias, demonitor, reply_demonitor]]
+        [truth_compat:monitor(process, watched, [{alias, Kind}]) || Kind <- [explicit_unalias, demonitor, reply_demonitor]]
     end),
-    keep(monitor_with_tag, fun() -> monitor(process, watched, [{tag, {tagged, [1, 2, 3]}}]) end),
-    keep(aliases, fun() -> [alias() || _ <- lists:seq(1, 5)] end),
+    keep(monitor_with_tag, fun() -> truth_compat:monitor(process, watched, [{tag, {tagged, [1, 2, 3]}}]) end),
+    keep(aliases, fun() -> [truth_compat:alias() || _ <- lists:seq(1, 5)] end),
     %% A socket is a NIF resource that monitors its owner.
     keep(monitored_by_resource, fun() -> socket:open(inet, stream) end).
 
@@ -261,8 +253,7 @@ starved_with_mail() ->
 starved_with_buffers() ->
     Parent = self(),
     Pid = spawn_opt(fun() ->
-        erts_debug:set_internal_state(available_internal_state, true),
-        true = erts_debug:set_internal_state(proc_sig_buffers, true),
+        truth_compat:has_signal_buffers() andalso erts_debug:set_internal_state(proc_sig_buffers, true),
         Parent ! {ready, self()},
         receive go -> ok end
     end, [{message_queue_data, off_heap}]),
@@ -287,6 +278,7 @@ exiting() ->
 states(Moving) ->
     Busy = [running, runnable],
     Of = fun(Name) -> maps:get(Name, Moving) end,
+    Queue = case truth_compat:has_signal_buffers() of true -> buffer; false -> outer end,
     Hogs = maps:from_list([{Name, #{pid => Pid, status => Busy}} || {Name, Pid} <- maps:to_list(Moving)]),
     Hogs#{
         on_dirty_cpu => #{pid => Of(on_dirty_cpu), status => [running]},
@@ -296,7 +288,8 @@ states(Moving) ->
         starved => #{pid => Of(starved), status => [runnable], inner => 0, in_transit => 7},
         starved_with_mail => #{pid => Of(starved_with_mail), status => [runnable], inner => 4, in_transit => 3},
         starved_off_heap => #{pid => Of(starved_off_heap), status => [runnable], inner => 0, in_transit => 7},
-        starved_with_buffers => #{pid => Of(starved_with_buffers), status => [runnable], inner => 0, in_transit => 10},
+        starved_with_buffers => #{pid => Of(starved_with_buffers), status => [runnable], inner => 0, in_transit => 10,
+                                  queue => Queue},
         never_scheduled => #{name => never_scheduled, status => [runnable], inner => 0, in_transit => 3}}.
 
 set_going(Moving) ->

@@ -35,10 +35,9 @@ paths() ->
     [{exit, "signal exit -> {3} -> {2}"},
      {exit_linked, "signal exit_linked -> {3} -> {2}"},
      {monitor_down, "signal monitor_down -> {5} -> {2}"},
-     {monitor_tag, "monitor tag -> {2}"},
-     {demonitor, "monitor tag -> {2}"},
      {tracer, "tracer -> [1..] -> {2}"},
-     {system_task, "system task -> {2}"}].
+     {system_task, "system task -> {2}"}] ++
+        [{Kind, "monitor tag -> {2}"} || truth_compat:has_aliases(), Kind <- [monitor_tag, demonitor]].
 
 %% A process that waits, and another that will send it a signal.
 pair(Kind) ->
@@ -62,7 +61,7 @@ pair(Kind) ->
 settle(monitor_down, Helper) ->
     monitor(process, Helper);
 settle(monitor_tag, Helper) ->
-    monitor(process, Helper, [{tag, {tag, big(monitor_tag)}}]);
+    truth_compat:monitor(process, Helper, [{tag, {tag, big(monitor_tag)}}]);
 settle(_, _) ->
     process_flag(trap_exit, true).
 
@@ -70,7 +69,7 @@ settle(_, _) ->
 prepare(exit_linked, To) ->
     link(To);
 prepare(demonitor, To) ->
-    put(monitor, monitor(process, To, [{tag, {tag, big(demonitor)}}]));
+    put(monitor, truth_compat:monitor(process, To, [{tag, {tag, big(demonitor)}}]));
 prepare(tracer, To) ->
     erlang:trace(To, true, [set_on_link, {tracer, ?MODULE, {state, big(tracer)}}]);
 prepare(_, _) ->

@@ -28,7 +28,7 @@ encode(null) -> <<"null">>;
 encode(Atom) when is_atom(Atom) -> string(atom_to_binary(Atom));
 encode(Int) when is_integer(Int), abs(Int) =< ?MAX_EXACT -> integer_to_binary(Int);
 encode(Int) when is_integer(Int) -> [$", integer_to_binary(Int), $"];
-encode(Float) when is_float(Float) -> float_to_binary(Float, [short]);
+encode(Float) when is_float(Float) -> io_lib:write(Float);
 encode(Bin) when is_binary(Bin) -> string(Bin);
 encode({text, Chars}) -> string(utf8(Chars));
 encode({w, Term}) -> string(utf8(io_lib:format("~w", [Term])));

@@ -78,9 +78,11 @@ def test_every_row(case):
     compared = 0
     for ref, said in dump.truth.rows_of.items():
         rows = vm.ets_rows(tables[ref]["address"])
-        found = [row.term.format(syntax="w") for row in rows if not row.pseudo_deleted]
+        found = [
+            cores.same_floats(row.term.format(syntax="w")) for row in rows if not row.pseudo_deleted
+        ]
         assert rows.gaps == 0, (ref, rows.problem)
-        expected = [row["tw"] for row in said]
+        expected = [cores.same_floats(row["tw"]) for row in said]
         if dump.truth.digests[ref]["full"]:
             assert Counter(found) == Counter(expected), said[0]["name"]
             if tables[ref]["type"] == "ordered_set":

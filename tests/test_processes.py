@@ -109,6 +109,9 @@ def test_every_item_of_every_process(case):
         assert (info["unknown"], info["gaps"]) == ([], 0), (pid, info["problem"])
         assert info["uncertain"] == [], pid
         found = items(vm, info)
+        if "parent" not in said:
+            # process_info/2 tells it since OTP 25.
+            del found["parent"]
         expected = {name: said[name] for name in found}
         # Too large for the truth.
         if said["dictionary"] is None:
@@ -116,13 +119,15 @@ def test_every_item_of_every_process(case):
         for i, message in enumerate(said["messages"]):
             if message is None:
                 found["messages"][i] = None
+        for of in (found, expected):
+            of["dictionary"] = of["dictionary"] and cores.same_floats(of["dictionary"])
         assert found == expected, (pid, said["registered_name"])
         moved = info["reductions"] - said["reductions"]
         assert 0 <= moved <= REDUCTIONS_OF_A_QUESTION, pid
         translated = info["proc_lib_initial_call"]
         assert (list(translated) if translated else None) == said["translated_initial_call"], pid
         compared += 1
-    assert compared > (3000 if dump.truth.workload["name"] == "processes" else 40)
+    assert compared > (3000 if dump.truth.workload["name"] == "processes" else 35)
 
 
 def test_list_agrees_with_info(case):
@@ -177,11 +182,11 @@ def test_who_runs_is_labelled(states):
 
 
 def test_buffered_messages(states):
-    """Ten processes sent one message each to a process with parallel buffers."""
+    """Ten processes sent one message each to a process with parallel buffers, which OTP 23 does not have."""
     dump, vm = states
-    pid = dump.truth.workload["expect"]["states"]["starved_with_buffers"]["pid"]
-    found = list(vm.messages(addresses(vm)[pid]))
-    assert {message[0] for message in found} == {"buffer"}
+    said = dump.truth.workload["expect"]["states"]["starved_with_buffers"]
+    found = list(vm.messages(addresses(vm)[said["pid"]]))
+    assert {message[0] for message in found} == {said["queue"]}
     senders = [write(message[3]) for message in found]
     assert sorted(write(message[2]) for message in found) == sorted(
         "{from," + sender + "}" for sender in senders
