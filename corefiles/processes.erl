@@ -196,11 +196,12 @@ servers() ->
 
 %% Things of many sizes in a dictionary, in Y registers, off the heap and in a mailbox.
 sized() ->
+    Self = self(),
     keep(sized_dictionary, fun() ->
         [put(Name, value(Name)) || Name <- names()],
         put(binaries, [binary:copy(<<0>>, 1000 * N) || N <- [3, 9, 1, 5]])
     end),
-    keep(sized_stack, fun() -> on_stack(value(small), value(large), value(tuple), value(medium)) end),
+    keep(sized_stack, fun() -> on_stack(Self, value(small), value(large), value(tuple), value(medium)) end),
     Mailbox = keep(sized_mailbox, fun() -> ok end, [{message_queue_data, off_heap}]),
     [Mailbox ! {sized, lists:seq(1, N)} || N <- [3, 300, 20, 100]].
 
@@ -215,8 +216,7 @@ value(tuple) -> list_to_tuple(lists:seq(1, 500)).
 sizes() ->
     maps:from_list([{Name, erts_debug:size(value(Name))} || Name <- names()]).
 
-on_stack(A, B, C, D) ->
-    Parent = parent(),
+on_stack(Parent, A, B, C, D) ->
     Parent ! {ready, self()},
     receive {never, E} -> {A, B, C, D, E} end.
 

@@ -39,6 +39,8 @@ NT_FILE = 0x46494C45
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join([*case[:3], *case[3]]))
 def case(request, core):
     workload, flavor, method, flags = request.param
+    if flags and not cores.has_jit():
+        pytest.skip("there is no JIT, and so nothing that +JPperf is about")
     dump = core(workload, flavor=flavor, method=method, flags=flags)
     return dump, open_vm(dump)
 

@@ -57,7 +57,7 @@ def shipped(flavor):
 
 def shipped_flavor():
     """What Debian ships: the JIT, if there is one."""
-    return "jit" if cores.built_beam("jit").exists() else "emu"
+    return "jit" if cores.has_jit() else "emu"
 
 
 def extract(*arguments, **kwargs):

@@ -95,8 +95,11 @@ struct etp_code_location {
 	/** Bytes from the function's ErtsCodeMFA to the address, as in crash dumps
 	 *  ("lists:map/2 + 56"); from the start of the module when only that is known. */
 	uint64_t offset;
-	/** Name of the file, a list of characters, and line; 0 when there are none. */
+	/** Name of the file, a list of characters or (to OTP 23) an atom, and line; 0
+	 *  when there are none. With is_own_file it is the module, and the name is that
+	 *  and ".erl". */
 	etp_term file;
+	bool is_own_file;
 	uint32_t line;
 	/** As crash dumps name it ("terminate process normally"), or NULL. */
 	const char *fragment;
@@ -127,9 +130,10 @@ ETP_EXPORT enum etp_code_kind etp_code_fun(const struct etp_vm *vm, struct etp_r
 ETP_EXPORT uint64_t etp_code_catch(const struct etp_vm *vm, struct etp_reader *reader,
                                    uint64_t index);
 
-/** A file name (location.file) as UTF-8 with a terminating zero, cut to fit into
- *  `size` bytes; "" if it is not a list of characters. Returns `buffer`. */
+/** The name of location->file as UTF-8 with a terminating zero, cut to fit into `size`
+ *  bytes; "" if it is neither a list of characters nor an atom. Returns `buffer`. */
 ETP_EXPORT const char *etp_code_file_name(const struct etp_vm *vm, struct etp_reader *reader,
-                                          etp_term file, char *buffer, size_t size);
+                                          const struct etp_code_location *location, char *buffer,
+                                          size_t size);
 
 #endif

@@ -149,7 +149,7 @@ static bool walk_list(struct walk *w, etp_term list, uint64_t most, uint64_t *co
 {
 	struct etp_chain chain = {0};
 	struct etp_term_view view;
-	while (list != ETP_NIL) {
+	while (!term_is_nil(list)) {
 		if (*count >= most || !may_step(w) || !etp_chain_step(&chain, list) ||
 		    etp_term_decode(w->finder->vm, w->finder->reader, list, &view) != ETP_TERM_CONS)
 			return false;
@@ -278,7 +278,7 @@ static bool walk_set_map(struct walk *w, const struct etp_term_view *map)
 	uint64_t pairs = 0;
 	etp_map_iter_init(&iter, w->finder->vm, w->finder->reader, map, ETP_MAP_ORDER_ITERATOR);
 	for (; etp_map_iter_next(&iter, &key, &value); pairs++)
-		if (value != ETP_NIL || !may_step(w))
+		if (!term_is_nil(value) || !may_step(w))
 			return false;
 	if (iter.damaged)
 		return false;
@@ -394,7 +394,7 @@ static bool walk_orddict(struct walk *w, const struct etp_term_view *first, uint
 		++*size;
 		emit(w, cell.address, cell.words);
 		emit(w, pair.address, pair.words);
-		if (cell.cons.tail == ETP_NIL)
+		if (term_is_nil(cell.cons.tail))
 			return true;
 		if (etp_term_decode(w->finder->vm, w->finder->reader, cell.cons.tail, &cell) !=
 		    ETP_TERM_CONS)

@@ -16,12 +16,13 @@ static PyObject *atom_or_none(const struct etp_vm *vm, etp_term atom)
 	return atom ? atom_to_str(vm, term_atom_index(atom)) : none();
 }
 
-static PyObject *file_or_none(const struct etp_vm *vm, struct etp_reader *reader, etp_term file)
+static PyObject *file_or_none(const struct etp_vm *vm, struct etp_reader *reader,
+                              const struct etp_code_location *location)
 {
 	char name[FILE_NAME_SIZE];
-	if (!file)
+	if (!location->file)
 		return none();
-	etp_code_file_name(vm, reader, file, name, sizeof(name));
+	etp_code_file_name(vm, reader, location, name, sizeof(name));
 	return PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "replace");
 }
 
@@ -39,7 +40,7 @@ static PyObject *location_dict(VMObject *self, struct etp_reader *reader,
 	             location->function ? PyLong_FromUnsignedLongLong(location->arity) : none()) &&
 	    dict_set(dict, "offset",
 	             is_code ? PyLong_FromUnsignedLongLong(location->offset) : none()) &&
-	    dict_set(dict, "file", file_or_none(vm, reader, location->file)) &&
+	    dict_set(dict, "file", file_or_none(vm, reader, location)) &&
 	    dict_set(dict, "line",
 	             location->file ? PyLong_FromUnsignedLong(location->line) : none()) &&
 	    dict_set(dict, "version",

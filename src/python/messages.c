@@ -73,7 +73,7 @@ static PyObject *MessageIterator_next(MessageIteratorObject *self)
 	const char *undecoded = "";
 	PyObject *term = signal.external ? Term_of_external(self->vm, signal.external, &undecoded)
 	                                 : term_or_none(self->vm, signal.term);
-	PyObject *from = term_or_none(self->vm, signal.from == ETP_NIL ? 0 : signal.from);
+	PyObject *from = term_or_none(self->vm, term_is_nil(signal.from) ? 0 : signal.from);
 	PyObject *words = signal.words_known ? number(signal.words) : none();
 	if (!term || !from || !words) {
 		Py_XDECREF(term);

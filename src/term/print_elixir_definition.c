@@ -37,7 +37,7 @@ static void drop_optional_fields(struct etp_printer *p, struct elixir_struct *s)
 			etp_term value = s->fields[f].value;
 			bool is_default = optional_fields[i].is_nil
 			                          ? etp_vm_is_atom(p->vm, p->reader, value, "nil")
-			                          : value == ETP_NIL;
+			                          : term_is_nil(value);
 			if (!is_default || !etp_vm_is_atom(p->vm, p->reader, s->fields[f].key,
 			                                   optional_fields[i].field))
 				s->fields[kept++] = s->fields[f];
@@ -109,7 +109,7 @@ static bool is_definition(struct etp_printer *p, const struct literals *l, uint6
 				return false;
 			ordered[count++] = s->fields[f];
 		}
-		if (tail == ETP_NIL)
+		if (term_is_nil(tail))
 			return count == s->count;
 		if (term_primary(tail) != TAG_PRIMARY_LIST || !is_inside(l, tail) ||
 		    (term_pointer(tail) - l->start) / 8 + 1 >= (l->end - l->start) / 8)
@@ -131,7 +131,7 @@ static enum definition find_definition(struct etp_printer *p, const struct liter
 	uint64_t count = (l->end - l->start) / 8;
 	for (uint64_t i = 0; i + 1 < count; i++) {
 		etp_term name, tail = etp_word_at(l->words, i + 1);
-		bool may_be_list = tail == ETP_NIL ||
+		bool may_be_list = term_is_nil(tail) ||
 		                   (term_primary(tail) == TAG_PRIMARY_LIST && is_inside(l, tail));
 		if (!may_be_list || !is_field_info(p, l, etp_word_at(l->words, i), &name))
 			continue;

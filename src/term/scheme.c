@@ -25,6 +25,21 @@
 	ETP_MEMBER_ErlSubBits_base_flags, ETP_MEMBER_ErlSubBits_start, ETP_MEMBER_ErlSubBits_end,  \
 		ETP_MEMBER_ErlSubBits_orig
 
+// ERTS_MON_TYPE_*, erl_monitor_link.h: OTP 24 brought monitors of ports of other nodes,
+// and aliases. Links are numbered after them.
+#define MONITORS_TO_23                                                                             \
+	.monitor_types = {ETP_MONITOR_PROC,      ETP_MONITOR_PORT,     ETP_MONITOR_TIME_OFFSET,    \
+	                  ETP_MONITOR_DIST_PROC, ETP_MONITOR_RESOURCE, ETP_MONITOR_NODE,           \
+	                  ETP_MONITOR_NODES,     ETP_MONITOR_SUSPEND},                             \
+	.monitor_type_count = 8
+
+#define MONITORS_SINCE_24                                                                          \
+	.monitor_types = {ETP_MONITOR_PROC,      ETP_MONITOR_PORT,      ETP_MONITOR_TIME_OFFSET,   \
+	                  ETP_MONITOR_DIST_PROC, ETP_MONITOR_DIST_PORT, ETP_MONITOR_RESOURCE,      \
+	                  ETP_MONITOR_NODE,      ETP_MONITOR_NODES,     ETP_MONITOR_SUSPEND,       \
+	                  ETP_MONITOR_ALIAS},                                                      \
+	.monitor_type_count = 10
+
 static const enum etp_member_id members_to_26[] = {MEMBERS_OF_ALL, MEMBERS_TO_26};
 static const enum etp_member_id members_27[] = {MEMBERS_OF_ALL, MEMBERS_SINCE_27,
                                                 ETP_MEMBER_FunRef_entry};
@@ -58,11 +73,26 @@ static const enum etp_member_id members_29[] = {
 	[0x8] = ETP_THING_HEAP_BITS, [0x9] = ETP_THING_SUB_BITS, [0xa] = ETP_THING_BIN_REF,        \
 	[0xb] = ETP_THING_MAP
 
+static const struct etp_term_scheme scheme_23 = {
+	.releases = "23",
+	// External funs are things of their own.
+	.things = {THINGS_OF_ALL, THINGS_TO_26, [0x7] = ETP_THING_EXPORT},
+	.alias_numbers = 3,
+	.max_heap_size_flags = 2,
+	.first_flag_after_hipe = 17,
+	MONITORS_TO_23,
+	.keywords = "",
+	MEMBERS(members_to_26),
+};
+
 static const struct etp_term_scheme scheme_24_to_26 = {
 	.releases = "24 to 26",
 	.things = {THINGS_OF_ALL, THINGS_TO_26},
 	.alias_numbers = 3,
 	.max_heap_size_flags = 2,
+	.first_flag_after_hipe = 16,
+	MONITORS_SINCE_24,
+	.own_file_has_name = true,
 	.keywords = "",
 	MEMBERS(members_to_26),
 };
@@ -73,6 +103,9 @@ static const struct etp_term_scheme scheme_27 = {
 	.things = {THINGS_OF_ALL, THINGS_SINCE_27, [0x1] = ETP_THING_FUN_REF},
 	.alias_numbers = 5,
 	.max_heap_size_flags = 3,
+	.first_flag_after_hipe = 16,
+	MONITORS_SINCE_24,
+	.own_file_has_name = true,
 	.lists_writable = true,
 	.keywords = " maybe else ",
 	MEMBERS(members_27),
@@ -85,6 +118,9 @@ static const struct etp_term_scheme scheme_29 = {
 	.fun_kind_shift = 24,
 	.alias_numbers = 5,
 	.max_heap_size_flags = 3,
+	.first_flag_after_hipe = 16,
+	MONITORS_SINCE_24,
+	.own_file_has_name = true,
 	.lists_writable = true,
 	.keywords = " maybe else ",
 	MEMBERS(members_29),
@@ -93,6 +129,8 @@ static const struct etp_term_scheme scheme_29 = {
 const struct etp_term_scheme *etp_term_scheme_find(const char *otp_release)
 {
 	switch (atoi(otp_release)) {
+	case 23:
+		return &scheme_23;
 	case 24:
 	case 25:
 	case 26:

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <etp/layout.h>
+#include <etp/links.h>
 #include <etp/term.h>
 
 enum {
@@ -39,7 +40,9 @@ enum {
 	HEADER_ARITY_SHIFT = 6,
 };
 
+// What we write ourselves. To OTP 23 all the other bits of [] were set.
 static const etp_term ETP_NIL = TAG_IMMED2_NIL;
+static const etp_term ETP_NIL_TO_23 = ~(etp_term)TAG_IMMED2_MASK | TAG_IMMED2_NIL;
 
 // What a header word announces.
 enum etp_thing {
@@ -79,6 +82,16 @@ struct etp_term_scheme {
 	// Bits of Process.max_heap_size that are flags; since OTP 27 one says whether
 	// binaries off the heap count (MAX_HEAP_SIZE_*, erl_process.h).
 	unsigned char max_heap_size_flags;
+	// Bit of Process.flags from which on F_DELAYED_DEL_PROC and all after it stand: the
+	// one before them was HiPE's to OTP 23 (F_HIPE_MODE, erl_process.h).
+	unsigned char first_flag_after_hipe;
+	// What the types of monitors mean. Those of links follow them, and then those that
+	// only signals have.
+	unsigned char monitor_types[ETP_MONITOR_TYPE_COUNT];
+	unsigned char monitor_type_count;
+	// Is the module's own file among the names of files in its table of lines? To OTP 23
+	// these are atoms, and that one is not there (BeamCodeLineTab, beam_code.h).
+	bool own_file_has_name;
 	// Does process_info(P, binary) list writable binaries too (since OTP 27)?
 	bool lists_writable;
 	// Keywords of features that are on by default: "" or " maybe else ".
@@ -100,6 +113,11 @@ static inline unsigned term_primary(etp_term term)
 static inline bool term_is_immediate(etp_term term)
 {
 	return term_primary(term) == TAG_PRIMARY_IMMED1;
+}
+
+static inline bool term_is_nil(etp_term term)
+{
+	return term == ETP_NIL || term == ETP_NIL_TO_23;
 }
 
 static inline bool term_is_atom(etp_term term)
@@ -165,6 +183,12 @@ static inline enum etp_thing header_thing(const struct etp_term_scheme *scheme, 
 static inline bool thing_refers_to_binary(enum etp_thing thing)
 {
 	return thing == ETP_THING_PROC_BIN || thing == ETP_THING_BIN_REF;
+}
+
+// ERTS_LNK_TYPE_DIST_PROC: the links of processes and ports come before it.
+static inline unsigned scheme_link_dist_proc(const struct etp_term_scheme *scheme)
+{
+	return scheme->monitor_type_count + 2U;
 }
 
 static inline uint64_t header_arity(uint64_t header)

@@ -91,7 +91,7 @@ static enum etp_term_kind decode_immediate(const struct etp_vm *vm, etp_term ter
 		view->catch_index = term >> 6;
 		return view->kind = ETP_TERM_CATCH;
 	case TAG_IMMED2_NIL:
-		if (term == ETP_NIL)
+		if (term_is_nil(term))
 			return view->kind = ETP_TERM_NIL;
 		break;
 	default:

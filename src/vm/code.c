@@ -188,6 +188,24 @@ static uint64_t global(const struct etp_vm *vm, const char *name, uint64_t size,
 	return value;
 }
 
+// Address of a symbol; 0 when there is none of this name.
+static uint64_t symbol(const struct etp_vm *vm, const char *name)
+{
+	uint64_t address = 0;
+	etp_error_destroy(etp_target_symbol(vm->target, name, &address, NULL));
+	return address;
+}
+
+// Of the VM's own code. The symbols are pointers to it; to OTP 23 they are the
+// instructions themselves (beam_emu.c), and normal_exit is the second of beam_apply.
+static uint64_t fragment(const struct etp_vm *vm, const char *name)
+{
+	uint64_t apply = symbol(vm, "beam_apply");
+	if (symbol(vm, "beam_normal_exit") || !apply)
+		return global(vm, name, 8, 0);
+	return strcmp(name, "beam_normal_exit") ? symbol(vm, name) : apply + 8;
+}
+
 static void init_globals(const struct etp_vm *vm, struct etp_code *code)
 {
 	// Words as in erl_process_dump.c, where it has them.
@@ -206,14 +224,13 @@ static void init_globals(const struct etp_vm *vm, struct etp_code *code)
 		{"beam_export_trampoline", "export trampoline"},
 	};
 	for (size_t i = 0; i < ETP_CODE_FRAGMENTS; i++) {
-		code->fragments[i].address = global(vm, fragments[i].symbol, 8, 0);
+		code->fragments[i].address = fragment(vm, fragments[i].symbol);
 		code->fragments[i].name = fragments[i].name;
 	}
-	code->return_trace = global(vm, "beam_return_trace", 8, 0);
-	code->exception_trace = global(vm, "beam_exception_trace", 8, 0);
-	code->return_to_trace = global(vm, "beam_return_to_trace", 8, 0);
-	code->return_time_trace = global(vm, "beam_return_time_trace", 8, 0);
-	code->unloaded_fun = global(vm, "beam_unloaded_fun", 8, 0);
+	code->return_trace = fragment(vm, "beam_return_trace");
+	code->exception_trace = fragment(vm, "beam_exception_trace");
+	code->return_to_trace = fragment(vm, "beam_return_to_trace");
+	code->return_time_trace = fragment(vm, "beam_return_time_trace");
 	bool is_jit = !strcmp(vm->info.flavor, "jit");
 	code->call_size = is_jit ? 1 : 8;
 	// Only a JIT that was built with frame pointers has the variable.

@@ -40,7 +40,6 @@ struct etp_code {
 	uint32_t backtrace_depth;
 	// Return addresses of trace frames; 0 where they do not exist.
 	uint64_t return_trace, exception_trace, return_to_trace, return_time_trace;
-	uint64_t unloaded_fun;
 	// beam_catch_t[]; 0 if it was not found.
 	uint64_t beam_catches, catch_count;
 };

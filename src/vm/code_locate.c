@@ -2,6 +2,7 @@
 //
 // From an address in code to its function, file and line (ERTS: beam_ranges.c).
 
+#include <stdio.h>
 #include <string.h>
 
 #include "vm/code.h"
@@ -63,6 +64,20 @@ static bool find_function(const void *functions, uint64_t count, uint64_t pc, ui
 	return false;
 }
 
+// The first name is that of the module's own file, which to OTP 23 is not there.
+static bool find_file(const struct etp_vm *vm, struct etp_reader *reader,
+                      const struct etp_code_module *module, uint64_t names, uint64_t index,
+                      struct etp_code_location *location)
+{
+	if (vm->scheme->own_file_has_name)
+		return etp_read_u64(reader, names + index * 8, &location->file);
+	if (index)
+		return etp_read_u64(reader, names + (index - 1) * 8, &location->file);
+	location->file = module->name;
+	location->is_own_file = true;
+	return true;
+}
+
 // The line table lists, for each function, the addresses where another line
 // begins; lines stand at the same index in a table of their own.
 static void find_line(const struct etp_vm *vm, struct etp_reader *reader,
@@ -103,12 +118,9 @@ static void find_line(const struct etp_vm *vm, struct etp_reader *reader,
 		if (!bytes)
 			return;
 		memcpy(&line, bytes, line_size);
-		uint64_t file;
 		// 0 is LINE_INVALID_LOCATION.
-		if (line && etp_read_u64(reader, names + (line >> LOC_LINE_BITS) * 8, &file)) {
-			location->file = file;
+		if (line && find_file(vm, reader, module, names, line >> LOC_LINE_BITS, location))
 			location->line = line & LOC_LINE_MASK;
-		}
 		return;
 	}
 }
@@ -221,7 +233,18 @@ enum etp_code_kind etp_code_fun(const struct etp_vm *vm, struct etp_reader *read
 		*ret = (struct etp_code_location){.kind = ETP_CODE_UNKNOWN};
 		return ret->kind;
 	}
-	return etp_code_locate(vm, reader, address, ret);
+	etp_code_locate(vm, reader, address, ret);
+	// To OTP 23 what stands for code that is gone has no symbol, but an ErtsCodeMFA
+	// that no function has (unloaded_fun, erl_fun.c).
+	uint64_t module, arity;
+	uint64_t mfa = address - SIZEOF(vm, ErtsCodeMFA);
+	if (ret->kind == ETP_CODE_UNKNOWN &&
+	    READ_WORD(vm, reader, mfa, ErtsCodeMFA, module, &module) && term_is_nil(module) &&
+	    READ_WORD(vm, reader, mfa, ErtsCodeMFA, arity, &arity) && arity == UINT64_MAX) {
+		ret->kind = ETP_CODE_FRAGMENT;
+		ret->fragment = "unloaded fun";
+	}
+	return ret->kind;
 }
 
 static size_t put_utf8(char *buffer, size_t size, uint32_t c)
@@ -245,12 +268,20 @@ static size_t put_utf8(char *buffer, size_t size, uint32_t c)
 	return n;
 }
 
-const char *etp_code_file_name(const struct etp_vm *vm, struct etp_reader *reader, etp_term file,
-                               char *buffer, size_t size)
+const char *etp_code_file_name(const struct etp_vm *vm, struct etp_reader *reader,
+                               const struct etp_code_location *location, char *buffer, size_t size)
 {
 	size_t used = 0;
 	struct etp_term_view view;
-	while (file != ETP_NIL) {
+	etp_term file = location->file;
+	if (term_is_atom(file)) {
+		size_t length = 0;
+		const char *name = etp_vm_atom(vm, reader, term_atom_index(file), &length);
+		snprintf(buffer, size, "%.*s%s", (int)length, name ? name : "",
+		         location->is_own_file ? ".erl" : "");
+		return buffer;
+	}
+	while (!term_is_nil(file)) {
 		if (etp_term_decode(vm, reader, file, &view) != ETP_TERM_CONS ||
 		    !term_is_small(view.cons.head)) {
 			used = 0;

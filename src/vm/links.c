@@ -11,7 +11,6 @@ enum {
 	ML_FLG_EXTENDED = 1 << 4,
 	ML_FLG_SPAWN_PENDING = 1 << 5,
 	ML_FLG_TAG = 1 << 13,
-	LNK_TYPE_DIST_PROC = 12,
 	// Low bits of a parent pointer are flags (ERTS_ML_TPFLGS_MASK).
 	PARENT_FLAGS = 0x7,
 };
@@ -212,7 +211,8 @@ static void read_remote_link(struct etp_monlnk_iter *nodes, const void *bytes,
 	link->bytes = SIZEOF(vm, ErtsELink);
 	if (!HAS(vm, ErtsELink, heap))
 		return;
-	if (!READ_WORD(vm, nodes->reader, data, ErtsELink, unlinking, &unlinking) ||
+	if ((HAS(vm, ErtsELink, unlinking) &&
+	     !READ_WORD(vm, nodes->reader, data, ErtsELink, unlinking, &unlinking)) ||
 	    !READ_U32(vm, nodes->reader, data, ErtsELink, refc, &refc) ||
 	    !READ_WORD(vm, nodes->reader, data, ErtsELink, heap, &header) ||
 	    !words_are_plausible(header_arity(header))) {
@@ -221,6 +221,18 @@ static void read_remote_link(struct etp_monlnk_iter *nodes, const void *bytes,
 	}
 	link->is_unlinking = unlinking;
 	link->bytes = share(link->bytes + header_arity(header) * 8, refc);
+}
+
+// Both ends of a link were one struct to OTP 23.2, as those of a monitor are.
+static void read_shared_link(struct etp_monlnk_iter *nodes, const void *bytes,
+                             struct etp_link *link)
+{
+	const struct etp_vm *vm = nodes->vm;
+	uint64_t data = link->address - SMALL_OF(vm, bytes, ErtsMonLnkNode, offset);
+	uint32_t refc = 1;
+	if (!READ_U32(vm, nodes->reader, data, ErtsLinkData, refc, &refc))
+		gap(nodes, "a link cannot be read");
+	link->bytes = share(SIZEOF(vm, ErtsLinkData), refc);
 }
 
 bool etp_link_iter_next(struct etp_link_iter *iter, struct etp_link *link)
@@ -238,8 +250,9 @@ bool etp_link_iter_next(struct etp_link_iter *iter, struct etp_link *link)
 	uint64_t unlinking;
 	if (node_flags(vm, bytes) & ML_FLG_EXTENDED)
 		read_remote_link(nodes, bytes, link);
-	else if (HAS(vm, ErtsILink, unlinking) &&
-	         node_type(vm, bytes) != LNK_TYPE_DIST_PROC &&
+	else if (!HAS(vm, ErtsILink, unlinking))
+		read_shared_link(nodes, bytes, link);
+	else if (node_type(vm, bytes) != scheme_link_dist_proc(vm->scheme) &&
 	         READ_WORD(vm, nodes->reader, link->address, ErtsILink, unlinking, &unlinking))
 		link->is_unlinking = unlinking;
 	return true;
@@ -371,6 +384,13 @@ static void read_tags(struct etp_monlnk_iter *nodes, uint64_t data, uint64_t fla
 		gap(nodes, "the tag of a spawn request cannot be read");
 }
 
+static enum etp_monitor_type monitor_type(const struct etp_vm *vm, unsigned number)
+{
+	return number < vm->scheme->monitor_type_count
+	               ? (enum etp_monitor_type)vm->scheme->monitor_types[number]
+	               : ETP_MONITOR_TYPE_COUNT;
+}
+
 static void read_monitor(struct etp_monlnk_iter *nodes, const void *bytes,
                          struct etp_monitor *monitor)
 {
@@ -380,7 +400,7 @@ static void read_monitor(struct etp_monlnk_iter *nodes, const void *bytes,
 	uint64_t data = nodes->node - SMALL_OF(vm, bytes, ErtsMonLnkNode, offset);
 	*monitor = (struct etp_monitor){
 		.address = nodes->node,
-		.type = (enum etp_monitor_type)node_type(vm, bytes),
+		.type = monitor_type(vm, node_type(vm, bytes)),
 		.is_target = flags & ML_FLG_TARGET,
 		.other = WORD_OF(vm, bytes, ErtsMonLnkNode, other),
 		.is_spawn_pending = flags & ML_FLG_SPAWN_PENDING,

@@ -66,7 +66,7 @@ static struct etp_error *read_table(struct etp_persistent_terms *terms, const st
 	bool fits = true;
 	for (uint64_t i = 0; fits && i < slots; i++) {
 		etp_term term = etp_word_at(words, i);
-		if (term == ETP_NIL)
+		if (term_is_nil(term))
 			continue;
 		fits = count < entries && read_pair(vm, reader, term, &pairs[count]);
 		count++;

@@ -62,7 +62,7 @@ static bool proc_lib_initial_call(const struct etp_vm *vm, struct etp_reader *re
 		struct etp_term_view pair, mfa;
 		if (!etp_read_u64(reader, dictionary + OFFSET(vm, ProcDict, data) + i * 8, &slot))
 			return false;
-		if (slot == ETP_NIL || !find_in_slot(vm, reader, slot, &pair))
+		if (term_is_nil(slot) || !find_in_slot(vm, reader, slot, &pair))
 			continue;
 		if (etp_term_decode(vm, reader, etp_word_at(pair.tuple.elements, 1), &mfa) !=
 		            ETP_TERM_TUPLE ||

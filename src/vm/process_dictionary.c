@@ -49,7 +49,7 @@ static bool pair_of(struct etp_dictionary_iter *iter, etp_term term, etp_term *k
 // The next pair of keys that share a slot.
 static bool next_in_list(struct etp_dictionary_iter *iter, etp_term *key_ret, etp_term *value_ret)
 {
-	while (iter->list != ETP_NIL) {
+	while (!term_is_nil(iter->list)) {
 		struct etp_term_view cell;
 		if (etp_term_decode(iter->vm, iter->reader, iter->list, &cell) != ETP_TERM_CONS ||
 		    !etp_chain_step(&iter->chain, iter->list)) {
@@ -81,7 +81,7 @@ bool etp_dictionary_iter_next(struct etp_dictionary_iter *iter, etp_term *key_re
 		} else if (term_primary(term) == TAG_PRIMARY_LIST) {
 			iter->list = term;
 			iter->chain = (struct etp_chain){0};
-		} else if (term != ETP_NIL && pair_of(iter, term, key_ret, value_ret)) {
+		} else if (!term_is_nil(term) && pair_of(iter, term, key_ret, value_ret)) {
 			return true;
 		}
 	}

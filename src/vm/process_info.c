@@ -24,8 +24,9 @@ enum {
 	PSFLG_DIRTY_RUNNING_SYS = 1 << 30,
 	// Process.flags
 	F_ABANDONED_HEAP_USE = 1 << 12,
-	F_HIBERNATED = 1 << 21,
-	F_TRAP_EXIT = 1 << 22,
+	// after HiPE's flag
+	F_HIBERNATED = 1 << 5,
+	F_TRAP_EXIT = 1 << 6,
 	// Process.sig_qs.flags
 	FS_OFF_HEAP_MSGQ = 1 << 0,
 	FS_ON_HEAP_MSGQ = 1 << 1,
@@ -138,8 +139,9 @@ static void read_state(const struct etp_vm *vm, const void *process, struct etp_
 	info->is_dirty_cpu = state & PSFLG_DIRTY_CPU_PROC;
 	info->is_dirty_io = state & PSFLG_DIRTY_IO_PROC;
 	info->priority = state >> PSFLG_PRIO_BITS & PSFLG_PRIO_MASK;
-	info->is_hibernated = flags & F_HIBERNATED;
-	info->trap_exit = flags & F_TRAP_EXIT;
+	uint32_t flags_after_hipe = flags >> vm->scheme->first_flag_after_hipe;
+	info->is_hibernated = flags_after_hipe & F_HIBERNATED;
+	info->trap_exit = flags_after_hipe & F_TRAP_EXIT;
 	info->is_off_heap_message_queue = sig_qs_flags & FS_OFF_HEAP_MSGQ;
 	info->is_sensitive = info->trace_flags & TRACE_SENSITIVE;
 	if (info->is_running) {

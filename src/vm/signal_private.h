@@ -48,7 +48,7 @@ enum {
 	SIG_OP_MSGQ_LEN_OFFS_MARK = SIG_OP_MASK,
 
 	// Types are those of links and monitors, up to ERTS_MON_LNK_TYPE_MAX, and some
-	// more.
+	// more, here as of OTP 24 and later.
 	MON_LNK_TYPE_MAX = 12,
 	SIG_TYPE_DIST_LINK = MON_LNK_TYPE_MAX + 2,
 	SIG_TYPE_GEN_EXIT = MON_LNK_TYPE_MAX + 3,

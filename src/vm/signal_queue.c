@@ -170,7 +170,7 @@ static void read_external_message(const struct etp_vm *vm, struct etp_reader *re
 	if (READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, used_size, &used) &&
 	    READ_WORD(vm, reader, signal->external, ErtsDistExternal, heap_size, &heap_size) &&
 	    (int64_t)heap_size >= 0) {
-		signal->words = heap_size + (signal->token == ETP_NIL ? 0 : used);
+		signal->words = heap_size + (term_is_nil(signal->token) ? 0 : used);
 		signal->words_known = true;
 	}
 }
@@ -293,10 +293,15 @@ static bool is_other_signal(const struct etp_vm *vm, uint64_t tag)
 	       header_thing(vm->scheme, tag) == ETP_THING_EXTERNAL_PID;
 }
 
-// As OTP 27 numbers it.
+// As OTP 24 to 27 number it: types that only signals have follow those of links, of
+// which there are fewer to OTP 23, and one more since OTP 28.
 static unsigned signal_type(const struct etp_vm *vm, unsigned type)
 {
-	if (!signal_has_xtra(vm) || type <= MON_LNK_TYPE_MAX)
+	unsigned dist_proc = scheme_link_dist_proc(vm->scheme);
+	if (type <= dist_proc)
+		return type;
+	type += MON_LNK_TYPE_MAX - dist_proc;
+	if (!signal_has_xtra(vm))
 		return type;
 	type -= SIG_TYPES_INSERTED_28;
 	return type < SIG_TYPE_HEAP    ? type
@@ -333,10 +338,8 @@ static bool read_signal(struct etp_signal_iter *iter, struct etp_signal *signal)
 	if (is_other) {
 		signal->kind = ETP_SIGNAL_OTHER;
 		signal->op = header_arity(tag) & SIG_OP_MASK;
-		signal->type =
-			signal_type(vm, header_arity(tag) >> SIG_OP_BITS & SIG_TYPE_MASK);
-		signal->xtra =
-			header_arity(tag) >> (SIG_OP_BITS + SIG_TYPE_BITS) & SIG_XTRA_MASK;
+		signal->type = signal_type(vm, header_arity(tag) >> SIG_OP_BITS & SIG_TYPE_MASK);
+		signal->xtra = header_arity(tag) >> (SIG_OP_BITS + SIG_TYPE_BITS) & SIG_XTRA_MASK;
 	}
 	if (is_other && signal->op == SIG_OP_RECV_MARK) {
 		signal->kind = ETP_SIGNAL_RECV_MARKER;

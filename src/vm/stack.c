@@ -118,7 +118,7 @@ static void decode_word(struct etp_stack_iter *iter, struct etp_stack_slot *slot
 			iter->before_mfa = before_mfa(iter->vm, slot->pc);
 		return;
 	}
-	if (iter->may_be_reserved && slot->word == ETP_NIL) {
+	if (iter->may_be_reserved && term_is_nil(slot->word)) {
 		slot->kind = ETP_STACK_RESERVED;
 		return;
 	}

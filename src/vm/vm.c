@@ -145,7 +145,7 @@ static struct etp_error *identify(struct etp_vm *vm)
 		return etp_error_create(
 			ETP_ERROR_UNSUPPORTED,
 			"This is OTP %s (ERTS %s, %s). This version of etp decodes the terms of "
-			"OTP 24 to 29 only; a newer etp may know this release.",
+			"OTP 23 to 29 only; a newer etp may know this release.",
 			vm->otp_release, vm->erts_version, vm->info.flavor);
 	return check_members(vm);
 }

@@ -224,7 +224,7 @@ static void test_functions_and_lines(void **state)
 			assert_int_equal(found.arity, i);
 			assert_int_equal(found.line, 10 * i + 1 + (offset >= 0x40));
 			char file[32];
-			etp_code_file_name(&f->m.vm, &f->m.reader, found.file, file, sizeof(file));
+			etp_code_file_name(&f->m.vm, &f->m.reader, &found, file, sizeof(file));
 			assert_string_equal(file, "m.erl");
 		}
 	assert_int_equal(locate(f, f->code).kind, ETP_CODE_UNKNOWN);
@@ -392,14 +392,22 @@ static void test_file_names(void **state)
 		{mock_list(&f->m, term_make_small('a'), term_make_small(0xd800)), ""},
 		{mock_list(&f->m, term_make_small('a'), f->name), ""},
 		{mock_cons(&f->m, term_make_small('a'), MOCK_NOWHERE | TAG_PRIMARY_LIST), ""},
-		{f->name, ""},
+		{f->name, "m"},
+		{term_make_atom(0xffffff), ""},
 		{0, ""},
 		{loop, "xxxxxxx"},
 	};
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_string_equal(etp_code_file_name(&f->m.vm, &f->m.reader, cases[i].term, name,
-		                                       sizeof(name)),
-		                    cases[i].expected);
+	struct etp_code_location location = {0};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		location.file = cases[i].term;
+		assert_string_equal(
+			etp_code_file_name(&f->m.vm, &f->m.reader, &location, name, sizeof(name)),
+			cases[i].expected);
+	}
+	location.file = f->name;
+	location.is_own_file = true;
+	assert_string_equal(
+		etp_code_file_name(&f->m.vm, &f->m.reader, &location, name, sizeof(name)), "m.erl");
 }
 
 // A process whose stack holds these words.
