@@ -7,7 +7,7 @@
 %% Stands for: "which process, table, mailbox or timer keeps this binary?", the question behind most leaks.
 %%
 %% An analysis should say: the contents of each binary begin with `holder:KIND:`, and that kind holds it and nothing
-%% else does. `nif` has a reference more than any term: holders_nif.c keeps a copy in an environment of its own. Two
+%% else does. `nif` has a reference more than any term: holders_nif.c keeps a copy in an environment of its own. Three
 %% binaries are resources of type `buffer`, of which the NIF keeps a reference too. Of a binary that begins with `crowd`,
 %% 300 processes have one reference each.
 -module(holders).
@@ -66,7 +66,7 @@ start(_Args) ->
     end),
     truth:hold(holds_with_nif, fun() -> Bin = big(nif), ok = keep({Bin}), put(kept, Bin), ok end),
     truth:hold(holds_match_spec, fun() ->
-        put(kept, ets:match_spec_compile([{{'$1'}, [], [{const, big(match_spec)}]}])),
+        put(kept, compiled(match_spec)),
         ok
     end),
     truth:hold(holds_resource, fun() -> put(kept, resource()), ok end),
@@ -75,11 +75,22 @@ start(_Args) ->
         ets:insert(ets:new(holders_resources, []), {1, Bin}),
         ok
     end),
+    truth:hold(holds_resource_by_row, fun() ->
+        {Bin, Ref} = resource(),
+        ets:insert(ets:new(holders_references, []), {1, [Ref]}),
+        put(kept, Bin),
+        ok
+    end),
+    truth:hold(holds_match_specs, fun() ->
+        ets:insert(ets:new(holders_compiled, []), {1, [compiled(row_match_spec)]}),
+        ok
+    end),
+    in_helper(fun() -> persistent_term:put(holders_compiled, compiled(term_match_spec)) end),
     Crowd = binary:copy(<<"crowd">>, 100),
     [truth:hold(undefined, fun() -> put(kept, [Crowd]), ok end) || _ <- lists:seq(1, 300)],
     #{expect => #{kinds => [dictionary, received, mailbox_on_heap, mailbox_off_heap, in_transit_on_heap,
                             in_transit_off_heap, alias_message, fun_environment, nested_map, ets_row, persistent_term,
-                            module_literal, send_after, start_timer, port_queue, match_spec, nif]},
+                            module_literal, send_after, start_timer, port_queue, match_spec, row_match_spec, term_match_spec, nif]},
       volatile => [Late, LateOff, Aliased],
       before_dump => fun() ->
           %% Messages to a process that does not run stay where senders put them.
@@ -95,6 +106,9 @@ start(_Args) ->
 %% Off the heap as well: it has more than 64 bytes.
 literal() ->
     <<"holder:module_literal: ................................................................................">>.
+
+compiled(Kind) ->
+    ets:match_spec_compile([{{'$1'}, [], [{const, big(Kind)}]}]).
 
 flag(Where) ->
     process_flag(message_queue_data, Where),

@@ -426,7 +426,7 @@ class VM:
         """Shortest paths from a process (address) to a Binary or thing (address):
         {"paths": [{"root", "root_index", "root_key" (Term of a dictionary's key or
         None), "target" (Term), "steps": [(kind, index, key Term | None)]}],
-        "running": bool, "in_gc": bool, "truncated": bool, "unreadable": int};
+        "running", "in_gc", "gc_disabled", "truncated": bool, "unreadable": int};
         include/etp/path.h."""
     def paths_in_literals(self, area: int, target: int, max_paths: int = 1) -> dict[str, Any]:
         """The same from the thing at the start of an ErtsLiteralArea, which for a persistent
@@ -468,7 +468,7 @@ class Census:
     #: released_refs / released_bytes and added_refs / added_bytes (what a major
     #: garbage collection would take from and add to that list), writable_refs /
     #: writable_bytes, binaries (distinct), distinct_bytes, visible_bytes, terms,
-    #: running, in_gc, unreadable, problem, incomplete.
+    #: running, in_gc, gc_disabled, unreadable, problem, incomplete.
     processes: list[dict[str, Any]]
     #: As EtsScan.tables.
     tables: dict[int, dict[str, Any]]

@@ -53,6 +53,9 @@ enum etp_holder_kind {
 	ETP_HOLDER_DIST_INPUT,
 	/** A magic binary whose kind ERTS knows (etp/magic.h). */
 	ETP_HOLDER_MAGIC,
+	/** The state of a BIF that was interrupted in the middle: a binary that is being built,
+	 *  and that no term refers to yet. A guess, by the form of what is there. */
+	ETP_HOLDER_TRAP,
 };
 
 struct etp_census_holder {
@@ -62,7 +65,7 @@ struct etp_census_holder {
 	uint64_t address;
 	/** Key of a persistent term, name of a module, receiver of a timer's message
 	 *  (pid or registered name), the port, name of the other node, pid of who is
-	 *  sending to one; otherwise 0. */
+	 *  sending to one, or in the middle of a BIF; otherwise 0. */
 	etp_term term;
 	uint64_t refs;
 };
@@ -125,6 +128,8 @@ struct etp_census_process {
 	/** On a scheduler: registers are not saved, so that what only they hold looks
 	 *  dead. Collecting garbage: its heap is between two states. */
 	bool running, in_gc;
+	/** A BIF that is to go on forbids collections meanwhile: it has terms that look dead. */
+	bool gc_disabled;
 	/** Things that could not be read, and the last reason, a static string. */
 	uint64_t unreadable;
 	const char *problem;
@@ -160,8 +165,8 @@ ETP_EXPORT const struct etp_census_process *etp_census_processes(const struct et
 ETP_EXPORT const struct etp_census_literals *
 etp_census_literals(const struct etp_census *census, size_t *count_ret, const char **problem_ret);
 
-/** Timers, ports and so on that hold off-heap binaries. `unreadable_ret` gets how many things
- *  could not be read, `problem_ret` the last reason or NULL. */
+/** Timers, ports and so on that hold off-heap binaries or resources of NIFs. `unreadable_ret` gets
+ * how many things could not be read, `problem_ret` the last reason or NULL. */
 ETP_EXPORT const struct etp_census_root *etp_census_roots(const struct etp_census *census,
                                                           size_t *count_ret,
                                                           uint64_t *unreadable_ret,

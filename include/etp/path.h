@@ -101,7 +101,7 @@ struct etp_paths {
 	struct etp_path *paths;
 	/** Of a process: it was on a scheduler, so that what only its registers hold is not
 	 *  found; it was collecting garbage. */
-	bool running, in_gc;
+	bool running, in_gc, gc_disabled;
 	/** There is more in the holder than the search was allowed to look at. */
 	bool truncated;
 	/** Things that could not be read. */

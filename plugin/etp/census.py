@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .vm import VM
 
-RootKind = Literal["timer", "port", "dist_output", "dist_input", "magic"]
+RootKind = Literal["timer", "port", "dist_output", "dist_input", "magic", "trap"]
 HolderKind = Literal["ets", "process", "persistent_term", "module", RootKind]
 Sort = Literal["size", "waste", "refs", "address"]
 
@@ -27,6 +27,7 @@ ROOT_LABELS: dict[RootKind, str] = {
     "dist_output": "output to",
     "dist_input": "fragments from",
     "magic": "distribution send of",
+    "trap": "being built by",
 }
 
 
@@ -39,7 +40,7 @@ class Holder:
     address: int
     refs: int
     #: Key of a persistent term, name of a module, receiver of a timer's message, the port, name of
-    #: another node, pid of who sends to one.
+    #: another node, pid of who sends to one or is in the middle of a BIF.
     term: Term | None
 
     def label(self, vm: VM, redact: bool = False) -> str:
@@ -57,7 +58,18 @@ class Holder:
             return f"literals of {text}"
         if self.kind == "magic" and self.term is None:
             return "match specification"
+        if self.kind == "trap":
+            return f"being built by {text} in {_current_function(vm, self.term)} (a guess)"
         return f"{ROOT_LABELS[self.kind]} {text}"
+
+
+def _current_function(vm: VM, pid: Term | None) -> str:
+    """Of a process that was interrupted in the middle of a BIF, the function by which it goes on."""
+    from .code import execution
+
+    process = None if pid is None else vm.process(pid)
+    function = execution(vm, process).current_function if process else None
+    return function.name("erlang") if function else "a BIF"
 
 
 MAGIC = 1
@@ -145,6 +157,8 @@ class ProcessCensus:
     running: bool
     #: In a garbage collection: its heap is between two states.
     in_gc: bool
+    #: A BIF that is to go on forbids collections meanwhile, because it has terms that look dead.
+    gc_disabled: bool
     unreadable: int
     problem: str
     #: The census was interrupted before it.
@@ -180,6 +194,8 @@ class ProcessCensus:
         found = ["running"] if self.running else []
         if self.in_gc:
             found.append("in GC")
+        if self.gc_disabled:
+            found.append("in a BIF")
         if self.unreadable:
             found.append("damaged")
         if self.incomplete:

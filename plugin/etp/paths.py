@@ -107,7 +107,7 @@ class Holding:
     truncated: bool = False
     unreadable: int = 0
     #: "running" or "in GC": a way may lead from registers, which are not known, or none be found
-    #: because things are being moved.
+    #: because things are being moved. "in a BIF": one that is to go on has terms of its own.
     doubt: str = ""
 
 
@@ -157,7 +157,8 @@ def _holding(
     more_refs: int = 0,
 ) -> Holding:
     paths = tuple(Path.of(path) for path in found["paths"])
-    doubt = "in GC" if found["in_gc"] else "running" if found["running"] else ""
+    doubts = {"in_gc": "in GC", "gc_disabled": "in a BIF", "running": "running"}
+    doubt = next((text for key, text in doubts.items() if found[key]), "")
     truncated, unreadable = found["truncated"], found["unreadable"]
     return Holding(kind, address, label, refs, paths, row, more_refs, truncated, unreadable, doubt)
 

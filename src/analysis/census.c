@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/census.h>
-#include <etp/magic.h>
 
 #include <stdlib.h>
 
@@ -11,6 +10,7 @@
 #include "analysis/off_heap.h"
 #include "analysis/process_heap.h"
 #include "analysis/root_scan.h"
+#include "analysis/trap_scan.h"
 #include "util/crew.h"
 
 enum {
@@ -40,11 +40,7 @@ struct etp_census {
 	// Holders are numbered: tables first, then processes, then areas of literals,
 	// then timers and ports.
 	struct binary_store store;
-	// Magic binaries that may hold others.
-	struct binary_map magic;
-	// Resources of NIFs, and the processes that refer to them by magic references. Only
-	// those that have a binary as well are of interest in the end.
-	struct binary_store resources;
+	struct magic_store magic;
 	bool complete;
 };
 
@@ -60,8 +56,8 @@ struct taker {
 	struct marker marker;
 	// Binaries of the process at hand.
 	struct binary_map local;
-	// Resources that it refers to.
-	struct binary_map resources;
+	// Magic ones that it refers to.
+	struct magic_finder magic;
 	struct etp_magic_kinds magic_kinds;
 };
 
@@ -74,12 +70,12 @@ static void taker_init(struct taker *t, const struct etp_vm *vm, struct etp_cens
 	marker_init(&t->marker, vm, &t->reader);
 	etp_magic_kinds_init(&t->magic_kinds, vm);
 	binary_map_init(&t->local);
-	binary_map_init(&t->resources);
+	magic_finder_init(&t->magic, vm, &t->reader, &t->magic_kinds);
 }
 
 static void taker_deinit(struct taker *t)
 {
-	binary_map_deinit(&t->resources);
+	magic_finder_deinit(&t->magic);
 	binary_map_deinit(&t->local);
 	marker_deinit(&t->marker);
 	process_heap_deinit(&t->heap);
@@ -163,39 +159,11 @@ static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
 	return true;
 }
 
-// Magic binaries that ERTS lets us look into; of resources, which are the NIFs' own, how
-// often they are referred to.
-static bool note_magic(struct taker *t, uint64_t ref)
-{
-	uint64_t address;
-	struct etp_magic magic;
-	if (!READ_WORD(t->vm, &t->reader, ref, ErtsMRefThing, mb, &address))
-		return true;
-	etp_magic_read(t->vm, &t->reader, &t->magic_kinds, address, &magic);
-	if (magic.kind == ETP_MAGIC_RESOURCE) {
-		struct binary_entry *entry = binary_map_insert(&t->resources, address);
-		if (entry)
-			entry->refs++;
-		return entry;
-	}
-	if (magic.kind != ETP_MAGIC_DIST_SEND && magic.kind != ETP_MAGIC_MATCH_SPEC)
-		return true;
-	pthread_mutex_lock(&t->crew->lock);
-	bool ok = binary_map_insert(&t->census->magic, address);
-	pthread_mutex_unlock(&t->crew->lock);
-	return ok;
-}
-
 static bool note_magic_refs(struct taker *t)
 {
-	for (size_t i = 0; i < t->heap.chain_count; i++) {
-		struct off_heap_iter iter =
-			off_heap_iter(t->vm, &t->reader, t->heap.chains[i].first);
-		uint64_t ref;
-		while (off_heap_next(&iter, ETP_THING_REF, &ref))
-			if (!note_magic(t, ref))
-				return false;
-	}
+	for (size_t i = 0; i < t->heap.chain_count; i++)
+		if (!magic_finder_add_chain(&t->magic, t->heap.chains[i].first))
+			return false;
 	return true;
 }
 
@@ -259,6 +227,7 @@ static void sum_up(struct taker *t, struct etp_census_process *out)
 	out->messages_in_transit = heap->messages_in_transit;
 	out->running = heap->running;
 	out->in_gc = heap->in_gc;
+	out->gc_disabled = heap->gc_disabled;
 	out->live_words = t->marker.live_words;
 	out->terms = t->marker.terms;
 	out->unreadable += heap->unreadable + t->marker.unreadable;
@@ -281,8 +250,7 @@ static bool take_process(struct taker *t, size_t index)
 	if (out->incomplete)
 		return true;
 	binary_map_clear(&t->local);
-	if (t->resources.count)
-		binary_map_clear(&t->resources);
+	magic_finder_clear(&t->magic);
 	if (!process_heap_load(&t->heap, t->vm, &t->reader, out->address) ||
 	    !walk_chains(t, out, note_proc_bin) || !note_externals(t, out) || !note_magic_refs(t) ||
 	    !marker_run(&t->marker, &t->heap, &t->local, true) ||
@@ -292,7 +260,7 @@ static bool take_process(struct taker *t, size_t index)
 	pthread_mutex_lock(&t->crew->lock);
 	uint32_t holder = (uint32_t)(t->census->tables.count + index);
 	bool ok = binary_store_merge(&t->census->store, &t->local, holder) &&
-	          binary_store_merge(&t->census->resources, &t->resources, holder);
+	          magic_store_merge(&t->census->magic, &t->magic, holder);
 	pthread_mutex_unlock(&t->crew->lock);
 	return ok;
 }
@@ -427,7 +395,7 @@ static struct etp_error *take_tables(struct etp_census *census,
 		.rows_a_part = census_options ? census_options->rows_a_part : 0,
 	};
 	err = ets_scan_run_into(census->vm, census->tables.tables, census->tables.count, &options,
-	                        &census->store, &census->ets);
+	                        &census->store, &census->magic, &census->ets);
 	*stopped = !err && !etp_ets_scan_is_complete(census->ets);
 	return err;
 }
@@ -436,14 +404,24 @@ static struct etp_error *take_tables(struct etp_census *census,
 // enif_make_resource(): the count in the binary's header is of both.
 static bool add_resource_refs(struct etp_census *census)
 {
-	for (size_t i = 0; i < census->resources.map.count; i++) {
-		const struct binary_entry *resource = &census->resources.map.entries[i];
+	const struct binary_store *resources = &census->magic.resources;
+	for (size_t i = 0; i < resources->map.count; i++) {
+		const struct binary_entry *resource = &resources->map.entries[i];
 		struct binary_entry *entry = binary_map_find(&census->store.map, resource->address);
-		if (entry && !binary_store_add_holders_of(&census->store, entry, &census->resources,
-		                                          resource))
+		if (entry &&
+		    !binary_store_add_holders_of(&census->store, entry, resources, resource))
 			return false;
 	}
 	return true;
+}
+
+// The pid of holder number `holder`, if that is a process.
+static etp_term pid_of_holder(const void *context, uint32_t holder)
+{
+	const struct etp_census *census = context;
+	size_t first = census->tables.count;
+	bool is_process = holder >= first && holder - first < census->process_count;
+	return is_process ? census->processes[holder - first].pid : 0;
 }
 
 static uint32_t first_root(const struct etp_census *census)
@@ -459,20 +437,20 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 		return &etp_error_no_memory;
 	census->vm = vm;
 	binary_store_init(&census->store);
-	binary_map_init(&census->magic);
-	binary_store_init(&census->resources);
+	magic_store_init(&census->magic);
 	bool stopped = false;
 	struct etp_error *err = take_tables(census, options, &stopped);
 	if (!err && !take_processes(census, options, &stopped))
 		err = &etp_error_no_memory;
 	if (!err && !stopped)
-		err = literal_scan_run(&census->literals, vm, &census->store,
+		err = literal_scan_run(&census->literals, vm, &census->store, &census->magic,
 		                       (uint32_t)(census->tables.count + census->process_count));
-	binary_map_sort(&census->magic);
 	if (!err && !stopped &&
 	    !root_scan_run(&census->roots, vm, &census->store, first_root(census), &census->magic))
 		err = &etp_error_no_memory;
 	if (!err && !add_resource_refs(census))
+		err = &etp_error_no_memory;
+	if (!err && !stopped && !trap_scan_run(&census->roots, pid_of_holder, census))
 		err = &etp_error_no_memory;
 	census->complete = !stopped;
 	if (err) {
@@ -492,8 +470,7 @@ void etp_census_destroy(struct etp_census *census)
 	literal_scan_deinit(&census->literals);
 	root_scan_deinit(&census->roots);
 	binary_store_deinit(&census->store);
-	binary_map_deinit(&census->magic);
-	binary_store_deinit(&census->resources);
+	magic_store_deinit(&census->magic);
 	free(census->processes);
 	free(census->order);
 	free(census);

@@ -24,6 +24,8 @@ struct etp_ets_scan {
 	// The scan's own, or that of the census which it is a part of.
 	struct binary_store *store;
 	struct binary_store own_store;
+	// Of the census; NULL without one.
+	struct magic_store *magic;
 	uint64_t data_offset;
 	bool complete;
 };
@@ -44,8 +46,9 @@ struct shared_table {
 	struct ets_parts parts;
 	// One a part.
 	struct finding *findings;
-	// One a worker: the binaries that it met in its parts.
+	// One a worker: the binaries that it met in its parts, and the magic ones.
 	struct binary_map *maps;
+	struct magic_finder *magics;
 	// Parts that are not done yet.
 	atomic_size_t left;
 	// Nodes visited so far, in all parts.
@@ -71,6 +74,7 @@ struct scan_work {
 	struct shared_table **shared;
 	size_t shared_count, shared_capacity;
 	size_t workers;
+	struct etp_magic_kinds magic_kinds;
 	// Its lock guards scan->store.
 	struct crew crew;
 	atomic_uint_fast64_t done;
@@ -89,6 +93,9 @@ struct scanner {
 	// Binaries of the table at hand: `own`, or one of a shared table's.
 	struct binary_map *local;
 	struct binary_map own;
+	// Likewise the magic binaries.
+	struct magic_finder *local_magic;
+	struct magic_finder own_magic;
 	// Visible bytes of each binary of the row at hand.
 	uint64_t *seen;
 	size_t seen_capacity;
@@ -182,6 +189,9 @@ static bool scan_row(struct scanner *s, const struct etp_ets_table *table,
 	}
 	out->live_pid_rows += s->row.has_live_pid;
 	out->dead_ref_rows += s->row.has_dead_ref;
+	for (size_t i = 0; i < s->row.magic_count; i++)
+		if (!magic_finder_add(s->local_magic, s->row.magics[i]))
+			return false;
 	return !s->row.binary_count || note_binaries(s, out, row->dbterm);
 }
 
@@ -277,9 +287,12 @@ static bool finish_table(struct scanner *s, size_t index, const struct finding *
 		}
 	}
 	pthread_mutex_lock(&s->work->crew.lock);
-	bool ok = binary_store_merge(s->work->scan->store, s->local, (uint32_t)index);
+	bool ok = binary_store_merge(s->work->scan->store, s->local, (uint32_t)index) &&
+	          (!s->work->scan->magic ||
+	           magic_store_merge(s->work->scan->magic, s->local_magic, (uint32_t)index));
 	pthread_mutex_unlock(&s->work->crew.lock);
 	binary_map_clear(s->local);
+	magic_finder_clear(s->local_magic);
 	return ok;
 }
 
@@ -289,6 +302,7 @@ static bool scan_whole(struct scanner *s, size_t index)
 	struct finding found = {0};
 	struct etp_ets_iter iter;
 	s->local = &s->own;
+	s->local_magic = &s->own_magic;
 	etp_ets_iter_init(&iter, s->vm, &s->reader, table);
 	return scan_rows(s, table, &iter, NULL, &found) && finish_table(s, index, &found);
 }
@@ -332,11 +346,15 @@ static void add_finding(struct finding *sum, const struct finding *part)
 
 static void forget_shared(struct shared_table *shared, size_t workers)
 {
-	for (size_t i = 0; shared->maps && i < workers; i++)
+	for (size_t i = 0; shared->maps && shared->magics && i < workers; i++) {
 		binary_map_deinit(&shared->maps[i]);
+		magic_finder_deinit(&shared->magics[i]);
+	}
 	free(shared->maps);
+	free(shared->magics);
 	free(shared->findings);
 	shared->maps = NULL;
+	shared->magics = NULL;
 	shared->findings = NULL;
 	ets_parts_deinit(&shared->parts);
 }
@@ -366,10 +384,12 @@ static bool finish_shared(struct scanner *s, size_t index, struct shared_table *
 	sum.missing = whole.unreadable;
 	sum.missing_problem = whole.problem;
 	s->local = &shared->maps[s->number];
+	s->local_magic = &shared->magics[s->number];
 	bool ok = true;
 	for (size_t i = 0; ok && i < s->work->workers; i++)
 		if (i != s->number)
-			ok = binary_map_add(s->local, &shared->maps[i]);
+			ok = binary_map_add(s->local, &shared->maps[i]) &&
+			     magic_finder_add_all(s->local_magic, &shared->magics[i]);
 	ok = ok && finish_table(s, index, &sum);
 	forget_shared(shared, s->work->workers);
 	return ok;
@@ -384,6 +404,8 @@ static bool scan_part(struct scanner *s, const struct share *share)
 	if (!found->table.incomplete && !atomic_load(&shared->redo)) {
 		struct etp_ets_iter iter;
 		s->local = &shared->maps[s->number];
+		s->local_magic = &shared->magics[s->number];
+		s->local_magic->reader = &s->reader;
 		ets_iter_init_part(&iter, s->vm, &s->reader, table, &shared->parts,
 		                   &shared->parts.parts[share->part]);
 		if (!scan_rows(s, table, &iter, shared, found))
@@ -427,10 +449,14 @@ static bool share_out(struct scan_work *work, size_t table, struct ets_parts *pa
 	shared->parts = *parts;
 	shared->findings = calloc(parts->count, sizeof(*shared->findings));
 	shared->maps = calloc(work->workers, sizeof(*shared->maps));
-	if (!shared->findings || !shared->maps)
+	shared->magics = calloc(work->workers, sizeof(*shared->magics));
+	if (!shared->findings || !shared->maps || !shared->magics)
 		return false;
-	for (size_t i = 0; i < work->workers; i++)
+	for (size_t i = 0; i < work->workers; i++) {
 		binary_map_init(&shared->maps[i]);
+		// Each worker's own reader is set when it takes a part.
+		magic_finder_init(&shared->magics[i], work->vm, NULL, &work->magic_kinds);
+	}
 	atomic_store(&shared->left, parts->count);
 	for (size_t i = 0; i < parts->count; i++)
 		if (!add_share(work, (struct share){table, i, shared}))
@@ -461,11 +487,13 @@ static void scanner_init(struct scanner *s, struct scan_work *work, size_t numbe
 	row_scan_init(&s->row, work->vm, &s->reader);
 	etp_row_words_init(&s->expanded);
 	binary_map_init(&s->own);
+	magic_finder_init(&s->own_magic, work->vm, &s->reader, &work->magic_kinds);
 }
 
 static void scanner_deinit(struct scanner *s)
 {
 	binary_map_deinit(&s->own);
+	magic_finder_deinit(&s->own_magic);
 	etp_row_words_deinit(&s->expanded);
 	row_scan_deinit(&s->row);
 	free(s->seen);
@@ -510,7 +538,8 @@ static void scan_work_deinit(struct scan_work *work)
 
 struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_ets_table *tables,
                                     size_t count, const struct etp_ets_scan_options *options,
-                                    struct binary_store *store, struct etp_ets_scan **ret)
+                                    struct binary_store *store, struct magic_store *magic,
+                                    struct etp_ets_scan **ret)
 {
 	struct etp_ets_scan *scan = calloc(1, sizeof(*scan));
 	if (!scan)
@@ -520,7 +549,9 @@ struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_et
 	scan->data_offset = OFFSET(vm, Binary, orig_bytes);
 	binary_store_init(&scan->own_store);
 	scan->store = store ? store : &scan->own_store;
+	scan->magic = magic;
 	struct scan_work work = {.vm = vm, .options = options, .scan = scan, .tables = tables};
+	etp_magic_kinds_init(&work.magic_kinds, vm);
 	crew_init(&work.crew);
 	bool ok = scan->tables && scan_all(&work);
 	scan_work_deinit(&work);
@@ -536,7 +567,7 @@ struct etp_error *etp_ets_scan_run(const struct etp_vm *vm, const struct etp_ets
                                    size_t count, const struct etp_ets_scan_options *options,
                                    struct etp_ets_scan **ret)
 {
-	return ets_scan_run_into(vm, tables, count, options, NULL, ret);
+	return ets_scan_run_into(vm, tables, count, options, NULL, NULL, ret);
 }
 
 void etp_ets_scan_destroy(struct etp_ets_scan *scan)

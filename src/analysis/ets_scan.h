@@ -4,12 +4,13 @@
 
 #include <etp/ets_scan.h>
 
-#include "analysis/binary_store.h"
+#include "analysis/magic_store.h"
 
-// As etp_ets_scan_run(), with the binaries put into `store`, where table number i
-// is holder number i. With NULL the scan has a store of its own.
+// As etp_ets_scan_run(), with the binaries put into `store`, and the magic ones into `magic`,
+// where table number i is holder number i. With NULL the scan has a store of its own.
 struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_ets_table *tables,
                                     size_t count, const struct etp_ets_scan_options *options,
-                                    struct binary_store *store, struct etp_ets_scan **ret);
+                                    struct binary_store *store, struct magic_store *magic,
+                                    struct etp_ets_scan **ret);
 
 #endif

@@ -54,7 +54,7 @@ static struct etp_error *add_modules(struct literal_scan *scan, const struct etp
 }
 
 static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
-                      struct row_scan *row, struct binary_map *local)
+                      struct row_scan *row, struct binary_map *local, struct magic_finder *magic)
 {
 	uint64_t chain, end;
 	uint64_t start = out->address + OFFSET(vm, ErtsLiteralArea, start);
@@ -72,6 +72,9 @@ static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
 	if (chain &&
 	    (!row_scan_sweep(row, chain, start, out->words) || !row_scan_collect(row, local)))
 		return false;
+	for (size_t i = 0; chain && i < row->magic_count; i++)
+		if (!magic_finder_add(magic, row->magics[i]))
+			return false;
 	out->unreadable += row->unreadable;
 	if (row->problem)
 		out->problem = row->problem;
@@ -82,33 +85,42 @@ static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
 }
 
 static bool scan_areas(struct literal_scan *scan, const struct etp_vm *vm,
-                       struct binary_store *store, uint32_t first_holder)
+                       struct binary_store *store, struct magic_store *magic, uint32_t first_holder)
 {
 	struct etp_reader reader;
+	struct etp_magic_kinds kinds;
+	struct magic_finder finder;
 	struct row_scan row;
 	struct binary_map local;
 	etp_reader_init(&reader, vm->target);
 	row_scan_init(&row, vm, &reader);
 	binary_map_init(&local);
+	etp_magic_kinds_init(&kinds, vm);
+	magic_finder_init(&finder, vm, &reader, &kinds);
 	bool ok = true;
 	for (size_t i = 0; ok && i < scan->count; i++) {
-		ok = scan_area(&scan->areas[i], vm, &row, &local) &&
-		     binary_store_merge(store, &local, first_holder + (uint32_t)i);
+		uint32_t holder = first_holder + (uint32_t)i;
+		ok = scan_area(&scan->areas[i], vm, &row, &local, &finder) &&
+		     binary_store_merge(store, &local, holder) &&
+		     magic_store_merge(magic, &finder, holder);
 		if (local.count)
 			binary_map_clear(&local);
+		magic_finder_clear(&finder);
 	}
+	magic_finder_deinit(&finder);
 	binary_map_deinit(&local);
 	row_scan_deinit(&row);
 	return ok;
 }
 
 struct etp_error *literal_scan_run(struct literal_scan *scan, const struct etp_vm *vm,
-                                   struct binary_store *store, uint32_t first_holder)
+                                   struct binary_store *store, struct magic_store *magic,
+                                   uint32_t first_holder)
 {
 	struct etp_error *err = add_persistent_terms(scan, vm);
 	if (!err)
 		err = add_modules(scan, vm);
-	if (!err && !scan_areas(scan, vm, store, first_holder))
+	if (!err && !scan_areas(scan, vm, store, magic, first_holder))
 		err = &etp_error_no_memory;
 	return err;
 }

@@ -7,7 +7,7 @@
 
 #include <etp/census.h>
 
-#include "analysis/binary_store.h"
+#include "analysis/magic_store.h"
 
 struct literal_scan {
 	struct etp_census_literals *areas;
@@ -16,10 +16,11 @@ struct literal_scan {
 	const char *problem;
 };
 
-// Find all areas; what area number i holds goes to `store` as holder
+// Find all areas; what area number i holds goes to `store` and `magic` as holder
 // `first_holder` + i. Error: NO_MEMORY.
 struct etp_error *literal_scan_run(struct literal_scan *scan, const struct etp_vm *vm,
-                                   struct binary_store *store, uint32_t first_holder);
+                                   struct binary_store *store, struct magic_store *magic,
+                                   uint32_t first_holder);
 void literal_scan_deinit(struct literal_scan *scan);
 
 #endif

@@ -20,15 +20,15 @@ static bool add_match_spec(struct root_scan *scan, uint64_t address, const struc
 	       root_scan_finish(scan, ETP_HOLDER_MAGIC, address, 0);
 }
 
-bool magic_scan_run(struct root_scan *scan, const struct binary_map *binaries)
+bool magic_scan_run(struct root_scan *scan)
 {
-	struct etp_magic_kinds kinds;
-	etp_magic_kinds_init(&kinds, scan->vm);
-	for (size_t i = 0; i < binaries->count; i++) {
-		uint64_t address = binaries->entries[i].address;
+	magic_store_sort(scan->magic);
+	// Those that others of them refer to join at the end.
+	for (size_t i = 0; i < scan->magic->known.count; i++) {
+		uint64_t address = scan->magic->known.entries[i].address;
 		struct etp_magic magic;
 		bool ok = true;
-		etp_magic_read(scan->vm, &scan->reader, &kinds, address, &magic);
+		etp_magic_read(scan->vm, &scan->reader, &scan->magic_kinds, address, &magic);
 		if (magic.kind == ETP_MAGIC_DIST_SEND)
 			ok = dist_scan_send(scan, &magic, address);
 		else if (magic.kind == ETP_MAGIC_MATCH_SPEC)

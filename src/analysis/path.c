@@ -115,6 +115,7 @@ static struct etp_error *search_heap(const struct process_heap *heap, const stru
 	}
 	paths.running = heap->running;
 	paths.in_gc = heap->in_gc;
+	paths.gc_disabled = heap->gc_disabled;
 	paths.truncated = walk.truncated;
 	paths.unreadable = walk.unreadable + heap->unreadable;
 	path_walk_deinit(&walk);

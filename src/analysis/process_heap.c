@@ -20,7 +20,10 @@ enum {
 	FS_ON_HEAP_MSGQ = 1 << 1,
 	// Where a message's data is part of the message (ERTS_MSG_COMBINED_HFRAG).
 	MSG_COMBINED_HFRAG = 1,
-	// ERTS_PSD_NFUNC_TRAP_WRAPPER, erl_process.h.
+	// Process.flags (erl_process.h): F_DISABLE_GC.
+	FLAG_DISABLE_GC = 1 << 11,
+	// ERTS_PSD_DELAYED_GC_TASK_QS and ERTS_PSD_NFUNC_TRAP_WRAPPER, erl_process.h.
+	PSD_DELAYED_GC_TASK_QS = 4,
 	PSD_NFUNC_TRAP_WRAPPER = 5,
 	// More links of one list than any process has.
 	CHAIN_MAX = 1 << 28,
@@ -281,15 +284,11 @@ static bool load_task(struct process_heap *heap, const struct etp_vm *vm, struct
 	       add_chain(heap, (struct heap_chain){.first = chain, .kind = HEAP_AREA_ASIDE});
 }
 
-static bool load_tasks(struct process_heap *heap, const struct etp_vm *vm,
-                       struct etp_reader *reader, uint64_t process)
+// The circles of an ErtsProcSysTaskQs.
+static bool load_task_queues(struct process_heap *heap, const struct etp_vm *vm,
+                             struct etp_reader *reader, uint64_t queues)
 {
-	uint64_t queues = 0, first = 0;
-	if (!HAS(vm, Process, sys_task_qs) || !HAS(vm, ErtsProcSysTaskQs, q) ||
-	    !HAS(vm, ErtsProcSysTask, req_id_sz))
-		return true;
-	if (!READ_WORD(vm, reader, process, Process, sys_task_qs, &queues))
-		give_up(heap, "its system tasks cannot be read");
+	uint64_t first = 0;
 	uint64_t count = queues ? vm->layout->members[ETP_MEMBER_ErtsProcSysTaskQs_q].count : 0;
 	for (uint64_t i = 0; i < count; i++) {
 		struct cycle_guard guard = {0};
@@ -309,6 +308,25 @@ static bool load_tasks(struct process_heap *heap, const struct etp_vm *vm,
 		}
 	}
 	return true;
+}
+
+// Requests for a collection that came while a BIF forbade them are put aside, with others for
+// the process (save_gc_task(), erl_process.c).
+static bool load_tasks(struct process_heap *heap, const struct etp_vm *vm,
+                       struct etp_reader *reader, uint64_t process)
+{
+	uint64_t queues = 0, psd = 0, delayed = 0;
+	if (!HAS(vm, Process, sys_task_qs) || !HAS(vm, ErtsProcSysTaskQs, q) ||
+	    !HAS(vm, ErtsProcSysTask, req_id_sz))
+		return true;
+	if (!READ_WORD(vm, reader, process, Process, sys_task_qs, &queues) ||
+	    !READ_WORD(vm, reader, process, Process, psd, &psd) ||
+	    (psd &&
+	     !etp_read_u64(reader, psd + OFFSET(vm, ErtsPSD, data) + PSD_DELAYED_GC_TASK_QS * 8,
+	                   &delayed)))
+		give_up(heap, "its system tasks cannot be read");
+	return load_task_queues(heap, vm, reader, queues) &&
+	       load_task_queues(heap, vm, reader, delayed);
 }
 
 static bool load_own_tracer(struct process_heap *heap, const struct etp_vm *vm,
@@ -532,8 +550,9 @@ static void load_state(struct process_heap *heap, const struct etp_vm *vm,
                        struct etp_reader *reader, uint64_t process)
 {
 	uint32_t state, flags;
-	uint64_t abandoned;
+	uint64_t abandoned, process_flags;
 	if (!READ_U32(vm, reader, process, Process, state, &state) ||
+	    !etp_vm_read_member(vm, reader, process, ETP_MEMBER_Process_flags, &process_flags) ||
 	    !READ_U32(vm, reader, process, Process, sig_qs_flags, &flags) ||
 	    !READ_WORD(vm, reader, process, Process, abandoned_heap, &abandoned)) {
 		give_up(heap, "its state cannot be read");
@@ -542,6 +561,7 @@ static void load_state(struct process_heap *heap, const struct etp_vm *vm,
 	heap->running = state & (PSFLG_RUNNING | PSFLG_RUNNING_SYS | PSFLG_DIRTY_RUNNING |
 	                         PSFLG_DIRTY_RUNNING_SYS);
 	heap->in_gc = state & PSFLG_GC || abandoned;
+	heap->gc_disabled = process_flags & FLAG_DISABLE_GC;
 	heap->on_heap_messages = flags & FS_ON_HEAP_MSGQ;
 }
 

@@ -111,6 +111,9 @@ struct process_heap {
 	bool running;
 	// Inside a garbage collection, or with its heap put aside by a NIF or BIF.
 	bool in_gc;
+	// A BIF that was interrupted in the middle forbids collections until it has ended: it
+	// has terms that no root leads to.
+	bool gc_disabled;
 	uint64_t unreadable;
 	const char *problem;
 };

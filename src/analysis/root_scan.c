@@ -115,7 +115,7 @@ bool root_scan_add_off_heap(struct root_scan *scan, uint64_t first)
 	}
 	if (iter.problem)
 		root_scan_give_up(scan, iter.problem);
-	return true;
+	return magic_finder_add_chain(&scan->local_magic, first);
 }
 
 bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment)
@@ -142,8 +142,11 @@ bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment)
 bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_t address,
                       etp_term term)
 {
-	if (!scan->local.count)
-		return true;
+	if (!scan->local.count && !scan->local_magic.resources.count) {
+		bool merged = magic_store_merge(scan->magic, &scan->local_magic, UINT32_MAX);
+		magic_finder_clear(&scan->local_magic);
+		return merged;
+	}
 	struct etp_census_root root = {.kind = kind, .address = address, .term = term};
 	for (size_t i = 0; i < scan->local.count; i++) {
 		root.binary_refs += scan->local.entries[i].refs;
@@ -155,24 +158,29 @@ bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_
 	if (!slot)
 		return false;
 	*slot = root;
-	bool ok = binary_store_merge(scan->store, &scan->local, holder);
+	bool ok = binary_store_merge(scan->store, &scan->local, holder) &&
+	          magic_store_merge(scan->magic, &scan->local_magic, holder);
 	binary_map_clear(&scan->local);
+	magic_finder_clear(&scan->local_magic);
 	return ok;
 }
 
 bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binary_store *store,
-                   uint32_t first_holder, const struct binary_map *magic)
+                   uint32_t first_holder, struct magic_store *magic)
 {
-	*scan = (struct root_scan){.vm = vm, .store = store, .first_holder = first_holder};
+	*scan = (struct root_scan){
+		.vm = vm, .store = store, .first_holder = first_holder, .magic = magic};
 	etp_reader_init(&scan->reader, vm->target);
+	etp_magic_kinds_init(&scan->magic_kinds, vm);
 	binary_map_init(&scan->local);
-	bool ok = timer_scan_run(scan) && port_scan_run(scan) && dist_scan_run(scan) &&
-	          magic_scan_run(scan, magic);
-	binary_map_deinit(&scan->local);
-	return ok;
+	magic_finder_init(&scan->local_magic, vm, &scan->reader, &scan->magic_kinds);
+	return timer_scan_run(scan) && port_scan_run(scan) && dist_scan_run(scan) &&
+	       magic_scan_run(scan);
 }
 
 void root_scan_deinit(struct root_scan *scan)
 {
+	binary_map_deinit(&scan->local);
+	magic_finder_deinit(&scan->local_magic);
 	free(scan->roots);
 }

@@ -7,7 +7,7 @@
 
 #include <etp/census.h>
 
-#include "analysis/binary_store.h"
+#include "analysis/magic_store.h"
 #include "vm/vm.h"
 
 // struct iovec: base, length.
@@ -26,15 +26,18 @@ struct root_scan {
 	struct etp_reader reader;
 	struct binary_store *store;
 	uint32_t first_holder;
-	// Binaries of the holder at hand.
+	struct magic_store *magic;
+	struct etp_magic_kinds magic_kinds;
+	// Binaries of the holder at hand, and magic ones.
 	struct binary_map local;
+	struct magic_finder local_magic;
 };
 
 // Look through all of them; what number i holds goes to `store` as holder
-// `first_holder` + i. `magic` are the magic binaries that were found to be of a kind that
-// magic_scan.c knows. False when memory ran out.
+// `first_holder` + i, magic binaries to `magic`, where those that were found before are already.
+// False when memory ran out.
 bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binary_store *store,
-                   uint32_t first_holder, const struct binary_map *magic);
+                   uint32_t first_holder, struct magic_store *magic);
 void root_scan_deinit(struct root_scan *scan);
 
 // For those who look through one kind. The holder at hand has a reference to the Binary at
@@ -74,7 +77,7 @@ void root_scan_give_up(struct root_scan *scan, const char *problem);
 bool timer_scan_run(struct root_scan *scan);
 bool port_scan_run(struct root_scan *scan);
 bool dist_scan_run(struct root_scan *scan);
-bool magic_scan_run(struct root_scan *scan, const struct binary_map *magic);
+bool magic_scan_run(struct root_scan *scan);
 // What a process that is in the middle of sending to another node still has; the magic binary
 // at `address` is of that kind. False when memory ran out.
 bool dist_scan_send(struct root_scan *scan, const struct etp_magic *magic, uint64_t address);

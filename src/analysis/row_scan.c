@@ -23,6 +23,7 @@ void row_scan_deinit(struct row_scan *scan)
 {
 	free(scan->binaries);
 	free(scan->ranges);
+	free(scan->magics);
 	free(scan->stack);
 }
 
@@ -80,6 +81,21 @@ static bool add_proc_bin(struct row_scan *scan, uint64_t address)
 	return true;
 }
 
+// References in a chain are magic ones.
+static bool add_magic_ref(struct row_scan *scan, uint64_t address)
+{
+	uint64_t magic;
+	if (!READ_WORD(scan->vm, scan->reader, address, ErtsMRefThing, mb, &magic)) {
+		give_up(scan, "a magic reference of an object cannot be read");
+		return true;
+	}
+	uint64_t *slot =
+		array_add(&scan->magics, &scan->magic_count, &scan->magic_capacity, sizeof(*slot));
+	if (slot)
+		*slot = magic;
+	return slot;
+}
+
 // The off-heap chain: binaries, funs, external identifiers and magic references
 // (erl_message.h, struct erl_off_heap_header). In compressed objects its members
 // may be unaligned.
@@ -103,8 +119,9 @@ static bool read_chain(struct row_scan *scan, uint64_t address)
 			give_up(scan, "the off-heap chain of an object cannot be read");
 			return true;
 		}
-		if (thing_refers_to_binary(header_thing(vm->scheme, header)) &&
-		    !add_proc_bin(scan, address))
+		enum etp_thing thing = header_thing(vm->scheme, header);
+		if ((thing_refers_to_binary(thing) && !add_proc_bin(scan, address)) ||
+		    (thing == ETP_THING_REF && !add_magic_ref(scan, address)))
 			return false;
 		address = next;
 	}
@@ -263,7 +280,7 @@ static bool sweep(struct row_scan *scan, const void *words, uint64_t address, ui
 
 void row_scan_reset(struct row_scan *scan)
 {
-	scan->binary_count = scan->range_count = 0;
+	scan->binary_count = scan->range_count = scan->magic_count = 0;
 	scan->has_live_pid = scan->has_dead_pid = scan->has_dead_ref = false;
 }
 

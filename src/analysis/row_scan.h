@@ -38,6 +38,9 @@ struct row_scan {
 	size_t binary_count, binary_capacity;
 	struct row_range *ranges;
 	size_t range_count, range_capacity;
+	// Magic binaries that it refers to, once a reference.
+	uint64_t *magics;
+	size_t magic_count, magic_capacity;
 	// Terms that are still to be visited in a walk.
 	etp_term *stack;
 	size_t stack_count, stack_capacity;

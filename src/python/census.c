@@ -98,6 +98,7 @@ static PyObject *process_dict(VMObject *vm, const struct etp_census_process *pro
 	bool ok = dict && dict_set(dict, "pid", Term_new(vm, NULL, process->pid)) &&
 	          dict_set(dict, "running", PyBool_FromLong(process->running)) &&
 	          dict_set(dict, "in_gc", PyBool_FromLong(process->in_gc)) &&
+	          dict_set(dict, "gc_disabled", PyBool_FromLong(process->gc_disabled)) &&
 	          dict_set(dict, "incomplete", PyBool_FromLong(process->incomplete)) &&
 	          dict_set(dict, "problem",
 	                   PyUnicode_FromString(process->problem ? process->problem : ""));
@@ -167,6 +168,8 @@ static const char *kind_name(enum etp_holder_kind kind)
 		return "dist_input";
 	case ETP_HOLDER_MAGIC:
 		return "magic";
+	case ETP_HOLDER_TRAP:
+		return "trap";
 	}
 	return "unknown";
 }

@@ -46,8 +46,8 @@ PyObject *path_dict(VMObject *vm, RowWordsObject *row, const struct etp_path *pa
 	return NULL;
 }
 
-// {"paths": [...], "running": bool, "in_gc": bool, "truncated": bool, "unreadable": int}; `paths`
-// is released.
+// {"paths": [...], "running", "in_gc", "gc_disabled", "truncated": bool, "unreadable": int};
+// `paths` is released.
 static PyObject *paths_dict(VMObject *vm, RowWordsObject *row, struct etp_paths *paths)
 {
 	PyObject *list = PyList_New(0);
@@ -57,9 +57,10 @@ static PyObject *paths_dict(VMObject *vm, RowWordsObject *row, struct etp_paths 
 			Py_CLEAR(list);
 		Py_XDECREF(item);
 	}
-	PyObject *dict = list ? Py_BuildValue("{s:N,s:N,s:N,s:N,s:K}", "paths", list, "running",
+	PyObject *dict = list ? Py_BuildValue("{s:N,s:N,s:N,s:N,s:N,s:K}", "paths", list, "running",
 	                                      PyBool_FromLong(paths->running), "in_gc",
-	                                      PyBool_FromLong(paths->in_gc), "truncated",
+	                                      PyBool_FromLong(paths->in_gc), "gc_disabled",
+	                                      PyBool_FromLong(paths->gc_disabled), "truncated",
 	                                      PyBool_FromLong(paths->truncated), "unreadable",
 	                                      (unsigned long long)paths->unreadable)
 	                      : NULL;

@@ -361,15 +361,15 @@ static void test_fragments_of_a_timer_in_a_circle(void **state)
 	PUT(timer - OFFSET(&mock.vm, ErtsTWTimer, tw_tmr), ErtsBifTimer, bp, fragment_circle());
 	struct binary_store store;
 	struct root_scan scan;
-	struct binary_map magic;
+	struct magic_store magic;
 	binary_store_init(&store);
-	binary_map_init(&magic);
+	magic_store_init(&magic);
 	assert_true(root_scan_run(&scan, &mock.vm, &store, 0, &magic));
 	assert_true(scan.unreadable > 0);
 	assert_int_equal(scan.count, 1);
 	assert_in_range(scan.roots[0].binary_refs, 1, 4);
 	root_scan_deinit(&scan);
-	binary_map_deinit(&magic);
+	magic_store_deinit(&magic);
 	binary_store_deinit(&store);
 }
 

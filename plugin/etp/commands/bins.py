@@ -27,6 +27,7 @@ COLUMNS = (
 
 SORTS = ("size", "waste", "refs", "address")
 PREVIEW = 24
+MIDDLE_SHOWN = 3
 
 
 def run(context: Context, args: Namespace) -> Table:
@@ -47,7 +48,7 @@ def run(context: Context, args: Namespace) -> Table:
     )
     view.facts["complete"] = census.complete
     missing = census.binaries("size", -1, True)
-    view.notes += _notes(census, missing, view)
+    view.notes += _notes(vm, census, missing, view)
     if context.settings.stats:
         view.notes.append(census.statistics)
     view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
@@ -57,7 +58,7 @@ def run(context: Context, args: Namespace) -> Table:
     return view
 
 
-def _notes(census: Census, missing: list[Binary], view: Table) -> list[str]:
+def _notes(vm: VM, census: Census, missing: list[Binary], view: Table) -> list[str]:
     from ..text import plural
     from ..units import format_bytes
 
@@ -71,6 +72,7 @@ def _notes(census: Census, missing: list[Binary], view: Table) -> list[str]:
             f" {format_bytes(size)} unaccounted for: a NIF or a driver has them"
             f" ({_by_kind(lacking)})."
         )
+        notes += _in_the_middle(vm, lacking)
     else:
         notes.append("Every reference is accounted for.")
     excess = len(missing) - len(lacking)
@@ -85,6 +87,28 @@ def _notes(census: Census, missing: list[Binary], view: Table) -> list[str]:
         "refs": sum(binary.unaccounted_refs for binary in lacking),
     }
     return notes
+
+
+def _in_the_middle(vm: VM, lacking: list[Binary]) -> list[str]:
+    """Who may be in the middle of a BIF that has further references: a process that waits is in
+    none."""
+    from ..code import execution
+    from ..processes import info
+
+    found: dict[int, str] = {}
+    holders = {h.address for binary in lacking for h in binary.holders if h.kind == "process"}
+    for address in sorted(holders):
+        process = vm.process(address)
+        if process is None or info(vm, process).status == "waiting":
+            continue
+        function = execution(vm, process).current_function
+        found[address] = f"{process.pid} in {function.name('erlang')}" if function else ""
+        if len(found) == MIDDLE_SHOWN:
+            break
+    names = ", ".join(name for name in found.values() if name)
+    if not names:
+        return []
+    return [f"Or a BIF has some of them, which one of these is in the middle of: {names}."]
 
 
 def _by_kind(binaries: list[Binary]) -> str:

@@ -23,6 +23,8 @@ NO_PATH = {
     "port": "in its queue, in a command that waits for it, in its input or in its data",
     "dist_output": "waits to be sent to that node",
     "dist_input": "of a message that has not come as a whole",
+    "trap": "no term refers to it yet, only the state of a BIF that was interrupted in the middle, by"
+    " the form of what is there",
     "magic": "kept in a magic binary, to which a process has a reference",
 }
 """Where in its holder it is, if no term leads to it."""
@@ -153,6 +155,8 @@ def _no_path(holding: Holding) -> str:
         return "no path found, but it was running: its registers are not known"
     if holding.doubt == "in GC":
         return "no path found, but it was collecting garbage: its heap is between two states"
+    if holding.doubt == "in a BIF":
+        return "no path found, but a BIF that it is in the middle of may need it"
     if holding.kind == "process":
         return "garbage: no live term of the process leads to it; a garbage collection frees it"
     return "no path found"
