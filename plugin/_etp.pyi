@@ -484,6 +484,8 @@ class Census:
     roots_unreadable: tuple[int, str]
 
     def binary_count(self) -> int: ...
+    def coarse_binaries(self) -> int:
+        """Of how many binaries more counts as seen than is; include/etp/census.h."""
     def ets_binaries(self) -> tuple[int, int]:
         """Distinct binaries that rows of tables refer to, and their bytes."""
     def binaries(

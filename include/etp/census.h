@@ -14,9 +14,11 @@
  * without one: references that no live term needs would be released, those in fragments and
  * messages pulled in.
  *
- * Memory: 64 bytes a distinct binary, 16 a (binary, holder) pair, as much for resources of
- * NIFs that processes refer to, and for each thread a bitmap of one bit a word of the largest
- * process that it meets.
+ * Memory: at most 64 bytes a distinct binary and 24 a (binary, holder) pair, as allocated, and as
+ * much for resources of NIFs that terms refer to. For the parts that are seen of binaries, where
+ * these are several, 64 MiB at most; beyond that what lies between two parts counts as seen. While
+ * it is taken, for each thread the same for the largest process or table that it meets, and a
+ * bitmap of one bit a word of that process.
  *
  * Threads: tables and processes are shared out among as many threads as there are
  * processors, up to 8; the progress callback is called by the caller's thread only. What is
@@ -196,6 +198,9 @@ ETP_EXPORT void etp_census_binary(const struct etp_census *census, size_t index,
 
 /** Index of the binary at `address`, SIZE_MAX if nothing refers to it. */
 ETP_EXPORT size_t etp_census_find(const struct etp_census *census, uint64_t address);
+
+/** Binaries of which more counts as seen than is, because too many parts are seen of too many. */
+ETP_EXPORT size_t etp_census_coarse_binaries(const struct etp_census *census);
 
 /** How many hold binary `index`. */
 ETP_EXPORT size_t etp_census_holder_count(const struct etp_census *census, size_t index);

@@ -294,6 +294,12 @@ class Census:
             )
         if self.native.literals_problem:
             found.append(f"Literals: {safe(self.native.literals_problem)}")
+        coarse = self.native.coarse_binaries()
+        if coarse:
+            found.append(
+                f"Of {plural(coarse, 'binary', 'binaries')} too many parts are seen to keep them"
+                " apart: what is visible of these is an upper bound."
+            )
         unreadable, problem = self.native.roots_unreadable
         if unreadable:
             found.append(

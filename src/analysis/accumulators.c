@@ -222,7 +222,7 @@ static struct etp_error *add_item(struct finder *f, const struct etp_place *plac
 		return &etp_error_no_memory;
 	item.words = f->marker.live_words;
 	for (size_t i = 0; i < f->binaries.count; i++)
-		item.binary_bytes += f->binaries.entries[i].size;
+		item.binary_bytes += binary_map_at(&f->binaries, i)->size;
 	if (f->row.is_expanded && f->marker.trie_pairs && !correct_words(f, row_words, &item.words))
 		return &etp_error_no_memory;
 	struct etp_error *err = path_walk_path(&f->walk, candidate->node, &item.path);

@@ -4,46 +4,70 @@
 
 // Distinct off-heap binaries by the address of their Binary, with the references
 // found to them and the bytes that these references can see.
+//
+// Memory: 56 bytes a binary and half of a bucket of 4, in chunks, so that nothing is ever
+// copied to grow. Of binaries of which more parts than one are seen, 24 bytes and 16 to 32 a
+// part, but never more than BINARY_MAP_RANGES times 16 in all.
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "analysis/range_set.h"
+#include "util/chunks.h"
 
-enum { BINARY_MAP_NONE = UINT32_MAX };
+enum {
+	BINARY_MAP_NONE = UINT32_MAX,
+	// Ranges for which a map has room: 64 MiB.
+	BINARY_MAP_RANGES = 1 << 22,
+};
 
 struct binary_entry {
 	uint64_t address;
 	uint64_t size;
 	uint64_t refc;
-	uint32_t flags;
-	// Index of the set of visible ranges when there is more than one range.
-	uint32_t ranges;
-	// The only visible range; empty when start == end. Unused with `ranges`.
+	// References found; of Binary.flags, those that ERTS has; and more is said to be
+	// visible than is.
+	uint64_t refs : 56, flags : 7, coarse : 1;
+	// The only visible range; empty when start == end. With BINARY_MAP_HAS_SET for a
+	// start there is more than one, in the set of ranges number `end`.
 	uint64_t start, end;
-	uint64_t refs;
 	// First holder in a list that the owner of the map keeps.
 	uint32_t holders;
+	// The next one in its bucket, plus 1.
+	uint32_t next;
 };
 
+#define BINARY_MAP_HAS_SET UINT64_MAX
+
 struct binary_map {
-	struct binary_entry *entries;
-	size_t count, capacity;
-	// Open addressing to positions in `entries`, plus 1.
-	uint32_t *index;
-	size_t index_mask;
-	struct range_set *range_sets;
-	size_t range_set_count, range_set_capacity;
+	// In the order in which they were inserted.
+	struct chunks entries;
+	size_t count;
+	// Linear hashing: first entries plus 1. Buckets are added one by one.
+	struct chunks buckets;
+	size_t bucket_count;
+	struct chunks range_sets;
+	size_t range_set_count;
+	// Ranges for which sets may still grow.
+	size_t range_room;
 };
 
 void binary_map_init(struct binary_map *map);
 void binary_map_deinit(struct binary_map *map);
-// Forget all entries, keep the memory.
+// Forget all entries, keep some memory.
 void binary_map_clear(struct binary_map *map);
 
-// The entry at `address`, NULL if there is none. Valid until the next insertion.
+// Entry number `index` of map->count.
+static inline struct binary_entry *binary_map_at(const struct binary_map *map, size_t index)
+{
+	return chunk_item(&map->entries, index, sizeof(struct binary_entry));
+}
+
+// The entry at `address`, NULL if there is none. It stays where it is.
 struct binary_entry *binary_map_find(const struct binary_map *map, uint64_t address);
+// Its number, SIZE_MAX if there is none.
+size_t binary_map_index(const struct binary_map *map, uint64_t address);
 // The entry at `address`, made if need be (then all zero but for address and the
 // lists). NULL when memory ran out.
 struct binary_entry *binary_map_insert(struct binary_map *map, uint64_t address);
@@ -58,8 +82,6 @@ bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, ui
 // All that is visible of `from`'s entry is visible of `entry` too.
 bool binary_map_add_ranges_of(struct binary_map *map, struct binary_entry *entry,
                               const struct binary_map *from, const struct binary_entry *other);
-// Sort the entries by address, so that their order tells nothing of who found them.
-void binary_map_sort(struct binary_map *map);
 // Put all of `from` into `map`, with the references added up. False when out of memory.
 bool binary_map_add(struct binary_map *map, const struct binary_map *from);
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry);

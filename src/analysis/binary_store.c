@@ -14,23 +14,16 @@ void binary_store_init(struct binary_store *store)
 void binary_store_deinit(struct binary_store *store)
 {
 	binary_map_deinit(&store->map);
-	free(store->holders);
+	chunks_deinit(&store->holders);
 }
 
 static bool add_holder(struct binary_store *store, struct binary_entry *entry, uint32_t holder,
                        uint64_t refs)
 {
-	if (store->holder_count == store->holder_capacity) {
-		size_t capacity = store->holder_capacity ? store->holder_capacity * 2 : 64;
-		struct binary_holder *holders =
-			capacity < UINT32_MAX ? realloc(store->holders, capacity * sizeof(*holders))
-					      : NULL;
-		if (!holders)
-			return false;
-		store->holders = holders;
-		store->holder_capacity = capacity;
-	}
-	store->holders[store->holder_count] = (struct binary_holder){
+	if (store->holder_count >= BINARY_MAP_NONE ||
+	    !chunks_reserve(&store->holders, store->holder_count, sizeof(struct binary_holder)))
+		return false;
+	*binary_store_holder(store, (uint32_t)store->holder_count) = (struct binary_holder){
 		.holder = holder,
 		.next = entry->holders,
 		.refs = refs,
@@ -42,7 +35,7 @@ static bool add_holder(struct binary_store *store, struct binary_entry *entry, u
 bool binary_store_merge(struct binary_store *store, const struct binary_map *local, uint32_t holder)
 {
 	for (size_t i = 0; i < local->count; i++) {
-		const struct binary_entry *entry = &local->entries[i];
+		const struct binary_entry *entry = binary_map_at(local, i);
 		struct binary_entry *global = binary_map_insert(&store->map, entry->address);
 		if (!global)
 			return false;
@@ -61,13 +54,15 @@ bool binary_store_add_holders_of(struct binary_store *store, struct binary_entry
                                  const struct binary_store *from, const struct binary_entry *other)
 {
 	entry->refs += other->refs;
-	for (uint32_t i = other->holders; i != BINARY_MAP_NONE; i = from->holders[i].next) {
-		const struct binary_holder *added = &from->holders[i];
+	for (uint32_t i = other->holders; i != BINARY_MAP_NONE;
+	     i = binary_store_holder(from, i)->next) {
+		const struct binary_holder *added = binary_store_holder(from, i);
 		uint32_t link = entry->holders;
-		while (link != BINARY_MAP_NONE && store->holders[link].holder != added->holder)
-			link = store->holders[link].next;
+		while (link != BINARY_MAP_NONE &&
+		       binary_store_holder(store, link)->holder != added->holder)
+			link = binary_store_holder(store, link)->next;
 		if (link != BINARY_MAP_NONE)
-			store->holders[link].refs += added->refs;
+			binary_store_holder(store, link)->refs += added->refs;
 		else if (!add_holder(store, entry, added->holder, added->refs))
 			return false;
 	}
@@ -89,8 +84,8 @@ size_t binary_store_holders(const struct binary_store *store, const struct binar
 {
 	size_t count = 0;
 	uint32_t link = entry->holders;
-	for (; link != BINARY_MAP_NONE; link = store->holders[link].next, count++) {
-		const struct binary_holder *holder = &store->holders[link];
+	for (; link != BINARY_MAP_NONE; link = binary_store_holder(store, link)->next, count++) {
+		const struct binary_holder *holder = binary_store_holder(store, link);
 		if (count >= capacity) {
 			top_offer(holders, capacity, sizeof(*holders), holder, compare_holders);
 			continue;

@@ -5,6 +5,8 @@
 // All off-heap binaries that were found, each with its holders. What is found in
 // one holder is collected in a map of its own first, so that it can be summed up
 // by itself, and is then merged.
+//
+// Memory: that of the map, and 16 bytes a (binary, holder) pair.
 
 #include "analysis/binary_map.h"
 
@@ -18,12 +20,19 @@ struct binary_holder {
 
 struct binary_store {
 	struct binary_map map;
-	struct binary_holder *holders;
-	size_t holder_count, holder_capacity;
+	struct chunks holders;
+	size_t holder_count;
 };
 
 void binary_store_init(struct binary_store *store);
 void binary_store_deinit(struct binary_store *store);
+
+// Of a list that begins with binary_entry.holders and ends with BINARY_MAP_NONE.
+static inline struct binary_holder *binary_store_holder(const struct binary_store *store,
+                                                        uint32_t link)
+{
+	return chunk_item(&store->holders, link, sizeof(struct binary_holder));
+}
 
 // Put all of `local` to the account of `holder`. False when memory ran out.
 bool binary_store_merge(struct binary_store *store, const struct binary_map *local,

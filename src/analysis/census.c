@@ -236,7 +236,7 @@ static void sum_up(struct taker *t, struct etp_census_process *out)
 	else if (t->marker.problem)
 		out->problem = t->marker.problem;
 	for (size_t i = 0; i < t->local.count; i++) {
-		const struct binary_entry *entry = &t->local.entries[i];
+		const struct binary_entry *entry = binary_map_at(&t->local, i);
 		out->binaries++;
 		out->distinct_bytes += entry->size;
 		out->visible_bytes += binary_map_visible_bytes(&t->local, entry);
@@ -406,7 +406,7 @@ static bool add_resource_refs(struct etp_census *census)
 {
 	const struct binary_store *resources = &census->magic.resources;
 	for (size_t i = 0; i < resources->map.count; i++) {
-		const struct binary_entry *resource = &resources->map.entries[i];
+		const struct binary_entry *resource = binary_map_at(&resources->map, i);
 		struct binary_entry *entry = binary_map_find(&census->store.map, resource->address);
 		if (entry &&
 		    !binary_store_add_holders_of(&census->store, entry, resources, resource))
@@ -495,10 +495,12 @@ const struct etp_ets_scan *etp_census_ets(const struct etp_census *census)
 
 static bool is_in_table(const struct etp_census *census, const struct binary_entry *entry)
 {
-	const struct binary_holder *holders = census->store.holders;
-	for (uint32_t i = entry->holders; i != BINARY_MAP_NONE; i = holders[i].next)
-		if (holders[i].holder < census->tables.count)
+	const struct binary_holder *holder;
+	for (uint32_t i = entry->holders; i != BINARY_MAP_NONE; i = holder->next) {
+		holder = binary_store_holder(&census->store, i);
+		if (holder->holder < census->tables.count)
 			return true;
+	}
 	return false;
 }
 
@@ -507,7 +509,7 @@ void etp_census_ets_binaries(const struct etp_census *census, uint64_t *count_re
 {
 	uint64_t count = 0, bytes = 0;
 	for (size_t i = 0; i < census->store.map.count; i++) {
-		const struct binary_entry *entry = &census->store.map.entries[i];
+		const struct binary_entry *entry = binary_map_at(&census->store.map, i);
 		if (!is_in_table(census, entry))
 			continue;
 		count++;
@@ -583,6 +585,14 @@ static struct etp_census_holder describe(const struct etp_census *census,
 	return holder;
 }
 
+size_t etp_census_coarse_binaries(const struct etp_census *census)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < census->store.map.count; i++)
+		count += binary_map_at(&census->store.map, i)->coarse;
+	return count;
+}
+
 size_t etp_census_holder_count(const struct etp_census *census, size_t index)
 {
 	return etp_ets_scan_holder_count(census->ets, index);
@@ -591,7 +601,7 @@ size_t etp_census_holder_count(const struct etp_census *census, size_t index)
 struct etp_error *etp_census_holders(const struct etp_census *census, size_t index,
                                      struct etp_census_holder *holders, size_t capacity)
 {
-	const struct binary_entry *entry = &census->store.map.entries[index];
+	const struct binary_entry *entry = binary_map_at(&census->store.map, index);
 	struct binary_holder *found = calloc(capacity + 1, sizeof(*found));
 	if (!found)
 		return &etp_error_no_memory;

@@ -275,7 +275,7 @@ static bool finish_table(struct scanner *s, size_t index, const struct finding *
 	else if (found->damage_problem)
 		out->problem = found->damage_problem;
 	for (size_t i = 0; i < s->local->count; i++) {
-		const struct binary_entry *entry = &s->local->entries[i];
+		const struct binary_entry *entry = binary_map_at(s->local, i);
 		uint64_t visible = binary_map_visible_bytes(s->local, entry);
 		out->binaries++;
 		out->binary_bytes += entry->size;
@@ -599,7 +599,7 @@ size_t etp_ets_scan_binary_count(const struct etp_ets_scan *scan)
 void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t index,
                          struct etp_ets_scan_binary *ret)
 {
-	const struct binary_entry *entry = &scan->store->map.entries[index];
+	const struct binary_entry *entry = binary_map_at(&scan->store->map, index);
 	*ret = (struct etp_ets_scan_binary){
 		.address = entry->address,
 		.size = entry->size,
@@ -613,19 +613,18 @@ void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t index,
 
 size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t address)
 {
-	const struct binary_entry *entry = binary_map_find(&scan->store->map, address);
-	return entry ? (size_t)(entry - scan->store->map.entries) : SIZE_MAX;
+	return binary_map_index(&scan->store->map, address);
 }
 
 size_t etp_ets_scan_holder_count(const struct etp_ets_scan *scan, size_t index)
 {
-	return binary_store_holders(scan->store, &scan->store->map.entries[index], NULL, 0);
+	return binary_store_holders(scan->store, binary_map_at(&scan->store->map, index), NULL, 0);
 }
 
 struct etp_error *etp_ets_scan_holders(const struct etp_ets_scan *scan, size_t index,
                                        struct etp_ets_scan_holder *holders, size_t capacity)
 {
-	const struct binary_entry *entry = &scan->store->map.entries[index];
+	const struct binary_entry *entry = binary_map_at(&scan->store->map, index);
 	struct binary_holder *found = calloc(capacity + 1, sizeof(*found));
 	if (!found)
 		return &etp_error_no_memory;

@@ -80,7 +80,7 @@ static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
 		out->problem = row->problem;
 	out->binary_refs = chain ? row->binary_count : 0;
 	for (size_t i = 0; i < local->count; i++)
-		out->binary_bytes += local->entries[i].size;
+		out->binary_bytes += binary_map_at(local, i)->size;
 	return true;
 }
 

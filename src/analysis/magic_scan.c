@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/magic.h>
 
+#include <stdlib.h>
+
 #include "analysis/root_scan.h"
 
 // What magic binaries hold, of the kinds whose structs ERTS has. Terms share them, so
@@ -20,21 +22,35 @@ static bool add_match_spec(struct root_scan *scan, uint64_t address, const struc
 	       root_scan_finish(scan, ETP_HOLDER_MAGIC, address, 0);
 }
 
+static bool scan_one(struct root_scan *scan, uint64_t address)
+{
+	struct etp_magic magic;
+	etp_magic_read(scan->vm, &scan->reader, &scan->magic_kinds, address, &magic);
+	if (magic.kind == ETP_MAGIC_DIST_SEND)
+		return dist_scan_send(scan, &magic, address);
+	return magic.kind != ETP_MAGIC_MATCH_SPEC || add_match_spec(scan, address, &magic);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
 bool magic_scan_run(struct root_scan *scan)
 {
-	magic_store_sort(scan->magic);
+	const struct binary_map *known = &scan->magic->known;
+	// By address, so that the order tells nothing of who found them.
+	size_t count = known->count;
+	uint64_t *addresses = calloc(count + 1, sizeof(*addresses));
+	bool ok = addresses;
+	for (size_t i = 0; ok && i < count; i++)
+		addresses[i] = binary_map_at(known, i)->address;
+	if (ok)
+		qsort(addresses, count, sizeof(*addresses), compare_addresses);
 	// Those that others of them refer to join at the end.
-	for (size_t i = 0; i < scan->magic->known.count; i++) {
-		uint64_t address = scan->magic->known.entries[i].address;
-		struct etp_magic magic;
-		bool ok = true;
-		etp_magic_read(scan->vm, &scan->reader, &scan->magic_kinds, address, &magic);
-		if (magic.kind == ETP_MAGIC_DIST_SEND)
-			ok = dist_scan_send(scan, &magic, address);
-		else if (magic.kind == ETP_MAGIC_MATCH_SPEC)
-			ok = add_match_spec(scan, address, &magic);
-		if (!ok)
-			return false;
-	}
-	return true;
+	for (size_t i = 0; ok && i < known->count; i++)
+		ok = scan_one(scan, i < count ? addresses[i] : binary_map_at(known, i)->address);
+	free(addresses);
+	return ok;
 }

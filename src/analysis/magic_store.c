@@ -71,7 +71,7 @@ bool magic_finder_add_chain(struct magic_finder *finder, uint64_t first)
 static bool insert_all(struct binary_map *map, const struct binary_map *from)
 {
 	for (size_t i = 0; i < from->count; i++)
-		if (!binary_map_insert(map, from->entries[i].address))
+		if (!binary_map_insert(map, binary_map_at(from, i)->address))
 			return false;
 	return true;
 }
@@ -106,7 +106,7 @@ bool magic_store_merge(struct magic_store *store, const struct magic_finder *fin
 		                                    &store->trap_capacity, sizeof(*trap));
 		if (!trap)
 			return false;
-		*trap = (struct trap_state){finder->traps.entries[i].address, holder};
+		*trap = (struct trap_state){binary_map_at(&finder->traps, i)->address, holder};
 	}
 	return binary_store_merge(&store->resources, &finder->resources, holder);
 }
@@ -119,9 +119,8 @@ static int compare_traps(const void *a, const void *b)
 	return x->holder < y->holder ? -1 : x->holder > y->holder;
 }
 
-void magic_store_sort(struct magic_store *store)
+void magic_store_sort_traps(struct magic_store *store)
 {
-	binary_map_sort(&store->known);
 	if (store->trap_count)
 		qsort(store->traps, store->trap_count, sizeof(*store->traps), compare_traps);
 }

@@ -57,6 +57,6 @@ void magic_store_deinit(struct magic_store *store);
 bool magic_store_merge(struct magic_store *store, const struct magic_finder *finder,
                        uint32_t holder);
 // In an order that tells nothing of who found them.
-void magic_store_sort(struct magic_store *store);
+void magic_store_sort_traps(struct magic_store *store);
 
 #endif

@@ -21,7 +21,7 @@ static struct etp_error *measure(const struct etp_vm *vm, struct etp_reader *rea
 			.unreadable = marker.unreadable + heap->unreadable,
 		};
 		for (size_t i = 0; i < binaries.count; i++)
-			ret->binary_bytes += binaries.entries[i].size;
+			ret->binary_bytes += binary_map_at(&binaries, i)->size;
 	}
 	binary_map_deinit(&binaries);
 	marker_deinit(&marker);

@@ -96,6 +96,7 @@ static bool add_state(struct root_scan *scan, uint64_t address)
 
 bool trap_scan_run(struct root_scan *scan, trap_process_fn *process, const void *context)
 {
+	magic_store_sort_traps(scan->magic);
 	for (size_t i = 0; i < scan->magic->trap_count; i++) {
 		struct trap_state trap = scan->magic->traps[i];
 		etp_term pid = process(context, trap.holder);

@@ -140,6 +140,11 @@ static PyObject *Census_binary_count(CensusObject *self, PyObject *ignored)
 	return PyLong_FromSize_t(etp_census_binary_count(self->census));
 }
 
+static PyObject *Census_coarse_binaries(CensusObject *self, PyObject *ignored)
+{
+	return PyLong_FromSize_t(etp_census_coarse_binaries(self->census));
+}
+
 static PyObject *Census_ets_binaries(CensusObject *self, PyObject *ignored)
 {
 	uint64_t count, bytes;
@@ -433,6 +438,7 @@ static PyMethodDef Census_methods[] = {
 	{"binaries", (PyCFunction)(void (*)(void))Census_binaries, METH_VARARGS | METH_KEYWORDS,
          NULL},
 	{"binary", (PyCFunction)Census_binary, METH_VARARGS, NULL},
+	{"coarse_binaries", (PyCFunction)Census_coarse_binaries, METH_NOARGS, NULL},
 	{"ets_binaries", (PyCFunction)Census_ets_binaries, METH_NOARGS, NULL},
 	{NULL, NULL, 0, NULL},
 };

@@ -184,6 +184,9 @@ class FakeCensus(FakeScan):
         self.roots = []
         self.roots_unreadable = (0, "")
 
+    def coarse_binaries(self):
+        return 0
+
     def ets_binaries(self):
         found = [b for b in self._binaries if any(h[0] == "ets" for h in b["holders"])]
         return len(found), sum(b["size"] for b in found)
