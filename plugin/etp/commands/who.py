@@ -29,6 +29,10 @@ NO_PATH = {
 }
 """Where in its holder it is, if no term leads to it."""
 
+MOVING = (
+    "it was collecting garbage: its terms were being moved, and the path may lead through copies"
+)
+
 ALL_PATHS = 1000
 """Of one holder: what --paths all means."""
 
@@ -138,6 +142,8 @@ def _blocks(holding: Holding, options: dict[str, Any]) -> list[Block]:
     blocks: list[Block] = [Paragraph(head)]
     for path in holding.paths:
         blocks.append(Paragraph(path.text(options) or "the term itself", indent=3, hang=3))
+    if holding.paths and holding.doubt == "in GC":
+        blocks.append(Paragraph(MOVING, "dim", indent=3))
     if not holding.paths:
         blocks.append(Paragraph(_no_path(holding), "dim", indent=3))
     if holding.more_refs:
