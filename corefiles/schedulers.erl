@@ -31,13 +31,17 @@ occupy() ->
     Behind = [{behind, Priority, spawn_opt(fun() -> ok end, [{scheduler, 2}, {priority, Priority}])}
               || {Priority, Count} <- [{max, 1}, {high, 2}, {normal, 3}, {low, 4}], _ <- lists:seq(1, Count)],
     Queued = [taken(dirty_queued, fun() -> take_dirty_cpu(4) end, []) || _ <- lists:seq(1, 3)],
-    Busy = {busy, low, spawn_opt(fun() -> compute(0) end, [{scheduler, 3}, {priority, low}])},
+    Busy = {busy, low, spawn_opt(fun() -> result(fun() -> compute(0) end) end, [{scheduler, 3}, {priority, low}])},
     wait_until(fun() -> lists:all(fun({_, _, Pid}) -> status(Pid) =:= runnable end, Behind ++ Queued) end),
     wait_until(fun() -> status(element(3, Busy)) =:= running end),
     [Stuck, Busy | Dirty ++ Behind ++ Queued].
 
 taken(Role, Take, Options) ->
-    {Role, normal, spawn_opt(Take, Options)}.
+    {Role, normal, spawn_opt(fun() -> result(Take) end, Options)}.
+
+%% Has a frame on the stack while Fun runs.
+result(Fun) ->
+    {result, Fun()}.
 
 compute(N) ->
     compute(N + 1).

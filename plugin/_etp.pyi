@@ -328,9 +328,24 @@ class VM:
         that waits to be scheduled, or hibernates), running (on a scheduler, so that all of this is
         of an earlier moment), in_gc, problem ("" or why the stack or the registers are left
         out)."""
-    def stacktrace(self, process_address: int, depth: int = 0) -> list[Location]:
+    def stacktrace(
+        self, process_address: int, depth: int = 0, top: int = 0, pc: int = 0
+    ) -> list[Location]:
         """process_info(P, current_stacktrace), with at most ``depth`` entries (0: as many as the
-        VM would give)."""
+        VM would give).  With ``top``, of a stack that begins there, in the function that ``pc`` is in:
+        what a thread has in its registers while it executes the process."""
+    def threads(self) -> list[tuple[int, int, list[int], bool]]:
+        """Threads of the target: (tid, pthread_self() or 0, registers by their DWARF numbers (of
+        x86-64: 17 of them, the last is the program counter), whether only stack pointer and program
+        counter are known)."""
+    def unwind(
+        self, registers: Sequence[int], limit: int
+    ) -> list[tuple[int, str | None, int, str | None]]:
+        """Frames of C, innermost first: (pc, function or None, bytes from its start, name of the file
+        or None: it is in none that is known, and the last frame); include/etp/threads.h."""
+    def scheduler_outer_frame(self, index: int) -> tuple[int, int, int] | None:
+        """(pc, stack pointer, frame pointer or 0) of the caller of the JIT's main loop, by the
+        scheduler's place in schedulers(); None when there is none."""
     def stack(
         self,
         process_address: int,

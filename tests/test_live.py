@@ -36,7 +36,8 @@ OTHER = ("etp-info", "etp-snapshot")
 """These say other things of a process than of a core, and have tests of their own."""
 
 MOVING = (
-    "etp-memory", "etp-processes --limit all", "etp-timers", "etp-schedulers", "etp-run-queues"
+    "etp-memory", "etp-processes --limit all", "etp-timers", "etp-schedulers", "etp-run-queues",
+    "etp-bt", "etp-system-info"
 )  # fmt: skip
 """A stop later, OTP's own processes may hibernate, threads of the VM have allocated something, and
 worked, and timers are nearer."""

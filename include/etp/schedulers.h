@@ -92,6 +92,14 @@ ETP_EXPORT size_t etp_scheduler_count(const struct etp_vm *vm);
 ETP_EXPORT void etp_scheduler(const struct etp_vm *vm, struct etp_reader *reader, size_t index,
                               struct etp_scheduler *ret);
 
+/** The JIT's main loop has no .eh_frame, and its frame on the stack of C holds the registers of
+ *  its scheduler: where it returns to, the stack pointer then, and the frame pointer if the
+ *  caller has one, else 0. False where there is no such
+ *  frame: in the emulator, and in dirty schedulers. */
+ETP_EXPORT bool etp_scheduler_outer_frame(const struct etp_vm *vm, struct etp_reader *reader,
+                                          const struct etp_scheduler *scheduler, uint64_t *pc_ret,
+                                          uint64_t *sp_ret, uint64_t *fp_ret);
+
 /** Name of bit `bit` of sleep_flags ("TSE_SLEEPING"), or NULL if it has none. */
 ETP_EXPORT const char *etp_scheduler_sleep_flag_name(unsigned bit);
 

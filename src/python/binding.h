@@ -13,6 +13,7 @@
 #include <etp/path.h>
 #include <etp/ets_scan.h>
 #include <etp/print.h>
+#include <etp/threads.h>
 #include <etp/vm.h>
 
 #include "target/reader.h"
@@ -24,6 +25,8 @@ typedef struct {
 	struct etp_vm *vm;
 	// The tables of ETS, once they were asked for: a core does not change.
 	struct etp_ets_tables *tables;
+	// Once a stack was asked for: it has the libraries open.
+	struct etp_unwinder *unwinder;
 } VMObject;
 
 // Words of one expanded row of a compressed table, or of one message that the VM has not
@@ -148,6 +151,9 @@ PyObject *VM_timers(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_schedulers(VMObject *self, PyObject *ignored);
 PyObject *VM_run_queues(VMObject *self, PyObject *ignored);
 PyObject *VM_run_queue(VMObject *self, PyObject *args);
+PyObject *VM_threads(VMObject *self, PyObject *ignored);
+PyObject *VM_unwind(VMObject *self, PyObject *args);
+PyObject *VM_scheduler_outer_frame(VMObject *self, PyObject *args);
 PyObject *VM_thread_progress(VMObject *self, PyObject *ignored);
 PyObject *VM_location(VMObject *self, PyObject *args);
 PyObject *VM_fun_location(VMObject *self, PyObject *args);

@@ -188,11 +188,20 @@ PyObject *VM_stacktrace(VMObject *self, PyObject *args)
 {
 	unsigned long long process;
 	Py_ssize_t depth = 0;
+	unsigned long long top = 0, pc = 0;
 	struct etp_reader reader;
 	struct etp_stack stack;
-	if (!PyArg_ParseTuple(args, "K|n:stacktrace", &process, &depth) ||
+	if (!PyArg_ParseTuple(args, "K|nKK:stacktrace", &process, &depth, &top, &pc) ||
 	    !find_stack(self, process, &reader, &stack))
 		return NULL;
+	// As a thread had them in its registers.
+	if (top) {
+		if (top % 8 || top > stack.start)
+			return PyErr_Format(PyExc_ValueError, "no stack at 0x%llx", top);
+		stack.top = top;
+		stack.pc = pc;
+		stack.current = 0;
+	}
 	if (depth < 0) {
 		PyErr_SetString(PyExc_ValueError, "negative depth");
 		return NULL;

@@ -58,6 +58,7 @@ static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
 static void VM_dealloc(VMObject *self)
 {
 	VM_tables_free(self);
+	etp_unwinder_destroy(self->unwinder);
 	etp_vm_close(self->vm);
 	binding_free((PyObject *)self);
 }
@@ -291,6 +292,9 @@ static PyMethodDef VM_methods[] = {
 	{"schedulers", (PyCFunction)VM_schedulers, METH_NOARGS, NULL},
 	{"run_queues", (PyCFunction)VM_run_queues, METH_NOARGS, NULL},
 	{"run_queue", (PyCFunction)VM_run_queue, METH_VARARGS, NULL},
+	{"threads", (PyCFunction)VM_threads, METH_NOARGS, NULL},
+	{"unwind", (PyCFunction)VM_unwind, METH_VARARGS, NULL},
+	{"scheduler_outer_frame", (PyCFunction)VM_scheduler_outer_frame, METH_VARARGS, NULL},
 	{"thread_progress", (PyCFunction)VM_thread_progress, METH_NOARGS, NULL},
 	{"location", (PyCFunction)VM_location, METH_VARARGS, NULL},
 	{"fun_location", (PyCFunction)VM_fun_location, METH_VARARGS, NULL},

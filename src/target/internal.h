@@ -34,6 +34,7 @@ struct etp_symbol {
 };
 
 struct etp_stitches;
+struct etp_thread;
 struct etp_load;
 struct etp_live;
 struct etp_source;
@@ -60,6 +61,9 @@ struct etp_target {
 	// ascending, without overlap; none for other targets.
 	struct etp_load *loads;
 	size_t load_count;
+	// Of a core; those of a process are with its source.
+	struct etp_thread *threads;
+	size_t thread_count, thread_capacity;
 	// The memory of a process; then there are no `segments`.
 	struct etp_live *live;
 	struct etp_source *source;

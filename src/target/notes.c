@@ -2,6 +2,7 @@
 // PT_NOTE: what the kernel (or gcore) says about the process that it dumped.
 
 #include "target/internal.h"
+#include "target/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,11 +121,36 @@ static struct etp_error *read_file_note(struct etp_core *core, const struct etp_
 	return NULL;
 }
 
-static void read_prstatus(struct etp_core *core, const struct etp_note *note)
+// Keep what the thread had in its registers.
+static struct etp_error *add_thread(struct etp_target *target, const struct etp_note *note)
+{
+	if (target->thread_count == target->thread_capacity) {
+		size_t capacity = target->thread_capacity ? 2 * target->thread_capacity : 64;
+		struct etp_thread *threads =
+			reallocarray(target->threads, capacity, sizeof(threads[0]));
+		if (!threads)
+			return &etp_error_no_memory;
+		target->threads = threads;
+		target->thread_capacity = capacity;
+	}
+	struct etp_thread *thread = &target->threads[target->thread_count++];
+	*thread = (struct etp_thread){0};
+	memcpy(&thread->tid, note->desc + ETP_PRSTATUS_PID, sizeof(thread->tid));
+	// Behind the registers it says whether floating point is valid.
+	if (note->desc_size < ETP_PRSTATUS_REGISTERS + 8)
+		return NULL;
+	size_t size = note->desc_size - ETP_PRSTATUS_REGISTERS - 8;
+	thread->registers_size =
+		size < sizeof(thread->registers) ? size : sizeof(thread->registers);
+	memcpy(thread->registers, note->desc + ETP_PRSTATUS_REGISTERS, thread->registers_size);
+	return NULL;
+}
+
+static struct etp_error *read_prstatus(struct etp_core *core, const struct etp_note *note)
 {
 	struct etp_target_info *info = &core->target->info;
 	if (note->desc_size < ETP_PRSTATUS_USED)
-		return;
+		return NULL;
 	// The thread that took the signal comes first.
 	if (info->thread_count++ == 0) {
 		int16_t signal;
@@ -133,6 +159,7 @@ static void read_prstatus(struct etp_core *core, const struct etp_note *note)
 		if (info->pid == 0)
 			memcpy(&info->pid, note->desc + ETP_PRSTATUS_PID, sizeof(info->pid));
 	}
+	return add_thread(core->target, note);
 }
 
 static struct etp_error *read_prpsinfo(struct etp_core *core, const struct etp_note *note)
@@ -183,7 +210,7 @@ struct etp_error *etp_core_read_notes(struct etp_core *core, const unsigned char
 			continue;
 		switch (note.type) {
 		case NT_PRSTATUS:
-			read_prstatus(core, &note);
+			err = read_prstatus(core, &note);
 			break;
 		case NT_PRPSINFO:
 			err = read_prpsinfo(core, &note);

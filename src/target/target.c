@@ -49,6 +49,7 @@ void etp_target_destroy(struct etp_target *target)
 		string = next;
 	}
 	etp_live_destroy(target->live);
+	free(target->threads);
 	etp_source_destroy(target->source);
 	free(target->segments);
 	free(target->loads);

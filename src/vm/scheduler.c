@@ -218,6 +218,40 @@ void etp_scheduler(const struct etp_vm *vm, struct etp_reader *reader, size_t in
 	*ret = scheduler;
 }
 
+bool etp_scheduler_outer_frame(const struct etp_vm *vm, struct etp_reader *reader,
+                               const struct etp_scheduler *scheduler, uint64_t *pc_ret,
+                               uint64_t *sp_ret, uint64_t *fp_ret)
+{
+	// emit_process_main() (jit/x86/process_main.cpp) makes room for the struct and for a line
+	// of the cache, and aligns what is left. What stands above is where it was called from.
+	enum { CACHE_LINE = 64, FRAME_MAX = 4096 };
+	uint64_t registers, size = SIZEOF(vm, ErtsSchedulerRegisters);
+	if (strcmp(vm->info.flavor, "jit") != 0 || !size || !scheduler->address ||
+	    !HAS(vm, ErtsSchedulerData, registers) ||
+	    !READ_WORD(vm, reader, scheduler->address, ErtsSchedulerData, registers, &registers))
+		return false;
+	uint64_t first = registers + size + CACHE_LINE;
+	for (uint64_t at = (first + 7) & ~UINT64_C(7); at < first + CACHE_LINE; at += 8) {
+		uint64_t word;
+		const char *name = etp_read_u64(reader, at, &word)
+		                           ? etp_target_symbol_at(vm->target, word, NULL)
+		                           : NULL;
+		// Where the call of the main loop is a jump, its caller's caller is next.
+		if (name && (!strcmp(name, "process_main") || !strcmp(name, "sched_thread_func"))) {
+			uint64_t frame;
+			*pc_ret = word;
+			*sp_ret = at + 8;
+			// The JIT keeps no frame pointer. Whoever has one has saved it here.
+			*fp_ret = etp_read_u64(reader, at - 8, &frame) && frame > at &&
+			                          frame - at < FRAME_MAX
+			                  ? frame
+			                  : 0;
+			return true;
+		}
+	}
+	return false;
+}
+
 size_t etp_aux_work_names(const struct etp_vm *vm, const char *names[ETP_AUX_WORK_BITS])
 {
 	for (size_t i = 0; i < ETP_AUX_WORK_BITS; i++)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from _etp import Progress
 
+    from ..backtrace import Registers
     from ..census import Census
     from ..render import Screen
     from ..vm import VM
@@ -80,6 +81,11 @@ class Context:
     def process(self) -> tuple[int, bool]:
         """(pid, whether it stands still for us) of the process at hand.  Raises Problem."""
         raise Problem("A snapshot is taken of a process; here is none.")
+
+    def thread_registers(self) -> Registers | None:
+        """Registers of the threads of a process that the debugger has stopped; None otherwise:
+        then the binding knows them."""
+        return None
 
     def evaluate(self, expression: str) -> int | None:
         """Value of an expression of the debugger; None when there is no debugger to ask."""

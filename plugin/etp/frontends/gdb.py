@@ -18,10 +18,11 @@ from ..commands.declaration import Command
 from ..commands.registry import COMMANDS
 from ..errors import Problem
 from .gdb_settings import register_settings
-from .gdb_target import core_or_problem, core_path, stopped_pid
+from .gdb_target import core_or_problem, core_path, stopped_pid, thread_registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..backtrace import Registers
     from ..render import Screen
     from ..vm import VM
 
@@ -75,6 +76,9 @@ class GdbContext(Context):
     def process(self) -> tuple[int, bool]:
         pid = stopped_pid()
         return (pid, True) if pid else super().process()
+
+    def thread_registers(self) -> Registers | None:
+        return thread_registers() if stopped_pid() else None
 
     def _sysroot(self) -> str | None:
         if self.settings.sysroot:

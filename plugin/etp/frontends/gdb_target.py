@@ -42,6 +42,25 @@ def stopped_pid() -> int:
     return inferior.pid
 
 
+def thread_registers() -> dict[int, list[int]]:
+    """Registers of a process that gdb has stopped (etp.backtrace.REGISTERS), by thread."""
+    from ..backtrace import REGISTERS, THREAD_REGISTER
+
+    selected, found = gdb.selected_thread(), {}
+    frame = gdb.selected_frame() if selected else None
+    for thread in gdb.selected_inferior().threads():
+        thread.switch()
+        newest = gdb.newest_frame()
+        found[thread.ptid[1]] = [
+            int(newest.read_register(name)) & (1 << 64) - 1
+            for name in (*REGISTERS, THREAD_REGISTER)
+        ]
+    if selected and frame:
+        selected.switch()
+        frame.select()
+    return found
+
+
 def core_or_problem() -> str:
     path = core_path()
     if path is None:

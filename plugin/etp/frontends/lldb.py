@@ -11,13 +11,15 @@ from ..commands.context import Context
 from ..commands.declaration import Command
 from ..commands.registry import COMMANDS
 from ..errors import Problem
-from .linux import is_traced_by_us, mapped_cores
+from .linux import mapped_cores
 from .lldb_settings import run_set
+from .lldb_target import stopped_pid, thread_registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from ..backtrace import Registers
     from ..render import Screen
     from ..vm import VM
 
@@ -54,7 +56,7 @@ class LldbContext(Context):
     def open_vm(self) -> VM:
         from ..vm import VM
 
-        pid = self._stopped_pid()
+        pid = stopped_pid(self._process)
         return VM.open(
             None if pid else self._core(),
             executable=_path(self.debugger.GetSelectedTarget().GetExecutable()),
@@ -65,27 +67,11 @@ class LldbContext(Context):
         )
 
     def process(self) -> tuple[int, bool]:
-        pid = self._stopped_pid()
+        pid = stopped_pid(self._process)
         return (pid, True) if pid else super().process()
 
-    def _stopped_pid(self) -> int:
-        """The process that lldb has attached to, 0 if it has none."""
-        process = self._process
-        if not process.IsValid() or process.GetPluginName() == "elf-core":
-            return 0
-        pid = int(process.GetProcessID())
-        if not is_traced_by_us(pid):
-            raise Problem(
-                f"This process (pid {pid}) is none that this lldb has attached to on this machine."
-                " etp reads memory where it is: run lldb there, or take a snapshot there with: etp"
-                " PID etp-snapshot FILE."
-            )
-        if process.GetState() != lldb.eStateStopped:
-            raise Problem(
-                f"Process {pid} runs. etp reads it while it stands still: `process interrupt`"
-                " stops it."
-            )
-        return pid
+    def thread_registers(self) -> Registers | None:
+        return thread_registers(self._process) if stopped_pid(self._process) else None
 
     def _core(self) -> str:
         process = self._process

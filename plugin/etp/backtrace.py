@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stacks of threads, of C and of Erlang in one.
+
+    from etp import backtrace
+
+    for thread in backtrace.threads(vm):
+        print(thread.name)
+        for frame in thread.frames:
+            print("   ", frame.name, frame.place)
+
+Frames of C come from the unwinder of the binding, which has registers and .eh_frame. It ends where the
+JIT's code begins, which calls C on the stack of the thread, but has its own frames on the stack of the
+process. What the scheduler of this thread executes is put there, then what called the JIT's main loop.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .code import Location
+from .text import safe
+
+if TYPE_CHECKING:
+    from .schedulers import Scheduler
+    from .vm import VM
+
+#: By DWARF numbers, x86-64: what a front end gives for a process that it has stopped.
+REGISTERS = (
+    "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp",
+    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
+)  # fmt: skip
+#: What pthread_self() is made of.
+THREAD_REGISTER = "fs_base"
+
+_FP, _SP, _PC = 6, 7, 16
+_FRAMES_MAX = 256
+
+# C functions that execute a process: its frames are called from there.
+_MAIN_LOOPS = ("process_main", "erts_dirty_process_main")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: of C, or with a location of Erlang."""
+
+    pc: int
+    #: Of C: function, and bytes from its start (from that of the file, if it has no symbol); name
+    #: of the file that has it.
+    function: str | None = None
+    offset: int = 0
+    file: str | None = None
+    location: Location | None = None
+
+    @property
+    def is_erlang(self) -> bool:
+        return self.location is not None
+
+    @property
+    def name(self) -> str:
+        return self.text("erlang")
+
+    def text(self, syntax: str) -> str:
+        """``lists:map/2``, ``pause+61``, or what else is known."""
+        if self.location is not None:
+            return self.location.name(syntax)
+        if self.function is not None:
+            return f"{safe(c_name(self.function))}+{self.offset}"
+        return f"{safe(self.file)}+{self.offset:#x}" if self.file else f"{self.pc:#x}"
+
+    @property
+    def place(self) -> str:
+        """``lists.erl:1239``, ``libc.so.6``, or ``""``."""
+        if self.location is not None:
+            return self.location.place
+        return safe(self.file or "") if self.function is not None else ""
+
+
+# A function of C++ without namespace, or one with: lengths and names, then its arguments.
+_MANGLED = re.compile(r"_Z(?P<nested>N[VK]*)?(?=\d)")
+
+
+def c_name(name: str) -> str:
+    """A function as its source has it, without arguments, where C++ has put these into its name."""
+    match = _MANGLED.match(name)
+    if match is None:
+        return name
+    parts, rest = [], name[match.end() :]
+    while number := re.match(r"\d+", rest):
+        end = number.end() + int(number.group())
+        if end > len(rest):
+            return name
+        parts.append(rest[number.end() : end])
+        rest = rest[end:]
+        if not match["nested"]:
+            break
+    return "::".join(parts)
+
+
+@dataclass(frozen=True)
+class Thread:
+    tid: int
+    #: pthread_self(), 0 when unknown.
+    thread: int
+    scheduler: Scheduler | None
+    frames: list[Frame]
+    #: What makes the answer doubtful, a sentence each.
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.scheduler.name if self.scheduler else f"thread {self.tid}"
+
+
+Registers = Mapping[int, Sequence[int]]
+"""Of each thread (tid): those of REGISTERS, and THREAD_REGISTER behind them."""
+
+
+def threads(vm: VM, registers: Registers | None = None) -> list[Thread]:
+    """All threads, schedulers first. ``registers`` are those of a process that a debugger has stopped,
+    where we cannot ask for them."""
+    from .schedulers import schedulers
+
+    every = schedulers(vm)
+    places = {s.thread: i for i, s in enumerate(every) if s.thread}
+    found = []
+    for tid, thread, values, is_partial in vm.native.threads():
+        given = (registers or {}).get(tid)
+        if given is not None:
+            values, thread, is_partial = list(given[:-1]), given[-1], False
+        index = places.get(thread)
+        order = len(every) if index is None else index
+        found.append((order, tid, _thread(vm, tid, thread, values, is_partial, every, index)))
+    return [thread for _order, _tid, thread in sorted(found, key=lambda entry: entry[:2])]
+
+
+def _thread(
+    vm: VM,
+    tid: int,
+    thread: int,
+    registers: list[int],
+    is_partial: bool,
+    every: list[Scheduler],
+    index: int | None,
+) -> Thread:
+    warnings = []
+    if is_partial:
+        warnings.append("Its registers are not known, only where it is: the stack may end early.")
+    scheduler = None if index is None else every[index]
+    inner = [Frame(*frame) for frame in vm.native.unwind(registers, _FRAMES_MAX)]
+    if scheduler is None or index is None:
+        return Thread(tid, thread, None, inner, warnings)
+    outer: list[Frame] = []
+    loop = next((i for i, f in enumerate(inner) if f.function in _MAIN_LOOPS), None)
+    if loop is not None:
+        inner, outer = inner[:loop], inner[loop:]
+    elif inner and inner[-1].file is None:
+        # The JIT's code, which is no file's.
+        inner.pop()
+        called = vm.native.scheduler_outer_frame(index)
+        if called is None:
+            warnings.append("What called the VM's main loop was not found.")
+        else:
+            again = [0] * len(registers)
+            again[_PC], again[_SP], again[_FP] = called
+            outer = [Frame(*frame) for frame in vm.native.unwind(again, _FRAMES_MAX)]
+    erlang = _erlang(vm, scheduler, registers, bool(inner), warnings)
+    return Thread(tid, thread, scheduler, inner + erlang + outer, warnings)
+
+
+def _erlang(
+    vm: VM, scheduler: Scheduler, registers: list[int], is_in_c: bool, warnings: list[str]
+) -> list[Frame]:
+    """The stack of the process that the scheduler executes."""
+    from .vm import Error
+
+    if not scheduler.process:
+        return []
+    top = pc = 0
+    try:
+        areas, _problem = vm.native.heap_areas(scheduler.process)
+        heap = next((area for area in areas if area["kind"] == "heap"), None)
+        if not is_in_c and heap and heap["start"] <= registers[_SP] <= heap["end"]:
+            # The JIT has the stack of the process in the stack pointer.
+            top, pc = registers[_SP], registers[_PC]
+        elif not is_in_c:
+            warnings.append("The process executes, and its stack is of when it last called C.")
+        execution = vm.native.execution(scheduler.process)
+        # Where it called C from stands on its stack; what the Process says of it is older. But a NIF
+        # leaves its function there.
+        found = vm.native.stacktrace(
+            scheduler.process, _FRAMES_MAX, top or execution["stack_top"], pc
+        )
+        if scheduler.is_in_nif and execution["current_function"]:
+            found.insert(0, execution["current_function"])
+    except (Error, ValueError):
+        warnings.append("The stack of the process could not be read.")
+        return []
+    return [Frame(pc=facts["pc"], location=Location(**facts)) for facts in found]

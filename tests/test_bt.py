@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etp-bt: stacks of C and of Erlang in one, of threads that NIFs told us which they are."""
+
+import pytest
+from etp import backtrace
+from etp.vm import VM
+
+from reader import Reader
+
+
+def open_core(dump):
+    return VM.open(str(dump.path), executable=str(dump.executable))
+
+
+@pytest.fixture(scope="module", params=["stripped", "dwarf", "emu"])
+def taken(request, core):
+    dump = core("schedulers", flavor=request.param)
+    vm = open_core(dump)
+    return dump, vm, backtrace.threads(vm)
+
+
+def role(dump, name):
+    return [line for line in dump.truth.by_kind["scheduled"] if line["role"] == name]
+
+
+def of(threads, pid):
+    (found,) = [t for t in threads if t.scheduler and str(t.scheduler.pid) == pid]
+    return found
+
+
+def erlang(thread):
+    return [frame.name for frame in thread.frames if frame.is_erlang]
+
+
+def c_functions(thread):
+    return [backtrace.c_name(f.function or "") for f in thread.frames if not f.is_erlang]
+
+
+def test_threads_are_those_that_the_nifs_ran_in(taken):
+    dump, _vm, threads = taken
+    (said,) = dump.truth.by_kind["run_queues"]
+    tid = {index: (thread, tid) for index, thread, tid in said["threads"]}
+    (stuck,), (io,) = role(dump, "stuck"), role(dump, "dirty_io")
+    found = of(threads, stuck["pid"])
+    assert (found.thread, found.tid) == tid[0] and found.name == "scheduler 2"
+    found = of(threads, io["pid"])
+    assert (found.thread, found.tid) == tid[3]
+    assert [t.name for t in threads if t.scheduler][:4] == [f"scheduler {n}" for n in range(1, 5)]
+    assert len([t for t in threads if t.scheduler]) == 10
+
+
+@pytest.mark.parametrize(
+    "name, function",
+    [("stuck", "take"), ("dirty_cpu", "take_dirty_cpu"), ("dirty_io", "take_dirty_io")],
+)
+def test_a_nif_stands_between_what_it_calls_and_its_caller(taken, name, function):
+    dump, _vm, threads = taken
+    for line in role(dump, name):
+        thread = of(threads, line["pid"])
+        assert thread.warnings == []
+        inner = thread.frames[: next(i for i, f in enumerate(thread.frames) if f.is_erlang)]
+        assert [f.function for f in inner][:2] == ["pause", "take"]
+        assert inner[1].file == "schedulers_nif.so"
+        # The function that runs, and the one on the stack of the process.
+        assert erlang(thread)[0] == f"schedulers:{function}/1"
+        assert erlang(thread)[1] == "schedulers:result/1"
+        result = [f for f in thread.frames if f.is_erlang][1]
+        assert result.place.startswith("corefiles/schedulers.erl:")
+        # What is below belongs to the VM, down to the beginning of the thread.
+        last = max(i for i, f in enumerate(thread.frames) if f.is_erlang)
+        outer = thread.frames[last + 1 :]
+        # The first is static; the compiler may have made its call of the second a jump.
+        assert outer[0].function in ("sched_thread_func", "process_main", "erts_dirty_process_main")
+        assert outer[-1].file == "libc.so.6"
+        assert all(frame.file for frame in inner + outer)
+
+
+def test_code_that_computes_is_on_its_stack(taken):
+    dump, _vm, threads = taken
+    (busy,) = role(dump, "busy")
+    found = erlang(of(threads, busy["pid"]))
+    assert "schedulers:result/1" in found
+    assert set(found) <= {"schedulers:compute/1", "schedulers:result/1"}
+
+
+def test_the_writer_aborts_in_halt(taken):
+    dump, _vm, threads = taken
+    thread = of(threads, dump.truth.workload["writer"])
+    assert thread.name == "scheduler 1"
+    assert "abort" in c_functions(thread) and "erts_exit" in c_functions(thread)
+    assert any(name.startswith("truth:run/4") for name in erlang(thread))
+
+
+def test_stacks_without_a_process_have_no_erlang(taken):
+    _dump, _vm, threads = taken
+    for thread in threads:
+        if thread.scheduler is None or not thread.scheduler.process:
+            assert erlang(thread) == []
+    sleeping = [t for t in threads if t.scheduler and t.scheduler.activity == "sleeping"]
+    assert all("erts_schedule" in c_functions(t) for t in sleeping)
+    # The main thread, and pollers.
+    others = [c_functions(t) for t in threads if t.scheduler is None]
+    assert any("erts_sys_main_thread" in names for names in others)
+    assert any("erts_check_io" in names for names in others)
+
+
+def test_the_command(taken):
+    dump, vm, _threads = taken
+    reader = Reader(vm, width=200)
+    (stuck,) = role(dump, "stuck")
+    out = reader.run("etp-bt", "2")
+    assert out.startswith("scheduler 2 (thread ") and stuck["pid"] in out
+    assert out.index("take+") < out.index("schedulers:take/1") < out.index("schedulers:result/1")
+    assert out == reader.run("etp-bt", "scheduler 2") == reader.run("etp-bt", stuck["pid"])
+    assert "different stacks" in reader.run("etp-bt")
+    facts = reader.json("etp-bt", "dirty io 1", "--limit", "2")["threads"]
+    assert [thread["name"] for thread in facts] == ["dirty IO scheduler 1"]
+    assert len(facts[0]["frames"]) == 2 < facts[0]["frame_count"]
+    depths = [t["frame_count"] for t in reader.json("etp-bt", "--sort", "depth")["threads"]]
+    assert depths == sorted(depths, reverse=True)
+    from etp.errors import Problem
+
+    with pytest.raises(Problem, match="No thread is 77777777"):
+        reader.run("etp-bt", "77777777")
+
+
+def test_names_of_cpp():
+    name = "_Z17beam_jit_call_nifP7processPKvPmPFmP18enif_environment_tiS3_EP14erl_module_nif"
+    assert backtrace.c_name(name) == "beam_jit_call_nif"
+    assert backtrace.c_name("_ZN19BeamGlobalAssembler17emit_process_mainEv") == (
+        "BeamGlobalAssembler::emit_process_main"
+    )
+    for plain in ("pause", "_Z", "_Z99short", "_ZTV13BeamAssembler"):
+        assert backtrace.c_name(plain) == plain
