@@ -23,6 +23,53 @@ defmodule ElixirOtp.Server do
   end
 end
 
+# The behaviour of the library connection, without it: a gen_server whose state has that of the callback module in it.
+defmodule Connection do
+  defstruct [:mod, :backoff, :raise, :mod_state]
+
+  def start_link(mod, args, opts) do
+    case Keyword.pop(opts, :name) do
+      {nil, opts} -> :gen.start(__MODULE__, :link, mod, args, opts)
+      {name, opts} -> :gen.start(__MODULE__, :link, {:local, name}, mod, args, opts)
+    end
+  end
+
+  def init_it(starter, _parent, name, mod, args, opts) do
+    Process.put(:"$initial_call", {mod, :init, 1})
+    {mod_state, backoff, timeout} = init_state(mod.init(args))
+    :proc_lib.init_ack(starter, {:ok, self()})
+    s = %__MODULE__{mod: mod, backoff: backoff, mod_state: mod_state}
+
+    if is_pid(name),
+      do: :gen_server.enter_loop(__MODULE__, opts, s, timeout),
+      else: :gen_server.enter_loop(__MODULE__, opts, s, name, timeout)
+  end
+
+  defp init_state({:ok, mod_state, timeout}), do: {mod_state, nil, timeout}
+  defp init_state({:backoff, time, mod_state}), do: {mod_state, :erlang.start_timer(time, self(), __MODULE__), :infinity}
+
+  def init(_), do: {:stop, __MODULE__}
+
+  def handle_call(request, from, %{mod: mod, mod_state: mod_state} = s) do
+    noreply = mod.handle_call(request, from, mod_state)
+    put_elem(noreply, 1, %{s | mod_state: elem(noreply, 1)})
+  end
+
+  def handle_info(_, s), do: {:noreply, s}
+end
+
+defmodule ElixirOtp.Link do
+  def init({how, state}) do
+    case how do
+      {:backoff, time} -> {:backoff, time, state}
+      timeout -> {:ok, state, timeout}
+    end
+  end
+
+  def handle_call(:busy, _from, state), do: {:noreply, Process.sleep(:infinity), state}
+  def handle_call({:hibernate, state}, from, _), do: {:noreply, tap(state, fn _ -> GenServer.reply(from, :ok) end), :hibernate}
+end
+
 defmodule ElixirOtp do
   alias ElixirOtp.Server
 
@@ -97,8 +144,23 @@ defmodule ElixirOtp do
     {:ok, hibernated} = server(state: [hibernated: true], after: :hibernate)
     {:ok, agent} = Agent.start_link(fn -> %{agent: [1, 2, 3]} end, name: ElixirOtp.Agent)
     {:ok, integer} = Agent.start_link(fn -> 42 end)
-    [{plain, :waiting}, {timeout, :waiting}, {hibernated, :hibernated}, {agent, :waiting}, {integer, :waiting}]
+    [{plain, :waiting}, {timeout, :waiting}, {hibernated, :hibernated}, {agent, :waiting}, {integer, :waiting} | links()]
   end
+
+  # The behaviour Connection: connected, disconnected with a backoff, with a timeout, hibernated, suspended.
+  defp links do
+    {:ok, plain} = link(:infinity, %{sock: :port, cursors: %{}})
+    {:ok, named} = link(:infinity, {:a, "tuple"}, name: ElixirOtp.Named)
+    {:ok, off} = link({:backoff, 1_000_000_000}, nil)
+    {:ok, timeout} = link(1_000_000_000, [:with, "timeout"])
+    {:ok, asleep} = link(:infinity, :before)
+    :ok = GenServer.call(asleep, {:hibernate, %{state: :asleep}})
+    {:ok, suspended} = link(:infinity, %{state: :suspended})
+    :ok = :sys.suspend(suspended)
+    for(pid <- [plain, named, off, timeout], do: {pid, :waiting}) ++ [{asleep, :hibernated}, {suspended, :suspended}]
+  end
+
+  defp link(how, state, opts \\ []), do: Connection.start_link(ElixirOtp.Link, {how, state}, opts)
 
   defp supervisors do
     {:ok, dynamic} = DynamicSupervisor.start_link(strategy: :one_for_one, name: ElixirOtp.Dynamic, max_restarts: 7, max_seconds: 60)
@@ -133,8 +195,9 @@ defmodule ElixirOtp do
   defp busy do
     {:ok, server} = server(state: %{busy: "server"})
     {:ok, agent} = Agent.start_link(fn -> %{busy: "agent"} end)
-    before = for pid <- [server, agent], do: {pid, :sys.get_state(pid)}
-    spawn(fn -> GenServer.call(server, :busy, :infinity) end)
+    {:ok, link} = link(:infinity, %{busy: "link"})
+    before = for pid <- [server, agent, link], do: {pid, :sys.get_state(pid)}
+    for pid <- [server, link], do: spawn(fn -> GenServer.call(pid, :busy, :infinity) end)
     spawn(fn -> Agent.get(agent, fn _ -> Process.sleep(:infinity) end, :infinity) end)
     wait(fn -> Enum.all?(before, fn {pid, _} -> Process.info(pid, :current_function) == {:current_function, {Process, :sleep, 1}} or
       match?({:current_function, {:timer, :sleep, 1}}, Process.info(pid, :current_function)) end) end)

@@ -13,10 +13,12 @@
 %% expect.spinning is its state from before.
 -module(otp_states).
 -behaviour(gen_server).
+-compile(nowarn_deprecated_function).
 -export([start/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, handle_continue/2, terminate/2]).
 -export([callback_mode/0, idle/3, busy/3, handle_event/4, terminate/3]).
 -export([handle_event/2, handle_call/2]).
+-export([fsm_idle/2, fsm_idle/3, handle_event/3, handle_sync_event/4, handle_info/3]).
 -export([start_loop/1, loop_init/2, plain_init/1, plain_loop/3, special_init/1, special_loop/3,
          system_continue/3, system_terminate/4]).
 -export([register_name/2, unregister_name/1, whereis_name/1, send/2]).
@@ -24,8 +26,8 @@
 start(_Args) ->
     process_flag(trap_exit, true),
     ets:new(otp_states_names, [named_table, public]),
-    Asked = servers() ++ machines() ++ events() ++ supervisors() ++ special(),
-    Busy = busy_servers() ++ busy_machines() ++ busy_events(),
+    Asked = servers() ++ machines() ++ fsms() ++ events() ++ supervisors() ++ special(),
+    Busy = busy_servers() ++ busy_machines() ++ busy_fsms() ++ busy_events(),
     Stateless = stateless(),
     Vm = [{waiting, P} || P <- processes() -- ([self()] ++ [P || {_, P} <- Asked] ++ [P || {P, _} <- Busy]),
                           in_otp_loop(P)],
@@ -192,7 +194,7 @@ wait_until_busy(P) ->
     wait_until(fun() ->
         {_, {M, _, _}} = process_info(P, current_function),
         {_, Status} = process_info(P, status),
-        Status =:= waiting andalso not lists:member(M, [gen_server, gen_statem, gen_event])
+        Status =:= waiting andalso not lists:member(M, [gen_server, gen_statem, gen_fsm, gen_event])
             orelse current(P, {gen, do_call, 4})
     end).
 
@@ -212,6 +214,7 @@ init({server, State}) -> {ok, State};
 init({become, Whom, State}) -> Whom ! {became, self()}, gen_server:enter_loop(?MODULE, [], State);
 init({starting, Whom}) -> Whom ! {starting, self()}, be_busy(here);
 init({machine, Mode, State, Data, Actions}) -> put(mode, Mode), {ok, State, Data, Actions};
+init({fsm, Data, Timeout}) -> {ok, fsm_idle, Data, Timeout};
 init({handler, State}) -> {ok, State};
 init({handler, State, hibernate}) -> {ok, State, hibernate};
 init({supervisor, Flags, Children}) -> {ok, {Flags, Children}}.
@@ -284,6 +287,42 @@ busy(_, _, Data) -> {keep_state, Data}.
 handle_event(Type, Event, _State, Data) -> idle(Type, Event, Data).
 
 terminate(_Reason, _State, _Data) -> ok.
+
+%% ---- gen_fsm ------------------------------------------------------------------------------------------------
+
+%% What gen_statem has replaced; it is in OTP still, and in systems that run for long.
+fsms() ->
+    [{waiting, fsm(Data, Timeout)} || Data <- odd_states(), Timeout <- [infinity, 1000000000]] ++
+    [{hibernated, fsm(Data, hibernate)} || Data <- [a_map(), []]] ++
+    [{suspended, suspended(fsm(Data, Timeout))} || Data <- [a_map(), []], Timeout <- [infinity, hibernate]].
+
+fsm(Data, Timeout) ->
+    {ok, P} = gen_fsm:start_link(?MODULE, {fsm, Data, Timeout}, []),
+    P.
+
+busy_fsms() ->
+    [busy_fsm(Data, How, Options) || Data <- [a_map(), [], {two, elements}, 4],
+                                     How <- [event, all_state, sync, sync_all_state, info],
+                                     Options <- [[], [{debug, [{log, 5}]}]]].
+
+busy_fsm(Data, How, Options) ->
+    {ok, P} = gen_fsm:start(?MODULE, {fsm, Data, infinity}, Options),
+    Before = sys:get_state(P),
+    case How of
+        event -> gen_fsm:send_event(P, {busy, here});
+        all_state -> gen_fsm:send_all_state_event(P, {busy, deep});
+        sync -> spawn(fun() -> gen_fsm:sync_send_event(P, {busy, here}, infinity) end);
+        sync_all_state -> spawn(fun() -> gen_fsm:sync_send_all_state_event(P, {busy, here}, infinity) end);
+        info -> P ! {busy, here}
+    end,
+    wait_until_busy(P),
+    {P, Before}.
+
+fsm_idle({busy, Where}, Data) -> {next_state, fsm_idle, {be_busy(Where), Data}}.
+fsm_idle({busy, Where}, _From, Data) -> {reply, ok, fsm_idle, {be_busy(Where), Data}}.
+handle_event({busy, Where}, fsm_idle, Data) -> {next_state, fsm_idle, {be_busy(Where), Data}}.
+handle_sync_event({busy, Where}, _From, fsm_idle, Data) -> {reply, ok, fsm_idle, {be_busy(Where), Data}}.
+handle_info({busy, Where}, fsm_idle, Data) -> {next_state, fsm_idle, {be_busy(Where), Data}}.
 
 %% ---- gen_event ----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from .frames import Function
 #: Of gen_server up to OTP 25, with the callback module as an atom, and of 26, with a record of it.
 _SERVER = ("parent", "name", "state", "module", "hibernate_after")
 
+_FSM = ("parent", "name", "atom", "state", "module", "hibernate_after")
+
 FRAMES: dict[Function, tuple[tuple[str, ...], ...]] = {
     ("gen_server", "loop", 7): (
         ("parent", "name", "state", "module", "time?", "hibernate_after", "debug?"),
@@ -59,6 +61,14 @@ FRAMES: dict[Function, tuple[tuple[str, ...], ...]] = {
     ),
     ("gen_fsm", "loop", 8): (
         ("parent", "name", "atom", "state", "module", "time?", "hibernate_after", "debug?"),
+    ),
+    ("gen_fsm", "handle_msg", 8): (
+        ("any?", *_FSM, "from_or_undefined?"),
+        ("parent", "any", *_FSM[1:], "from_or_undefined?"),
+    ),
+    ("gen_fsm", "handle_msg", 9): (
+        ("any?", *_FSM, "debug", "from_or_undefined?"),
+        ("parent", "any", *_FSM[1:], "debug", "from_or_undefined?"),
     ),
     ("sys", "suspend_loop", 6): (
         ("sys_state?", "parent", "module", "debug", "misc", "hibernate?"),

@@ -139,6 +139,7 @@ TESTS: dict[str, Test] = {
     "debug": _debug,
     "hibernate": lambda term, _known: is_atom(term, "true", "false"),
     "from": _from,
+    "from_or_undefined": lambda term, known: is_atom(term, "undefined") or _from(term, known),
     "continue": _continue,
     "handlers": _handlers,
     "list": lambda term, _known: term.kind in ("nil", "cons"),
