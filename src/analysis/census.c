@@ -87,10 +87,6 @@ static void give_up(struct etp_census_process *out, const char *problem)
 	out->problem = problem;
 }
 
-// What is done with each ProcBin of the off-heap chains. False when out of memory.
-typedef bool proc_bin_fn(struct taker *t, struct etp_census_process *out,
-                         const struct heap_chain *chain, uint64_t proc_bin);
-
 // Does process_info(P, binary) list what is in this chain? Messages are not
 // looked at, nor before OTP 27 are binaries that are being appended to.
 static bool is_listed(const struct taker *t, const struct heap_chain *chain)
@@ -135,12 +131,12 @@ static bool joins_the_list(struct taker *t, uint64_t proc_bin)
 }
 
 // After marking: what would a major collection do with this entry?
-static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
+static void judge_proc_bin(struct taker *t, struct etp_census_process *out,
                            const struct heap_chain *chain, uint64_t proc_bin)
 {
 	uint64_t binary;
 	if (!READ_WORD(t->vm, &t->reader, proc_bin, BinRef, val, &binary))
-		return true;
+		return;
 	const struct binary_entry *entry = binary_map_find(&t->local, binary);
 	uint64_t size = entry ? entry->size : 0;
 	bool live = marker_is_live(&t->marker, proc_bin);
@@ -156,15 +152,6 @@ static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
 		out->added_refs++;
 		out->added_bytes += size;
 	}
-	return true;
-}
-
-static bool note_magic_refs(struct taker *t)
-{
-	for (size_t i = 0; i < t->heap.chain_count; i++)
-		if (!magic_finder_add_chain(&t->magic, t->heap.chains[i].first))
-			return false;
-	return true;
 }
 
 // Binaries that bytes in external format are in: no term refers to them.
@@ -191,26 +178,40 @@ static bool note_externals(struct taker *t, struct etp_census_process *out)
 	return true;
 }
 
-static bool walk_chain(struct taker *t, struct etp_census_process *out,
-                       const struct heap_chain *chain, proc_bin_fn *each)
+// Binaries, and magic references. False when out of memory.
+static bool note_chain(struct taker *t, struct etp_census_process *out,
+                       const struct heap_chain *chain)
 {
 	struct off_heap_iter iter = off_heap_iter(t->vm, &t->reader, chain->first);
-	uint64_t proc_bin;
-	while (off_heap_next_proc_bin(&iter, &proc_bin))
-		if (!each(t, out, chain, proc_bin))
+	enum etp_thing binary = off_heap_binary_thing(t->vm), kind;
+	uint64_t thing;
+	while (off_heap_next_of(&iter, binary, ETP_THING_REF, &kind, &thing))
+		if (kind == binary ? !note_proc_bin(t, out, chain, thing)
+		                   : !magic_finder_add_ref(&t->magic, thing))
 			return false;
-	// Both walks meet it; it is one gap.
-	if (iter.problem && each == note_proc_bin)
+	if (iter.problem)
 		give_up(out, iter.problem);
 	return true;
 }
 
-static bool walk_chains(struct taker *t, struct etp_census_process *out, proc_bin_fn *each)
+static bool note_chains(struct taker *t, struct etp_census_process *out)
 {
 	for (size_t i = 0; i < t->heap.chain_count; i++)
-		if (!walk_chain(t, out, &t->heap.chains[i], each))
+		if (!note_chain(t, out, &t->heap.chains[i]))
 			return false;
 	return true;
+}
+
+// What goes wrong here was counted before.
+static void judge_chains(struct taker *t, struct etp_census_process *out)
+{
+	for (size_t i = 0; i < t->heap.chain_count; i++) {
+		const struct heap_chain *chain = &t->heap.chains[i];
+		struct off_heap_iter iter = off_heap_iter(t->vm, &t->reader, chain->first);
+		uint64_t proc_bin;
+		while (off_heap_next_proc_bin(&iter, &proc_bin))
+			judge_proc_bin(t, out, chain, proc_bin);
+	}
 }
 
 static void sum_up(struct taker *t, struct etp_census_process *out)
@@ -251,11 +252,10 @@ static bool take_process(struct taker *t, size_t index)
 		return true;
 	binary_map_clear(&t->local);
 	magic_finder_clear(&t->magic);
-	if (!process_heap_load(&t->heap, t->vm, &t->reader, out->address) ||
-	    !walk_chains(t, out, note_proc_bin) || !note_externals(t, out) || !note_magic_refs(t) ||
-	    !marker_run(&t->marker, &t->heap, &t->local, true) ||
-	    !walk_chains(t, out, judge_proc_bin))
+	if (!process_heap_load(&t->heap, t->vm, &t->reader, out->address) || !note_chains(t, out) ||
+	    !note_externals(t, out) || !marker_run(&t->marker, &t->heap, &t->local, true))
 		return false;
+	judge_chains(t, out);
 	sum_up(t, out);
 	pthread_mutex_lock(&t->crew->lock);
 	uint32_t holder = (uint32_t)(t->census->tables.count + index);

@@ -57,13 +57,19 @@ bool magic_finder_add(struct magic_finder *finder, uint64_t address)
 	return true;
 }
 
+bool magic_finder_add_ref(struct magic_finder *finder, uint64_t ref)
+{
+	uint64_t address;
+	return !READ_WORD(finder->vm, finder->reader, ref, ErtsMRefThing, mb, &address) ||
+	       magic_finder_add(finder, address);
+}
+
 bool magic_finder_add_chain(struct magic_finder *finder, uint64_t first)
 {
 	struct off_heap_iter iter = off_heap_iter(finder->vm, finder->reader, first);
-	uint64_t ref, address;
+	uint64_t ref;
 	while (off_heap_next(&iter, ETP_THING_REF, &ref))
-		if (READ_WORD(finder->vm, finder->reader, ref, ErtsMRefThing, mb, &address) &&
-		    !magic_finder_add(finder, address))
+		if (!magic_finder_add_ref(finder, ref))
 			return false;
 	return true;
 }

@@ -30,6 +30,8 @@ void magic_finder_clear(struct magic_finder *finder);
 
 // One more reference, to the magic binary at `address`. False when memory ran out.
 bool magic_finder_add(struct magic_finder *finder, uint64_t address);
+// The same, of the magic reference at `ref`. False when memory ran out.
+bool magic_finder_add_ref(struct magic_finder *finder, uint64_t ref);
 // All references in the off-heap chain at `first`. False when memory ran out.
 bool magic_finder_add_chain(struct magic_finder *finder, uint64_t first);
 

@@ -13,7 +13,8 @@ static bool end(struct off_heap_iter *iter, const char *problem)
 	return false;
 }
 
-bool off_heap_next(struct off_heap_iter *iter, enum etp_thing wanted, uint64_t *thing_ret)
+bool off_heap_next_of(struct off_heap_iter *iter, enum etp_thing one, enum etp_thing other,
+                      enum etp_thing *kind_ret, uint64_t *thing_ret)
 {
 	const struct etp_vm *vm = iter->vm;
 	while (iter->address) {
@@ -46,8 +47,9 @@ bool off_heap_next(struct off_heap_iter *iter, enum etp_thing wanted, uint64_t *
 		case ETP_THING_EXTERNAL_PID:
 		case ETP_THING_EXTERNAL_PORT:
 		case ETP_THING_EXTERNAL_REF:
-			if (kind != wanted)
+			if (kind != one && kind != other)
 				break;
+			*kind_ret = kind;
 			*thing_ret = thing;
 			return true;
 		default:

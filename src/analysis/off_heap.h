@@ -28,15 +28,28 @@ static inline struct off_heap_iter off_heap_iter(const struct etp_vm *vm, struct
 	return (struct off_heap_iter){.vm = vm, .reader = reader, .address = first, .power = 1};
 }
 
-// The next thing of this kind of the chain; false at its end.
-bool off_heap_next(struct off_heap_iter *iter, enum etp_thing wanted, uint64_t *thing_ret);
+// The next thing of one of these kinds of the chain, and which it is; false at its end.
+bool off_heap_next_of(struct off_heap_iter *iter, enum etp_thing one, enum etp_thing other,
+                      enum etp_thing *kind_ret, uint64_t *thing_ret);
 
-// The next ProcBin (since OTP 27: BinRef).
+// The next thing of this kind; false at the end.
+static inline bool off_heap_next(struct off_heap_iter *iter, enum etp_thing wanted,
+                                 uint64_t *thing_ret)
+{
+	enum etp_thing kind;
+	return off_heap_next_of(iter, wanted, wanted, &kind, thing_ret);
+}
+
+// ProcBin, or since OTP 27 BinRef.
+static inline enum etp_thing off_heap_binary_thing(const struct etp_vm *vm)
+{
+	return HAS(vm, ProcBin, bytes) ? ETP_THING_PROC_BIN : ETP_THING_BIN_REF;
+}
+
+// The next of these.
 static inline bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *proc_bin_ret)
 {
-	bool has_proc_bins = HAS(iter->vm, ProcBin, bytes);
-	return off_heap_next(iter, has_proc_bins ? ETP_THING_PROC_BIN : ETP_THING_BIN_REF,
-	                     proc_bin_ret);
+	return off_heap_next(iter, off_heap_binary_thing(iter->vm), proc_bin_ret);
 }
 
 // Binary.flags (erl_binary.h): bytes of a NIF's resource, which may be anywhere
