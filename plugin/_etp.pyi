@@ -446,6 +446,8 @@ class VM:
     def paths_in_literals(self, area: int, target: int, max_paths: int = 1) -> dict[str, Any]:
         """The same from the thing at the start of an ErtsLiteralArea, which for a persistent
         term is {Key, Value}."""
+    def paths_in_timer(self, timer: int, target: int, max_paths: int = 1) -> dict[str, Any]:
+        """The same from the message of an ErtsBifTimer."""
     def measure(self, process: int, term: Term) -> dict[str, int]:
         """What a term of a process (address) and all in it occupy: {"words", "binaries"
         (distinct, off the heap), "binary_bytes", "unreadable"}; include/etp/measure.h."""

@@ -50,6 +50,8 @@ def held(request, core):
         ("ets_row", "holders_rows", "{2} -> [0]"),
         ("persistent_term", "persistent term {holders,key}", "body"),
         ("nif", "holds_with_nif", "dictionary -> kept"),
+        ("send_after", "timer for", "{2}"),
+        ("start_timer", "timer for", "{3} -> [0]"),
     ],
 )
 def test_path(held, kind, holder, path):
@@ -61,8 +63,6 @@ def test_path(held, kind, holder, path):
 @pytest.mark.parametrize(
     "kind, holder",
     [
-        ("send_after", "timer for"),
-        ("start_timer", "timer for"),
         ("port_queue", "#Port<"),
         ("match_spec", "match specification"),
         ("module_literal", "literals of holders"),

@@ -138,6 +138,12 @@ ETP_EXPORT struct etp_error *etp_paths_in_words(const struct etp_vm *vm, struct 
                                                 const struct etp_path_options *options,
                                                 struct etp_paths *ret);
 
+/** The same through the heap fragments from `fragment` on, those of a timer's message. */
+ETP_EXPORT struct etp_error *etp_paths_in_fragments(const struct etp_vm *vm, etp_term term,
+                                                    uint64_t fragment,
+                                                    const struct etp_path_options *options,
+                                                    struct etp_paths *ret);
+
 enum etp_place_kind {
 	ETP_PLACE_UNKNOWN,
 	/** In the heap, a fragment or a message of the Process at `holder`. */

@@ -155,3 +155,18 @@ struct etp_error *etp_paths_in_words(const struct etp_vm *vm, struct etp_reader 
 	process_heap_deinit(&heap);
 	return err;
 }
+
+struct etp_error *etp_paths_in_fragments(const struct etp_vm *vm, etp_term term, uint64_t fragment,
+                                         const struct etp_path_options *options,
+                                         struct etp_paths *ret)
+{
+	struct etp_reader reader;
+	struct process_heap heap;
+	etp_reader_init(&reader, vm->target);
+	process_heap_init(&heap);
+	struct etp_error *err = process_heap_set_fragments(&heap, vm, &reader, fragment)
+	                                ? search_heap(&heap, vm, &reader, term, options, ret)
+	                                : &etp_error_no_memory;
+	process_heap_deinit(&heap);
+	return err;
+}

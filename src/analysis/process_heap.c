@@ -620,6 +620,16 @@ bool process_heap_set_words(struct process_heap *heap, struct etp_reader *reader
 	return true;
 }
 
+bool process_heap_set_fragments(struct process_heap *heap, const struct etp_vm *vm,
+                                struct etp_reader *reader, uint64_t fragment)
+{
+	reset(heap);
+	if (!load_fragments(heap, vm, reader, fragment, HEAP_AREA_FRAGMENT, false))
+		return false;
+	place_areas(heap);
+	return true;
+}
+
 bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
                        struct etp_reader *reader, uint64_t address)
 {

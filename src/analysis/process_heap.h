@@ -130,6 +130,10 @@ bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
 bool process_heap_set_words(struct process_heap *heap, struct etp_reader *reader,
                             const struct etp_path_words *words, size_t count);
 
+// Likewise of the words of the heap fragments from `fragment` on.
+bool process_heap_set_fragments(struct process_heap *heap, const struct etp_vm *vm,
+                                struct etp_reader *reader, uint64_t fragment);
+
 // The area that holds `address`, or NULL.
 const struct heap_area *process_heap_find(const struct process_heap *heap, uint64_t address);
 

@@ -115,6 +115,30 @@ PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
 }
 
+PyObject *VM_paths_in_timer(VMObject *self, PyObject *args)
+{
+	unsigned long long timer, target;
+	Py_ssize_t max_paths = 1;
+	if (!PyArg_ParseTuple(args, "KK|n:paths_in_timer", &timer, &target, &max_paths) ||
+	    !VM_is_open(self))
+		return NULL;
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	uint64_t message, fragment;
+	if (!HAS(self->vm, ErtsBifTimer, message) || !HAS(self->vm, ErtsBifTimer, bp) ||
+	    !READ_WORD(self->vm, &reader, timer, ErtsBifTimer, message, &message) ||
+	    !READ_WORD(self->vm, &reader, timer, ErtsBifTimer, bp, &fragment))
+		return raise_error(etp_error_fault(timer, "ErtsBifTimer"));
+	struct etp_path_options options = {
+		.target = target,
+		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
+	};
+	struct etp_paths paths;
+	struct etp_error *err =
+		etp_paths_in_fragments(self->vm, message, fragment, &options, &paths);
+	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
+}
+
 PyObject *VM_magic_binary(VMObject *self, PyObject *args)
 {
 	unsigned long long address;
