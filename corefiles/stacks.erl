@@ -16,6 +16,8 @@
 %% stacks_suspended   suspended in a receive
 %% stacks_spinning    started before the dump; runs
 -module(stacks).
+%% OTP 29 warns of `catch`, which is what is on this stack.
+-compile(nowarn_deprecated_catch).
 -export([start/1, asleep/3, traced/2]).
 
 start(_Args) ->

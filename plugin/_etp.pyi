@@ -206,6 +206,8 @@ class VM:
     def arguments(self) -> list[str | None]:
         """The command line that the emulator was started with, its path first; [] when that is not
         known.  It may have secrets in it."""
+    def layouts(self, layout_directories: Sequence[str]) -> tuple[list[dict[str, Any]], str | None]:
+        """As layouts(), on the target of this VM."""
     def atom(self, index: int) -> str: ...
     def atom_count(self) -> int: ...
     def find_atom(self, name: str) -> Term:
@@ -543,6 +545,21 @@ class EtsScan:
         """{address, size, refc, flags, refs (found), visible_bytes, holders: [(table
         address, refs)]}, largest first."""
     def binary(self, address: int) -> dict[str, Any] | None: ...
+
+def layouts(
+    *,
+    core: str | None = None,
+    executable: str | None = None,
+    sysroot: str | None = None,
+    layout: str | None = None,
+    layout_directories: Sequence[str] = (),
+    use_dwarf: bool = True,
+    pid: int = 0,
+    copy: bool = True,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """All layout files, each tried on a core or process (include/etp/layouts.h): {path, is_users,
+    otp_release, erts_version, machine, flavor, origin, match, difference, refusal}; and why
+    nothing could be tried, or None."""
 
 def snapshot(
     pid: int, path: str, copy: bool, force: bool, progress: Progress | None = None

@@ -17,7 +17,11 @@ FLAGS = ("-epmd_module", "rabbitmq", "-erl_epmd_port", "1", "-setcookie", "etp")
 
 def plugins() -> Path:
     """RabbitMQ's applications, each with its ebin."""
-    directory = cores.BUILD / "rabbitmq-server"
+    # Code that an older compiler made is not loaded by each release.
+    suite = cores.root()
+    directory = cores.BUILD / (
+        "rabbitmq-server" if suite is None else f"rabbitmq-server-{suite.name}"
+    )
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -36,7 +40,9 @@ def recon() -> Path:
 
 
 def unpack(directory: Path) -> None:
-    command = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", "rabbitmq-server"]
+    inside = [] if cores.root() is None else [str(cores.IN_ROOT), str(cores.root())]
+    command = [*inside, "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root"]
+    command.append("rabbitmq-server")
     result = subprocess.run(
         command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

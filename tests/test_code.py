@@ -48,9 +48,20 @@ def case(request, core):
 def processes(dump: cores.Core, vm: "_etp.VM") -> List[Tuple[int, Dict[str, Any]]]:
     """Address and truth of each process that stood still."""
     pairs = [(address, dump.truth.processes.get(str(pid))) for address, pid in vm.processes()]
-    found = [(address, said) for address, said in pairs if said and not said["volatile"]]
+    found = [
+        (address, said)
+        for address, said in pairs
+        if said and not said["volatile"] and not hibernated_since(vm, address, said)
+    ]
     assert len(found) > 30
     return found
+
+
+def hibernated_since(vm: "_etp.VM", address: int, said: Dict[str, Any]) -> bool:
+    """Supervisors hibernate a second after their last message since OTP 28; the dump may come later than that."""
+    if said["current_function"] != ["gen_server", "loop", 5]:
+        return False
+    return mfa(vm.execution(address)["current_function"]) == ["gen_server", "loop_hibernate", 4]
 
 
 def process(vm: "_etp.VM", name: str) -> int:

@@ -108,9 +108,10 @@ struct etp_layout_options {
 
 /** Choose the layout for a target: DWARF of its executable, else a layout file of
  *  the same build-id, else of the same ERTS version, machine, flavor and build
- *  options. Error: LAYOUT, with what was sought, every place looked at, and how
- *  to make a layout file. */
-ETP_EXPORT struct etp_error *etp_layout_choose(const struct etp_target *target,
+ *  options. Globals that the executable has no symbols for become symbols of the
+ *  target, if a layout file knows where they are. Error: LAYOUT, with what was sought, every place
+ * looked at, and how to make a layout file. */
+ETP_EXPORT struct etp_error *etp_layout_choose(struct etp_target *target,
                                                const struct etp_layout_options *options,
                                                struct etp_layout **ret);
 

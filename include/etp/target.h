@@ -85,6 +85,12 @@ ETP_EXPORT struct etp_error *etp_target_create_memory(const struct etp_memory *b
                                                       const struct etp_memory_symbol *symbols,
                                                       size_t symbol_count, struct etp_target **ret);
 
+/** Add symbols that the target's files do not have (copied). Not while other threads use
+ *  the target. */
+ETP_EXPORT struct etp_error *etp_target_add_symbols(struct etp_target *target,
+                                                    const struct etp_memory_symbol *symbols,
+                                                    size_t count);
+
 ETP_EXPORT void etp_target_destroy(struct etp_target *target);
 
 /** Copy `size` bytes at `address`. Error: FAULT with the first address that is missing. */

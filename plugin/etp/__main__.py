@@ -15,7 +15,7 @@ from .text import safe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .vm import VM
+    from typing import Any
 
 
 class CommandLine(Context):
@@ -23,13 +23,11 @@ class CommandLine(Context):
         super().__init__(settings)
         self._arguments = arguments
 
-    def open_vm(self) -> VM:
-        from .vm import VM
-
+    def target(self) -> dict[str, Any]:
         target = self._arguments.TARGET
         pid = _pid(target)
-        return VM.open(
-            None if pid else target,
+        return dict(
+            core=None if pid else target,
             executable=self._arguments.executable,
             sysroot=self.settings.sysroot,
             layout=self.settings.layout,

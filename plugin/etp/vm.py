@@ -41,6 +41,42 @@ class Check:
 
 
 @dataclass(frozen=True)
+class LayoutTrial:
+    """A layout file, and whether it fits (include/etp/layouts.h)."""
+
+    path: str
+    #: From the user's own directory.
+    is_users: bool
+    #: None if the file cannot be read.
+    otp_release: str | None
+    erts_version: str | None
+    machine: str | None
+    flavor: str | None
+    origin: str | None
+    #: "build-id", "same build", "near" or "other"; None if it could not be tried.
+    match: str | None
+    #: What it was made for, if that is something else.
+    difference: str | None
+    #: Why it does not fit; None if every self-check holds.
+    refusal: str | None
+
+    @staticmethod
+    def _of(
+        answer: tuple[list[dict[str, Any]], str | None]
+    ) -> tuple[list[LayoutTrial], str | None]:
+        trials, problem = answer
+        if problem:
+            # Nothing was compared with the VM.
+            trials = [{**trial, "match": None} for trial in trials]
+        return [LayoutTrial(**trial) for trial in trials], problem
+
+    @staticmethod
+    def all_of(**target: Any) -> tuple[list[LayoutTrial], str | None]:
+        """Those of a target, given as for VM.open(), and why none could be tried."""
+        return LayoutTrial._of(_etp.layouts(layout_directories=[LAYOUT_DIRECTORY], **target))
+
+
+@dataclass(frozen=True)
 class MappedFile:
     """A file that the VM had mapped, and whether it stands in for pages that were not saved."""
 
@@ -233,6 +269,10 @@ class VM:
         if self._info is None:
             self._info = Info.of(self.native.info())
         return self._info
+
+    def layouts(self) -> tuple[list[LayoutTrial], str | None]:
+        """All layout files, each tried on this VM, and why none could be."""
+        return LayoutTrial._of(self.native.layouts([LAYOUT_DIRECTORY]))
 
     @property
     def atoms(self) -> Atoms:

@@ -2,61 +2,41 @@
 //
 // Which layout fits a target?
 //
+// A stripped beam.smp of OTP 29 has no symbols of ERTS: then the first step is to find where its
+// globals are, in a layout file that names its build-id.
+//
 // Each step that finds nothing leaves a line in a protocol, which becomes the
 // error message when no step finds anything.
 
 #include "layout/layout_private.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "layout/build_options.h"
+#include "layout/files.h"
+#include "layout/globals.h"
 
 enum {
-	// Layout files read from one directory; one per build, so some dozens.
-	MAX_FILES = 1000,
 	// Files of a directory that a message lists.
 	MAX_LISTED = 12,
 	MAX_DIFFERENCE = 256,
 };
 
 struct chooser {
-	const struct etp_target *target;
+	struct etp_target *target;
 	const struct etp_layout_options *options;
 	struct etp_identity identity;
 	// What was looked at, and why it was not taken. One line each.
 	char *protocol_text;
 	size_t protocol_size;
 	FILE *protocol;
-	// Layout files that were read.
-	struct etp_layout **candidates;
-	size_t candidate_count;
+	struct etp_layout_files files;
 };
 
-static int is_layout_file(const struct dirent *entry)
-{
-	size_t length = strlen(entry->d_name);
-	return entry->d_name[0] != '.' && length > 5 &&
-	       !strcmp(entry->d_name + length - 5, ".json");
-}
-
-static struct etp_error *add_candidate(struct chooser *c, struct etp_layout *layout)
-{
-	struct etp_layout **grown =
-		reallocarray(c->candidates, c->candidate_count + 1, sizeof(*grown));
-	if (!grown)
-		return &etp_error_no_memory;
-	c->candidates = grown;
-	c->candidates[c->candidate_count++] = layout;
-	return NULL;
-}
-
-// Why this layout is not that of the target, or false if it is.
-static bool differs(const struct etp_identity *identity, const struct etp_layout *layout,
-                    char *reason, size_t size)
+bool etp_layout_differs(const struct etp_identity *identity, const struct etp_layout *layout,
+                        char *reason, size_t size)
 {
 	if (strcmp(layout->erts_version, identity->erts_version) != 0 ||
 	    strcmp(layout->otp_release, identity->otp_release) != 0 ||
@@ -75,84 +55,33 @@ static bool differs(const struct etp_identity *identity, const struct etp_layout
 	return false;
 }
 
-static struct etp_error *read_candidate(struct chooser *c, const char *directory, const char *name,
-                                        bool list)
+static void describe_file(struct chooser *c, const struct etp_layout_file *file)
 {
-	char *path;
-	if (asprintf(&path, "%s/%s", directory, name) < 0)
-		return &etp_error_no_memory;
-	struct etp_layout *layout;
-	struct etp_error *err = etp_layout_from_file(path, &layout);
-	free(path);
-	if (err && err->kind == ETP_ERROR_NO_MEMORY)
-		return err;
-	if (err) {
-		// A damaged file must not hide the good one beside it.
-		fprintf(c->protocol, "    %s: %s\n", name, err->message);
-		etp_error_destroy(err);
-		return NULL;
-	}
+	const struct etp_layout *layout = file->layout;
 	char reason[MAX_DIFFERENCE + 64];
-	if (list && differs(&c->identity, layout, reason, sizeof(reason)))
-		fprintf(c->protocol, "    %s %s\n", name, reason);
-	err = add_candidate(c, layout);
-	if (err)
-		etp_layout_destroy(layout);
-	return err;
+	if (!layout)
+		fprintf(c->protocol, "    %s: %s\n", file->name, file->problem);
+	else if (!c->identity.otp_release)
+		fprintf(c->protocol, "    %s is for OTP %s, ERTS %s, %s, %s\n", file->name,
+		        layout->otp_release, layout->erts_version, layout->machine, layout->flavor);
+	else if (etp_layout_differs(&c->identity, layout, reason, sizeof(reason)))
+		fprintf(c->protocol, "    %s %s\n", file->name, reason);
 }
 
-static struct etp_error *read_directory(struct chooser *c, const char *directory)
+// What was looked at, into the protocol.
+static void describe_files(struct chooser *c)
 {
-	struct dirent **entries;
-	int count = scandir(directory, &entries, is_layout_file, alphasort);
-	if (count < 0) {
-		fprintf(c->protocol, "  %s: %s\n", directory,
-		        errno == ENOENT ? "there is no such directory" : strerror(errno));
-		return NULL;
+	for (size_t i = 0; i < c->files.directory_count; i++) {
+		const struct etp_layout_directory *directory = &c->files.directories[i];
+		size_t count = directory->end - directory->first;
+		fprintf(c->protocol, "  %s:%s%s\n", directory->path, directory->problem ? " " : "",
+		        directory->problem ? directory->problem : "");
+		for (size_t j = 0; j < count && j < MAX_LISTED; j++)
+			describe_file(c, &c->files.files[directory->first + j]);
+		if (count > MAX_LISTED)
+			fprintf(c->protocol, "    ... and %zu more\n",
+			        count - MAX_LISTED + directory->left_out);
 	}
-	fprintf(c->protocol, "  %s:%s\n", directory, count ? "" : " no layout files (*.json)");
-	struct etp_error *err = NULL;
-	for (int i = 0; i < count; i++) {
-		if (!err && i < MAX_FILES)
-			err = read_candidate(c, directory, entries[i]->d_name, i < MAX_LISTED);
-		free(entries[i]);
-	}
-	free(entries);
-	if (count > MAX_LISTED)
-		fprintf(c->protocol, "    ... and %d more\n", count - MAX_LISTED);
-	return err;
-}
-
-// The user's own directory, or NULL if there is no home.
-static struct etp_error *user_directory(char **ret)
-{
-	const char *config = getenv("XDG_CONFIG_HOME");
-	const char *home = getenv("HOME");
-	int length = 0;
-	*ret = NULL;
-	// The XDG specification says to ignore relative paths.
-	if (config && *config == '/')
-		length = asprintf(ret, "%s/etp/layouts", config);
-	else if (home && *home)
-		length = asprintf(ret, "%s/.config/etp/layouts", home);
-	if (length < 0) {
-		*ret = NULL;
-		return &etp_error_no_memory;
-	}
-	return NULL;
-}
-
-static struct etp_error *read_directories(struct chooser *c)
-{
-	char *user;
-	struct etp_error *err = user_directory(&user);
-	if (!err && user)
-		err = read_directory(c, user);
-	free(user);
-	const char *const *directory = c->options->directories;
-	for (; !err && directory && *directory; directory++)
-		err = read_directory(c, *directory);
-	return err;
 }
 
 // The ways in which a layout file may belong to a target, the surest first.
@@ -165,23 +94,23 @@ static bool same_build_id(const struct etp_identity *identity, const struct etp_
 static bool same_build(const struct etp_identity *identity, const struct etp_layout *layout)
 {
 	char reason[MAX_DIFFERENCE + 64];
-	return !differs(identity, layout, reason, sizeof(reason));
+	return !etp_layout_differs(identity, layout, reason, sizeof(reason));
 }
 
 typedef bool (*match_fn)(const struct etp_identity *identity, const struct etp_layout *layout);
 
-// A layout of the nearest patch release would be the third way. It may be taken
-// only when every self-check holds in the core, which this layer knows nothing of.
+// A layout of the nearest patch release is the third way: only when every self-check holds in the
+// core, which this layer knows nothing of (vm/trial.c).
 static const match_fn matches[] = {same_build_id, same_build};
 
-// Moves the layout out of the list of candidates.
+// Moves the layout out of the list of files.
 static struct etp_layout *take_match(struct chooser *c)
 {
 	for (size_t i = 0; i < sizeof(matches) / sizeof(*matches); i++) {
-		for (size_t j = 0; j < c->candidate_count; j++) {
-			struct etp_layout *layout = c->candidates[j];
-			if (matches[i](&c->identity, layout)) {
-				c->candidates[j] = NULL;
+		for (size_t j = 0; j < c->files.count; j++) {
+			struct etp_layout *layout = c->files.files[j].layout;
+			if (layout && matches[i](&c->identity, layout)) {
+				c->files.files[j].layout = NULL;
 				return layout;
 			}
 		}
@@ -208,14 +137,22 @@ static struct etp_error *nothing_found(struct chooser *c)
 		c->identity.flavor, *hex ? ", build-id " : "", hex, c->protocol_text);
 }
 
+static struct etp_error *read_files(struct chooser *c)
+{
+	return c->files.directory_count ? NULL
+	                                : etp_layout_files_init(&c->files, c->options->directories);
+}
+
 static struct etp_error *choose_file(struct chooser *c, struct etp_layout **ret)
 {
-	struct etp_error *err = read_directories(c);
+	struct etp_error *err = read_files(c);
 	if (err)
 		return err;
 	struct etp_layout *layout = take_match(c);
-	if (!layout)
+	if (!layout) {
+		describe_files(c);
 		return nothing_found(c);
+	}
 	*ret = layout;
 	return NULL;
 }
@@ -243,9 +180,71 @@ static struct etp_error *try_dwarf(struct chooser *c, struct etp_layout **ret)
 	return err;
 }
 
-static struct etp_error *choose_given_file(const struct etp_target *target, const char *path,
+static const struct etp_build_id *target_build_id(const struct etp_target *target)
+{
+	const struct etp_target_info *info = etp_target_info(target);
+	return info->core_build_id.size ? &info->core_build_id : &info->executable_build_id;
+}
+
+static bool has_symbol(const struct etp_target *target, const char *name)
+{
+	uint64_t address;
+	struct etp_error *err = etp_target_symbol(target, name, &address, NULL);
+	etp_error_destroy(err);
+	return !err;
+}
+
+// Since OTP 29 ERTS exports nothing but what NIFs and drivers may call.
+static bool hides_globals(const struct etp_target *target)
+{
+	return !has_symbol(target, "etp_otp_release") && has_symbol(target, "enif_alloc");
+}
+
+static struct etp_error *no_globals(struct chooser *c)
+{
+	char hex[129] = "none";
+	const struct etp_build_id *id = target_build_id(c->target);
+	if (id->size)
+		etp_build_id_format(id, hex, sizeof(hex));
+	if (fflush(c->protocol) != 0)
+		return &etp_error_no_memory;
+	return etp_error_create(
+		ETP_ERROR_LAYOUT,
+		"This beam.smp (%s, build-id %s) is stripped and exports no globals of ERTS, as "
+		"all "
+		"since OTP 29, so that only a layout file that names this very build-id knows "
+		"where "
+		"they are. None does. Looked at:\n"
+		"%s"
+		"Give the beam.smp with its symbols (not stripped, or with its debug package "
+		"installed). Or build the very same package anew, with scripts/build-beam, run "
+		"scripts/extract-layout BEAM --also-for STRIPPED and put the file that it writes "
+		"into "
+		"${XDG_CONFIG_HOME:-~/.config}/etp/layouts.",
+		etp_target_info(c->target)->executable_path, hex, c->protocol_text);
+}
+
+// Make the globals of the target symbols of it; `given` is the user's layout file or NULL.
+static struct etp_error *find_globals(struct chooser *c, const struct etp_layout *given)
+{
+	const struct etp_build_id *id = target_build_id(c->target);
+	const struct etp_globals *globals = given ? etp_layout_globals(given, id) : NULL;
+	struct etp_error *err = globals ? NULL : read_files(c);
+	for (size_t i = 0; !err && !globals && i < c->files.count; i++)
+		if (c->files.files[i].layout)
+			globals = etp_layout_globals(c->files.files[i].layout, id);
+	if (err)
+		return err;
+	if (globals)
+		return etp_globals_add_to(globals, c->target);
+	describe_files(c);
+	return no_globals(c);
+}
+
+static struct etp_error *choose_given_file(struct chooser *c, const char *path,
                                            struct etp_layout **ret)
 {
+	const struct etp_target *target = c->target;
 	struct etp_layout *layout;
 	struct etp_error *err = etp_layout_from_file(path, &layout);
 	if (err)
@@ -259,45 +258,83 @@ static struct etp_error *choose_given_file(const struct etp_target *target, cons
 		etp_layout_destroy(layout);
 		return err;
 	}
+	if (hides_globals(target))
+		err = find_globals(c, layout);
+	if (err) {
+		etp_layout_destroy(layout);
+		return err;
+	}
 	*ret = layout;
 	return NULL;
 }
 
 static void chooser_deinit(struct chooser *c)
 {
-	for (size_t i = 0; i < c->candidate_count; i++)
-		etp_layout_destroy(c->candidates[i]);
-	free(c->candidates);
+	etp_layout_files_deinit(&c->files);
 	if (c->protocol)
 		fclose(c->protocol);
 	free(c->protocol_text);
 	etp_identity_deinit(&c->identity);
 }
 
-struct etp_error *etp_layout_choose(const struct etp_target *target,
+// DWARF, then layout files.
+static struct etp_error *choose(struct chooser *c, struct etp_layout **ret)
+{
+	struct etp_error *err = hides_globals(c->target) ? find_globals(c, NULL) : NULL;
+	if (!err)
+		err = etp_identity_from_target(c->target, &c->identity);
+	struct etp_layout *layout = NULL;
+	if (!err)
+		err = try_dwarf(c, &layout);
+	if (!err && !layout)
+		err = choose_file(c, &layout);
+	if (!err)
+		*ret = layout;
+	return err;
+}
+
+struct etp_error *etp_layout_choose(struct etp_target *target,
                                     const struct etp_layout_options *options,
                                     struct etp_layout **ret)
 {
 	static const struct etp_layout_options defaults;
-	if (!options)
-		options = &defaults;
-	if (options->file)
-		return choose_given_file(target, options->file, ret);
-
-	struct chooser c = {.target = target, .options = options};
-	struct etp_error *err = etp_identity_from_target(target, &c.identity);
-	if (err)
-		return err;
+	struct chooser c = {.target = target, .options = options ? options : &defaults};
 	c.protocol = open_memstream(&c.protocol_text, &c.protocol_size);
-	if (!c.protocol)
+	struct etp_error *err = c.protocol ? NULL : &etp_error_no_memory;
+	if (!err)
+		err = c.options->file ? choose_given_file(&c, c.options->file, ret)
+		                      : choose(&c, ret);
+	chooser_deinit(&c);
+	return err;
+}
+
+struct etp_error *etp_layout_candidates(struct etp_target *target,
+                                        const struct etp_layout_options *options,
+                                        struct etp_layout_files *files_ret,
+                                        struct etp_identity *identity_ret, char **problem_ret)
+{
+	static const struct etp_layout_options defaults;
+	struct chooser c = {.target = target, .options = options ? options : &defaults};
+	c.protocol = open_memstream(&c.protocol_text, &c.protocol_size);
+	struct etp_error *err = c.protocol ? read_files(&c) : &etp_error_no_memory;
+	struct etp_error *problem = NULL;
+	if (!err && hides_globals(target))
+		problem = find_globals(&c, NULL);
+	if (!err && !problem)
+		problem = etp_identity_from_target(target, &c.identity);
+	char *text = problem ? strdup(problem->message) : NULL;
+	if (!err && problem && (!text || problem->kind == ETP_ERROR_NO_MEMORY))
 		err = &etp_error_no_memory;
-	struct etp_layout *layout = NULL;
-	if (!err)
-		err = try_dwarf(&c, &layout);
-	if (!err && !layout)
-		err = choose_file(&c, &layout);
-	if (!err)
-		*ret = layout;
+	etp_error_destroy(problem);
+	if (err) {
+		free(text);
+	} else {
+		*files_ret = c.files;
+		*identity_ret = c.identity;
+		*problem_ret = text;
+		c.files = (struct etp_layout_files){0};
+		c.identity = (struct etp_identity){0};
+	}
 	chooser_deinit(&c);
 	return err;
 }

@@ -85,10 +85,10 @@ void etp_elf_image_build_id(const struct etp_elf_image *image, struct etp_build_
 }
 
 struct etp_error *etp_elf_image_symbol(struct etp_elf_image *image, const char *name,
-                                       uint64_t *address_ret)
+                                       uint64_t *address_ret, uint64_t *size_ret)
 {
 	// Since OTP 29 what is global in ERTS is hidden, and so local in the linked file.
-	uint64_t local = 0;
+	GElf_Sym local = {0};
 	unsigned locals = 0;
 	for (Elf_Scn *scn = NULL; (scn = elf_nextscn(image->elf, scn));) {
 		GElf_Shdr shdr;
@@ -106,19 +106,85 @@ struct etp_error *etp_elf_image_symbol(struct etp_elf_image *image, const char *
 			const char *found = elf_strptr(image->elf, shdr.sh_link, sym.st_name);
 			if (!found || strcmp(found, name) != 0)
 				continue;
-			if (GELF_ST_BIND(sym.st_info) != STB_LOCAL) {
-				*address_ret = sym.st_value;
-				return NULL;
+			bool is_local = GELF_ST_BIND(sym.st_info) == STB_LOCAL;
+			locals += is_local;
+			local = sym;
+			if (!is_local) {
+				locals = 1;
+				goto found;
 			}
-			local = sym.st_value;
-			locals++;
 		}
 	}
-	if (locals == 1) {
-		*address_ret = local;
-		return NULL;
+found:
+	if (locals != 1)
+		return etp_error_create(ETP_ERROR_NOT_FOUND, "There is no symbol %s.", name);
+	*address_ret = local.st_value;
+	if (size_ret)
+		*size_ret = local.st_size;
+	return NULL;
+}
+
+// Is this section part of what the program does?
+static bool is_of_program(struct etp_elf_image *image, const GElf_Shdr *shdr)
+{
+	size_t strings;
+	if (!(shdr->sh_flags & SHF_ALLOC) || elf_getshdrstrndx(image->elf, &strings) != 0)
+		return false;
+	const char *name = elf_strptr(image->elf, strings, shdr->sh_name);
+	switch (shdr->sh_type) {
+	case SHT_PROGBITS:
+	case SHT_NOBITS:
+	case SHT_INIT_ARRAY:
+	case SHT_FINI_ARRAY:
+		return !name || strncmp(name, ".eh_frame", strlen(".eh_frame")) != 0;
+	default:
+		return false;
 	}
-	return etp_error_create(ETP_ERROR_NOT_FOUND, "There is no symbol %s.", name);
+}
+
+static bool same_section(Elf_Scn *a, Elf_Scn *b, const GElf_Shdr *x, const GElf_Shdr *y)
+{
+	if (x->sh_type != y->sh_type || x->sh_addr != y->sh_addr || x->sh_size != y->sh_size)
+		return false;
+	if (x->sh_type == SHT_NOBITS)
+		return true;
+	Elf_Data *p = elf_rawdata(a, NULL), *q = elf_rawdata(b, NULL);
+	return p && q && p->d_size == q->d_size && p->d_size == x->sh_size &&
+	       !memcmp(p->d_buf, q->d_buf, p->d_size);
+}
+
+// The next section of the program, or NULL.
+static Elf_Scn *next_section(struct etp_elf_image *image, Elf_Scn *scn, GElf_Shdr *shdr)
+{
+	while ((scn = elf_nextscn(image->elf, scn)))
+		if (gelf_getshdr(scn, shdr) && is_of_program(image, shdr))
+			break;
+	return scn;
+}
+
+struct etp_error *etp_elf_image_same_program(struct etp_elf_image *a, struct etp_elf_image *b)
+{
+	Elf_Scn *p = NULL, *q = NULL;
+	GElf_Shdr x, y;
+	unsigned count = 0;
+	for (;; count++) {
+		p = next_section(a, p, &x);
+		q = next_section(b, q, &y);
+		if (!p || !q)
+			break;
+		if (same_section(p, q, &x, &y))
+			continue;
+		size_t strings;
+		const char *name = elf_getshdrstrndx(a->elf, &strings) == 0
+		                           ? elf_strptr(a->elf, strings, x.sh_name)
+		                           : NULL;
+		return etp_error_create(ETP_ERROR_ARGUMENT,
+		                        "the section %s of the two is not the same",
+		                        name ? name : "?");
+	}
+	if (p || q || !count)
+		return etp_error_create(ETP_ERROR_ARGUMENT, "they have different sections");
+	return NULL;
 }
 
 struct etp_error *etp_elf_image_read(struct etp_elf_image *image, uint64_t address, void *buffer,

@@ -21,9 +21,13 @@ void etp_elf_image_close(struct etp_elf_image *image);
 const char *etp_elf_image_machine(const struct etp_elf_image *image);
 void etp_elf_image_build_id(const struct etp_elf_image *image, struct etp_build_id *ret);
 
-/** Error: NOT_FOUND. */
+/** `size_ret` may be NULL. Error: NOT_FOUND. */
 struct etp_error *etp_elf_image_symbol(struct etp_elf_image *image, const char *name,
-                                       uint64_t *address_ret);
+                                       uint64_t *address_ret, uint64_t *size_ret);
+
+/** Would the loader place the same code and data at the same addresses for both? Tables for
+ *  unwinding and notes may differ. Error: ARGUMENT, with the first section that differs. */
+struct etp_error *etp_elf_image_same_program(struct etp_elf_image *a, struct etp_elf_image *b);
 
 /** Error: FAULT, also for sections whose contents are in another file. */
 struct etp_error *etp_elf_image_read(struct etp_elf_image *image, uint64_t address, void *buffer,

@@ -11,6 +11,7 @@
 #include <etp/layout.h>
 
 #include "layout/build_options.h"
+#include "layout/globals.h"
 #include "layout/identity.h"
 #include "layout/layout_private.h"
 
@@ -37,9 +38,51 @@ struct arguments {
 	size_t also_for_count;
 };
 
-// A stripped file may be named only if it says the same of itself.
-static struct etp_error *add_also_for(struct etp_layout *layout, const char *path)
+// A stripped file that says nothing of itself (since OTP 29) may be named only if it is the same
+// program. Sets *is_hidden_ret if it is such a file.
+static struct etp_error *add_hidden(struct etp_layout *layout, const char *beam, const char *path,
+                                    bool *is_hidden_ret)
 {
+	struct etp_elf_image *with_symbols = NULL, *stripped = NULL;
+	struct etp_error *err = etp_elf_image_open(path, &stripped);
+	*is_hidden_ret = !err && etp_globals_are_hidden(stripped);
+	struct etp_globals globals;
+	if (*is_hidden_ret) {
+		err = etp_elf_image_open(beam, &with_symbols);
+		if (!err)
+			err = etp_globals_read(with_symbols, stripped, &globals);
+		if (err && err->kind == ETP_ERROR_ARGUMENT) {
+			struct etp_error *why = err;
+			err = etp_error_create(
+				ETP_ERROR_ARGUMENT,
+				"--also-for %s: it exports no globals of ERTS, and those of %s are "
+				"no help, because it is another program: %s. Build the very source "
+				"at the same path with the same compiler and flags, as "
+				"scripts/build-beam does.",
+				path, beam, why->message);
+			etp_error_destroy(why);
+		} else if (!err && !globals.build_id.size) {
+			err = etp_error_create(ETP_ERROR_ARGUMENT,
+			                       "--also-for %s: it has no build-id.", path);
+		}
+		if (!err)
+			err = etp_layout_add_globals(etp_layout_private(layout), &globals);
+		if (!err)
+			err = etp_layout_add_build_id(etp_layout_private(layout),
+			                              &globals.build_id);
+	}
+	etp_elf_image_close(with_symbols);
+	etp_elf_image_close(stripped);
+	return err;
+}
+
+// A stripped file may be named only if it says the same of itself.
+static struct etp_error *add_also_for(struct etp_layout *layout, const char *beam, const char *path)
+{
+	bool is_hidden;
+	struct etp_error *hidden = add_hidden(layout, beam, path, &is_hidden);
+	if (hidden || is_hidden)
+		return hidden;
 	struct etp_identity identity;
 	struct etp_error *err = etp_identity_from_elf(path, &identity);
 	if (err)
@@ -118,7 +161,7 @@ static struct etp_error *write_layout(struct etp_layout *layout, const struct ar
 {
 	struct etp_error *err = NULL;
 	for (size_t i = 0; i < args->also_for_count && !err; i++)
-		err = add_also_for(layout, args->also_for[i]);
+		err = add_also_for(layout, args->beam, args->also_for[i]);
 	if (err)
 		return err;
 	char *path = NULL;

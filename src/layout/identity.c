@@ -23,7 +23,7 @@ struct source {
 static struct etp_error *find_symbol(const struct source *source, const char *name,
                                      uint64_t *address_ret)
 {
-	return source->image ? etp_elf_image_symbol(source->image, name, address_ret)
+	return source->image ? etp_elf_image_symbol(source->image, name, address_ret, NULL)
 	                     : etp_target_symbol(source->target, name, address_ret, NULL);
 }
 

@@ -228,6 +228,54 @@ static struct etp_error *read_build_ids(struct reader *r, struct json_object *ro
 	return NULL;
 }
 
+static bool read_global(struct json_object *value, struct etp_global *ret)
+{
+	if (!value)
+		return true;
+	if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) != 2)
+		return false;
+	struct json_object *address = json_object_array_get_idx(value, 0);
+	struct json_object *size = json_object_array_get_idx(value, 1);
+	if (!json_object_is_type(address, json_type_int) ||
+	    !json_object_is_type(size, json_type_int) || json_object_get_int64(address) <= 0 ||
+	    json_object_get_int64(size) < 0)
+		return false;
+	ret->address = (uint64_t)json_object_get_int64(address);
+	ret->size = (uint64_t)json_object_get_int64(size);
+	return true;
+}
+
+static struct etp_error *read_globals(struct reader *r, struct json_object *root)
+{
+	struct json_object *all;
+	if (!json_object_object_get_ex(root, "globals", &all))
+		return NULL;
+	if (!json_object_is_type(all, json_type_object))
+		return bad(r, "the value of \"globals\" is not an object");
+	json_object_object_foreach(all, hex, object)
+	{
+		struct etp_globals globals = {0};
+		struct json_object *text = json_object_new_string(hex);
+		bool is_id = text && parse_build_id(text, &globals.build_id);
+		json_object_put(text);
+		if (!is_id || !globals.build_id.size ||
+		    !json_object_is_type(object, json_type_object))
+			return bad(r,
+			           "a key of \"globals\" is not a build-id, or it has no object");
+		for (unsigned g = 0; g < ETP_GLOBAL_COUNT; g++) {
+			struct json_object *value = NULL;
+			json_object_object_get_ex(object, etp_global_name(g), &value);
+			if (!read_global(value, &globals.items[g]))
+				return bad(r, "the global %s is neither null nor [address, size]",
+				           etp_global_name(g));
+		}
+		struct etp_error *err = etp_layout_add_globals(r->layout, &globals);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
 static struct etp_error *read_build_options(struct reader *r, struct json_object *root)
 {
 	struct json_object *value;
@@ -403,6 +451,8 @@ static struct etp_error *read_layout(struct reader *r, struct json_object *root)
 		err = read_string_field(r, root, "origin", true, &layout->origin);
 	if (!err)
 		err = read_build_ids(r, root);
+	if (!err)
+		err = read_globals(r, root);
 	if (!err)
 		err = read_build_options(r, root);
 	if (!err)

@@ -45,6 +45,32 @@ static void put_build_ids(FILE *out, const struct etp_layout *layout)
 	fputs("],\n", out);
 }
 
+// For files without symbols of their own: [address at link time, size].
+static void put_globals(FILE *out, const struct etp_layout *layout)
+{
+	const struct etp_layout_private *private = etp_layout_private(layout);
+	if (!private->globals_count)
+		return;
+	char hex[129];
+	fputs("  \"globals\": {", out);
+	for (size_t i = 0; i < private->globals_count; i++) {
+		const struct etp_globals *globals = &private->globals[i];
+		fprintf(out, "%s\n    \"%s\": {", i ? "," : "",
+		        etp_build_id_format(&globals->build_id, hex, sizeof(hex)));
+		for (unsigned g = 0; g < ETP_GLOBAL_COUNT; g++) {
+			fprintf(out, "%s\n      \"%s\": ", g ? "," : "", etp_global_name(g));
+			if (globals->items[g].address)
+				fprintf(out, "[%llu, %llu]",
+				        (unsigned long long)globals->items[g].address,
+				        (unsigned long long)globals->items[g].size);
+			else
+				fputs("null", out);
+		}
+		fputs("\n    }", out);
+	}
+	fputs("\n  },\n", out);
+}
+
 static void put_build_options(FILE *out, const char *options)
 {
 	fputs("  \"build_options\": [", out);
@@ -107,6 +133,7 @@ static void put_layout(FILE *out, const struct etp_layout *layout, const char *o
 	put_field(out, "flavor", layout->flavor);
 	put_field(out, "origin", origin);
 	put_build_ids(out, layout);
+	put_globals(out, layout);
 	put_build_options(out, layout->build_options);
 	put_structs(out, layout);
 	fputs("}\n", out);

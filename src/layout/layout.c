@@ -45,6 +45,7 @@ void etp_layout_destroy(struct etp_layout *layout)
 	for (size_t i = 0; (field = string_fields(layout, i)); i++)
 		free((char *)*field);
 	free(etp_layout_private(layout)->also);
+	free(etp_layout_private(layout)->globals);
 	free(layout);
 }
 
@@ -104,6 +105,28 @@ struct etp_error *etp_layout_add_build_id(struct etp_layout_private *layout,
 		return &etp_error_no_memory;
 	layout->also = grown;
 	layout->also[layout->also_count++] = *id;
+	return NULL;
+}
+
+struct etp_error *etp_layout_add_globals(struct etp_layout_private *layout,
+                                         const struct etp_globals *globals)
+{
+	struct etp_globals *grown =
+		reallocarray(layout->globals, layout->globals_count + 1, sizeof(*grown));
+	if (!grown)
+		return &etp_error_no_memory;
+	layout->globals = grown;
+	layout->globals[layout->globals_count++] = *globals;
+	return NULL;
+}
+
+const struct etp_globals *etp_layout_globals(const struct etp_layout *layout,
+                                             const struct etp_build_id *id)
+{
+	const struct etp_layout_private *private = etp_layout_private(layout);
+	for (size_t i = 0; id->size && i < private->globals_count; i++)
+		if (build_id_equal(&private->globals[i].build_id, id))
+			return &private->globals[i];
 	return NULL;
 }
 

@@ -6,6 +6,29 @@
 
 #include "layout/identity.h"
 
+/** One id a global of the registry (etp/globals.def). */
+enum etp_global_id {
+#define ETP_GLOBAL(name) ETP_GLOBAL_##name,
+#include <etp/globals.def>
+#undef ETP_GLOBAL
+	ETP_GLOBAL_COUNT
+};
+
+/** Its name. */
+const char *etp_global_name(enum etp_global_id id);
+
+struct etp_global {
+	// At link time; 0 for one that the build does not have.
+	uint64_t address;
+	uint64_t size;
+};
+
+/** Where the globals are in a stripped file that has no symbols for them. */
+struct etp_globals {
+	struct etp_build_id build_id;
+	struct etp_global items[ETP_GLOBAL_COUNT];
+};
+
 /** What stands behind a `struct etp_layout` that the library made. */
 struct etp_layout_private {
 	struct etp_layout layout;
@@ -13,6 +36,9 @@ struct etp_layout_private {
 	// same options, such as the stripped one that a distribution ships.
 	struct etp_build_id *also;
 	size_t also_count;
+	// Of those among them that need it.
+	struct etp_globals *globals;
+	size_t globals_count;
 };
 
 static inline struct etp_layout_private *etp_layout_private(const struct etp_layout *layout)
@@ -34,8 +60,30 @@ struct etp_error *etp_layout_set_identity(struct etp_layout_private *layout,
 struct etp_error *etp_layout_add_build_id(struct etp_layout_private *layout,
                                           const struct etp_build_id *id);
 
+/** Remember where globals are in the file with that build-id. */
+struct etp_error *etp_layout_add_globals(struct etp_layout_private *layout,
+                                         const struct etp_globals *globals);
+
+/** Where globals are in the file with this build-id, or NULL. */
+const struct etp_globals *etp_layout_globals(const struct etp_layout *layout,
+                                             const struct etp_build_id *id);
+
 /** Is this one of the build-ids of the layout? Never for an empty one. */
 bool etp_layout_has_build_id(const struct etp_layout *layout, const struct etp_build_id *id);
+
+/** Why this layout is not that of the target; false if it is. */
+bool etp_layout_differs(const struct etp_identity *identity, const struct etp_layout *layout,
+                        char *reason, size_t size);
+
+struct etp_layout_files;
+
+/** All layout files, and what the target says of itself, its globals being found. If it does not
+ *  say it, the identity is empty and *problem_ret says why; else that is NULL. The caller owns all
+ *  three. Error: NO_MEMORY. */
+struct etp_error *etp_layout_candidates(struct etp_target *target,
+                                        const struct etp_layout_options *options,
+                                        struct etp_layout_files *files_ret,
+                                        struct etp_identity *identity_ret, char **problem_ret);
 
 /** As etp_layout_from_dwarf(), for an executable that is described by `identity`
  *  while `path` may be a file of separate debug information. */

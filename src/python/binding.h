@@ -171,6 +171,7 @@ PyObject *VM_writable_binaries(VMObject *self, PyObject *args);
 PyObject *VM_binary_header(VMObject *self, PyObject *args);
 
 // _etp.snapshot()
+PyObject *binding_layouts(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *binding_snapshot(PyObject *module, PyObject *args, PyObject *kwargs);
 
 #endif

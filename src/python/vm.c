@@ -1,9 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "python/binding.h"
 
+#include <etp/layouts.h>
+
 PyTypeObject *VM_type;
 
-static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
+// What a VM is opened from, as Python gives it.
+struct opening {
+	struct etp_target *target;
+	struct etp_layout_options layout;
+	// Own the strings of the options.
+	PyObject *directories;
+	const char **paths;
+};
+
+static void opening_deinit(struct opening *opening)
+{
+	etp_target_destroy(opening->target);
+	PyMem_Free(opening->paths);
+	Py_XDECREF(opening->directories);
+}
+
+// The paths of a sequence of str, for the options.
+static bool opening_set_directories(struct opening *opening, PyObject *directories)
+{
+	// The strings belong to the items, which the list keeps alive.
+	opening->directories = directories ? PySequence_List(directories) : PyList_New(0);
+	if (!opening->directories)
+		return false;
+	Py_ssize_t count = PyList_Size(opening->directories);
+	opening->paths = PyMem_Calloc((size_t)count + 1, sizeof(*opening->paths));
+	bool ok = opening->paths || PyErr_NoMemory();
+	for (Py_ssize_t i = 0; ok && i < count; i++)
+		ok = PyArg_Parse(PyList_GetItem(opening->directories, i), "s", &opening->paths[i]);
+	opening->layout.directories = opening->paths;
+	return ok;
+}
+
+// False, and a Python error is set, if there is no such target; opening_deinit() in any case.
+static bool opening_init(struct opening *opening, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {
 		"core",      "executable", "sysroot", "layout", "layout_directories",
@@ -11,48 +46,47 @@ static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
 	const char *core = NULL, *executable = NULL, *sysroot = NULL, *layout = NULL;
 	PyObject *directories = NULL;
 	int use_dwarf = 1, pid = 0, copy = 1;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|z$zzzOpip:VM", names, &core, &executable,
+	*opening = (struct opening){0};
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|z$zzzOpip", names, &core, &executable,
 	                                 &sysroot, &layout, &directories, &use_dwarf, &pid, &copy))
-		return -1;
+		return false;
 	if (!core == !pid) {
 		PyErr_SetString(PyExc_TypeError, "either a core or a pid must be given");
-		return -1;
+		return false;
 	}
+	opening->layout.file = layout;
+	opening->layout.no_dwarf = !use_dwarf;
+	if (!opening_set_directories(opening, directories))
+		return false;
+	struct etp_core_options core_options = {
+		.core = core, .executable = executable, .sysroot = sysroot};
+	struct etp_process_options process_options = {
+		.pid = pid, .executable = executable, .copy = copy};
+	struct etp_error *err = core ? etp_target_open_core(&core_options, &opening->target)
+	                             : etp_target_open_process(&process_options, &opening->target);
+	if (err)
+		raise_error(err);
+	return !err;
+}
+
+static int VM_init(VMObject *self, PyObject *args, PyObject *kwargs)
+{
 	if (self->vm) {
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ called twice");
 		return -1;
 	}
-	// The strings belong to the items, which the list keeps alive.
-	PyObject *items = directories ? PySequence_List(directories) : PyList_New(0);
-	if (!items)
-		return -1;
-	Py_ssize_t count = PyList_Size(items);
-	const char **paths = PyMem_Calloc((size_t)count + 1, sizeof(*paths));
-	bool ok = paths || PyErr_NoMemory();
-	for (Py_ssize_t i = 0; ok && i < count; i++)
-		ok = PyArg_Parse(PyList_GetItem(items, i), "s", &paths[i]);
-	struct etp_error *err = NULL;
+	struct opening opening;
+	bool ok = opening_init(&opening, args, kwargs);
 	if (ok) {
-		struct etp_core_options core_options = {
-			.core = core, .executable = executable, .sysroot = sysroot};
-		struct etp_process_options process_options = {
-			.pid = pid, .executable = executable, .copy = copy};
-		struct etp_layout_options layout_options = {
-			.file = layout, .directories = paths, .no_dwarf = !use_dwarf};
-		struct etp_target *target = NULL;
-		err = core ? etp_target_open_core(&core_options, &target)
-		           : etp_target_open_process(&process_options, &target);
-		if (!err) {
-			err = etp_vm_open(target, &layout_options, &self->vm);
-			if (err)
-				etp_target_destroy(target);
-		}
+		struct etp_error *err = etp_vm_open(opening.target, &opening.layout, &self->vm);
+		ok = !err;
+		if (err)
+			raise_error(err);
+		else
+			opening.target = NULL;
 	}
-	PyMem_Free(paths);
-	Py_DECREF(items);
-	if (err)
-		raise_error(err);
-	return ok && !err ? 0 : -1;
+	opening_deinit(&opening);
+	return ok ? 0 : -1;
 }
 
 static void VM_dealloc(VMObject *self)
@@ -265,9 +299,85 @@ static PyObject *VM_port_is_open(VMObject *self, PyObject *args)
 	return PyBool_FromLong(etp_vm_port(self->vm, port->word) != 0);
 }
 
+static PyObject *trial_dict(const struct etp_layout_trial *trial)
+{
+	const struct etp_layout *layout = trial->layout;
+	const struct {
+		const char *key, *text;
+	} texts[] = {
+		{"path", trial->path},
+		{"otp_release", layout ? layout->otp_release : NULL},
+		{"erts_version", layout ? layout->erts_version : NULL},
+		{"machine", layout ? layout->machine : NULL},
+		{"flavor", layout ? layout->flavor : NULL},
+		{"origin", layout ? layout->origin : NULL},
+		{"match", etp_layout_match_name(trial->match)},
+		{"difference", trial->difference},
+		{"refusal", trial->refusal},
+	};
+	PyObject *dict = PyDict_New();
+	for (size_t i = 0; dict && i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const char *text = texts[i].text;
+		PyObject *value =
+			text ? PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace")
+			     : Py_None;
+		if (!text)
+			Py_INCREF(value);
+		if (!dict_set(dict, texts[i].key, value))
+			Py_CLEAR(dict);
+	}
+	if (dict && !dict_set(dict, "is_users", PyBool_FromLong(trial->is_users)))
+		Py_CLEAR(dict);
+	return dict;
+}
+
+// (trials, problem or None); takes over the trials.
+static PyObject *trials_tuple(struct etp_layout_trials *trials)
+{
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < trials->count; i++)
+		if (!list_append(list, trial_dict(&trials->items[i])))
+			Py_CLEAR(list);
+	PyObject *result = list ? Py_BuildValue("(Oz)", list, trials->problem) : NULL;
+	Py_XDECREF(list);
+	etp_layout_trials_deinit(trials);
+	return result;
+}
+
+PyObject *binding_layouts(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+	struct opening opening;
+	struct etp_layout_trials trials;
+	PyObject *result = NULL;
+	if (opening_init(&opening, args, kwargs)) {
+		struct etp_error *err =
+			etp_layout_trials_init(&trials, opening.target, &opening.layout);
+		result = err ? raise_error(err) : trials_tuple(&trials);
+	}
+	opening_deinit(&opening);
+	return result;
+}
+
+static PyObject *VM_layouts(VMObject *self, PyObject *args)
+{
+	PyObject *directories;
+	if (!PyArg_ParseTuple(args, "O:layouts", &directories) || !VM_is_open(self))
+		return NULL;
+	struct opening opening = {0};
+	struct etp_layout_trials trials;
+	PyObject *result = NULL;
+	if (opening_set_directories(&opening, directories)) {
+		struct etp_error *err = etp_vm_layouts(self->vm, &opening.layout, &trials);
+		result = err ? raise_error(err) : trials_tuple(&trials);
+	}
+	opening_deinit(&opening);
+	return result;
+}
+
 static PyMethodDef VM_methods[] = {
 	{"info", (PyCFunction)VM_info, METH_NOARGS, NULL},
 	{"arguments", (PyCFunction)VM_arguments, METH_NOARGS, NULL},
+	{"layouts", (PyCFunction)VM_layouts, METH_VARARGS, NULL},
 	{"atom", (PyCFunction)VM_atom, METH_VARARGS, NULL},
 	{"atom_count", (PyCFunction)VM_atom_count, METH_NOARGS, NULL},
 	{"find_atom", (PyCFunction)VM_find_atom, METH_VARARGS, NULL},

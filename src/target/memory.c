@@ -47,31 +47,6 @@ static struct etp_error *add_blocks(struct etp_target *target, const struct etp_
 	return NULL;
 }
 
-static struct etp_error *add_symbols(struct etp_target *target,
-                                     const struct etp_memory_symbol *symbols, size_t count)
-{
-	if (count == 0)
-		return NULL;
-	target->symbols_by_name = calloc(count, sizeof(target->symbols_by_name[0]));
-	target->symbols_by_address = calloc(count, sizeof(target->symbols_by_address[0]));
-	if (!target->symbols_by_name || !target->symbols_by_address)
-		return &etp_error_no_memory;
-	for (size_t i = 0; i < count; i++) {
-		const char *name = etp_target_keep(target, symbols[i].name);
-		if (!name)
-			return &etp_error_no_memory;
-		target->symbols_by_name[i] = (struct etp_symbol){
-			.name = name,
-			.address = symbols[i].address,
-			.size = symbols[i].size,
-			.is_global = true,
-		};
-	}
-	target->symbol_count = count;
-	etp_target_sort_symbols(target);
-	return NULL;
-}
-
 struct etp_error *etp_target_create_memory(const struct etp_memory *blocks, size_t block_count,
                                            const struct etp_memory_symbol *symbols,
                                            size_t symbol_count, struct etp_target **ret)
@@ -85,7 +60,7 @@ struct etp_error *etp_target_create_memory(const struct etp_memory *blocks, size
 		return err;
 	err = add_blocks(target, blocks, block_count);
 	if (!err)
-		err = add_symbols(target, symbols, symbol_count);
+		err = etp_target_add_symbols(target, symbols, symbol_count);
 	if (err) {
 		etp_target_destroy(target);
 		return err;

@@ -191,6 +191,37 @@ struct etp_error *etp_target_load_symbols(struct etp_target *target,
 	return err;
 }
 
+struct etp_error *etp_target_add_symbols(struct etp_target *target,
+                                         const struct etp_memory_symbol *symbols, size_t count)
+{
+	size_t total = target->symbol_count + count;
+	if (!count)
+		return NULL;
+	struct etp_symbol *by_name = reallocarray(target->symbols_by_name, total, sizeof(*by_name));
+	if (!by_name)
+		return &etp_error_no_memory;
+	target->symbols_by_name = by_name;
+	struct etp_symbol *by_address =
+		reallocarray(target->symbols_by_address, total, sizeof(*by_address));
+	if (!by_address)
+		return &etp_error_no_memory;
+	target->symbols_by_address = by_address;
+	for (size_t i = 0; i < count; i++) {
+		const char *name = etp_target_keep(target, symbols[i].name);
+		if (!name)
+			return &etp_error_no_memory;
+		by_name[target->symbol_count + i] = (struct etp_symbol){
+			.name = name,
+			.address = symbols[i].address,
+			.size = symbols[i].size,
+			.is_global = true,
+		};
+	}
+	target->symbol_count = total;
+	etp_target_sort_symbols(target);
+	return NULL;
+}
+
 struct etp_error *etp_target_symbol(const struct etp_target *target, const char *name,
                                     uint64_t *address_ret, uint64_t *size_ret)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/code.h"
+#include "vm/trial.h"
 
 #include "target/warn.h"
 
@@ -95,19 +96,25 @@ static bool is_in_order(const struct etp_vm *vm)
 	       OFFSET(vm, DbTerm, size) < OFFSET(vm, DbTerm, tpl);
 }
 
-// Does the layout have what the decoder of this release needs, and in that order?
-static struct etp_error *check_members(const struct etp_vm *vm)
+const char *etp_vm_lacking_member(const struct etp_vm *vm)
 {
 	for (size_t i = 0; i < vm->scheme->member_count; i++)
 		if (!etp_layout_has(vm->layout, vm->scheme->members[i]))
-			return etp_error_create(
-				ETP_ERROR_LAYOUT,
-				"The layout (%s, of OTP %s) does not say where %s is, which every "
-				"VM of OTP %s has. It is of another release, was made by another "
-				"version of etp, or is damaged; make it again with "
-				"scripts/extract-layout.",
-				vm->layout->source, vm->layout->otp_release,
-				etp_member_name(vm->scheme->members[i]), vm->scheme->releases);
+			return etp_member_name(vm->scheme->members[i]);
+	return NULL;
+}
+
+// Does the layout have what the decoder of this release needs, and in that order?
+static struct etp_error *check_members(const struct etp_vm *vm)
+{
+	const char *lacking = etp_vm_lacking_member(vm);
+	if (lacking)
+		return etp_error_create(
+			ETP_ERROR_LAYOUT,
+			"The layout (%s, of OTP %s) does not say where %s is, which every VM of "
+			"OTP %s has. It is of another release, was made by another version of etp, "
+			"or is damaged; make it again with scripts/extract-layout.",
+			vm->layout->source, vm->layout->otp_release, lacking, vm->scheme->releases);
 	if (is_in_order(vm))
 		return NULL;
 	return etp_error_create(
@@ -236,7 +243,7 @@ static void find_uptime(struct etp_vm *vm)
 static struct etp_error *warn_unreadable(struct etp_vm *vm, const struct etp_ptab *ptab,
                                          const char *what, const char *consequence)
 {
-	if (!ptab->unreadable)
+	if (!ptab->unreadable || vm->is_trial)
 		return NULL;
 	return etp_target_warn(
 		vm->target,
@@ -284,6 +291,22 @@ static struct etp_error *open_tables(struct etp_vm *vm)
 	return etp_vm_check(vm);
 }
 
+struct etp_error *etp_vm_make_sense(struct etp_vm *vm)
+{
+	struct etp_error *err = identify(vm);
+	return err ? err : open_tables(vm);
+}
+
+void etp_vm_forget(struct etp_vm *vm)
+{
+	etp_checks_deinit(vm);
+	etp_code_deinit(vm);
+	etp_ptab_deinit(&vm->processes);
+	etp_ptab_deinit(&vm->ports);
+	free(vm->otp_release);
+	free(vm->erts_version);
+}
+
 struct etp_error *etp_vm_open(struct etp_target *target, const struct etp_layout_options *options,
                               struct etp_vm **ret)
 {
@@ -292,10 +315,10 @@ struct etp_error *etp_vm_open(struct etp_target *target, const struct etp_layout
 		return &etp_error_no_memory;
 	vm->target = target;
 	struct etp_error *err = etp_layout_choose(target, options, &vm->layout);
+	if (err && err->kind == ETP_ERROR_LAYOUT && !(options && options->file))
+		err = etp_layout_nearest(target, options, err, &vm->layout);
 	if (!err)
-		err = identify(vm);
-	if (!err)
-		err = open_tables(vm);
+		err = etp_vm_make_sense(vm);
 	if (err) {
 		err = add_warnings(err, target);
 		// On an error the target stays with the caller.
@@ -311,14 +334,9 @@ void etp_vm_close(struct etp_vm *vm)
 {
 	if (!vm)
 		return;
-	etp_checks_deinit(vm);
-	etp_code_deinit(vm);
-	etp_ptab_deinit(&vm->processes);
-	etp_ptab_deinit(&vm->ports);
+	etp_vm_forget(vm);
 	etp_layout_destroy(vm->layout);
 	etp_target_destroy(vm->target);
-	free(vm->otp_release);
-	free(vm->erts_version);
 	free(vm);
 }
 

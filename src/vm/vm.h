@@ -36,6 +36,8 @@ struct etp_vm {
 	struct etp_vm_info info;
 	struct etp_check *checks;
 	char *otp_release, *erts_version;
+	// Whether its layout fits is not known yet: nothing is worth a warning.
+	bool is_trial;
 
 	struct etp_atom_table atoms;
 	// As terms; 0 (THE_NON_VALUE) for one that this VM does not have.
@@ -99,6 +101,13 @@ const char *etp_vm_read_string(struct etp_reader *reader, uint64_t address, uint
                                size_t *size_ret);
 
 struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret);
+
+// A member that every VM of the release has and the layout lacks, or NULL.
+const char *etp_vm_lacking_member(const struct etp_vm *vm);
+// Find everything that is looked up once, by the layout that `vm` has, and run the self-checks.
+struct etp_error *etp_vm_make_sense(struct etp_vm *vm);
+// Release what that has made, whether it succeeded or not; target and layout stay.
+void etp_vm_forget(struct etp_vm *vm);
 
 struct etp_error *etp_atoms_init(struct etp_vm *vm);
 // Where the name of an atom is, and its bytes. False if that cannot be read.

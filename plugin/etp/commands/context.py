@@ -9,13 +9,14 @@ from ..settings import Settings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from typing import Any
 
     from _etp import Progress
 
     from ..backtrace import Registers
     from ..census import Census
     from ..render import Screen
-    from ..vm import VM
+    from ..vm import VM, LayoutTrial
 
 
 class Context:
@@ -46,7 +47,19 @@ class Context:
         return False
 
     def open_vm(self) -> VM:
+        from ..vm import VM
+
+        return VM.open(**self.target())
+
+    def target(self) -> dict[str, Any]:
+        """Arguments for VM.open() and LayoutTrial.all_of()."""
         raise NotImplementedError
+
+    def layouts(self) -> tuple[list[LayoutTrial], str | None]:
+        """All layout files, tried on the core or process when no VM can be opened."""
+        from ..vm import LayoutTrial
+
+        return LayoutTrial.all_of(**self.target())
 
     def _elixir_minor(self) -> int:
         from ..elixir import minor

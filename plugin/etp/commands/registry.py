@@ -18,6 +18,7 @@ from . import (
     histogram,
     info,
     inspect,
+    layouts,
     links,
     memory,
     messages,
@@ -77,6 +78,7 @@ COMMANDS: tuple[Command, ...] = (
     term.COMMAND,
     info.COMMAND,
     system_info.COMMAND,
+    layouts.COMMAND,
     snapshot.COMMAND,
     help.COMMAND,
 )

@@ -22,9 +22,10 @@ from .gdb_target import core_or_problem, core_path, stopped_pid, thread_register
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..backtrace import Registers
     from ..render import Screen
-    from ..vm import VM
 
 
 class GdbContext(Context):
@@ -57,15 +58,13 @@ class GdbContext(Context):
             self.settings.layout,
         )
 
-    def open_vm(self) -> VM:
-        from ..vm import VM
-
+    def target(self) -> dict[str, Any]:
         pid = stopped_pid()
         executable = gdb.current_progspace().filename
         if pid and executable and executable.startswith("target:"):
             executable = None
-        return VM.open(
-            None if pid else core_or_problem(),
+        return dict(
+            core=None if pid else core_or_problem(),
             executable=executable,
             sysroot=self._sysroot(),
             layout=self.settings.layout,

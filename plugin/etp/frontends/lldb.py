@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ..backtrace import Registers
     from ..render import Screen
-    from ..vm import VM
 
 
 class LldbContext(Context):
@@ -53,12 +52,10 @@ class LldbContext(Context):
         self._key = key
         return changed
 
-    def open_vm(self) -> VM:
-        from ..vm import VM
-
+    def target(self) -> dict[str, Any]:
         pid = stopped_pid(self._process)
-        return VM.open(
-            None if pid else self._core(),
+        return dict(
+            core=None if pid else self._core(),
             executable=_path(self.debugger.GetSelectedTarget().GetExecutable()),
             sysroot=self.settings.sysroot,
             layout=self.settings.layout,
