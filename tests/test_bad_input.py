@@ -222,7 +222,7 @@ def test_unknown_release(healthy, tmp_path):
     beam.chmod(0o755)
     error = refusal(healthy.path, beam)
     assert error.kind == "unsupported" or error.kind == "layout"
-    assert "OTP 99" in str(error) and "OTP 24 to 29" in str(error)
+    assert "OTP 99" in str(error) and "OTP 23 to 29" in str(error)
     assert "OTP 99" in flat(gdb(beam, healthy.path))
 
 
