@@ -14,7 +14,15 @@
 %%
 %% --arg idle=N (default 2000)
 -module(processes).
--export([start/1]).
+-export([start/1, sit/1]).
+-on_load(load_nif/0).
+
+load_nif() ->
+    erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "processes_nif"), 0).
+
+%% For so many seconds, on a dirty scheduler.
+sit(_Seconds) ->
+    erlang:nif_error(not_loaded).
 
 start(Args) ->
     Waiting = waiting(truth:arg(idle, Args, 2000)),
@@ -231,6 +239,7 @@ moving() ->
     maps:from_list(Hogs ++ [
         {on_dirty_cpu, mover(fun() -> erts_debug:dirty_cpu(wait, 600000) end)},
         {on_dirty_io, mover(fun() -> erts_debug:dirty_io(wait, 600000) end)},
+        {in_dirty_nif, mover(fun() -> sit(600) end)},
         {collector, mover(fun() -> process_flag(priority, max), collect(lists:seq(1, 1000000)) end)},
         {exiting, mover(fun() -> exiting() end)},
         {starved, mover(fun() -> ok end)},
@@ -283,6 +292,7 @@ states(Moving) ->
     Hogs#{
         on_dirty_cpu => #{pid => Of(on_dirty_cpu), status => [running]},
         on_dirty_io => #{pid => Of(on_dirty_io), status => [running]},
+        in_dirty_nif => #{pid => Of(in_dirty_nif), status => [running]},
         collector => #{pid => Of(collector), status => [garbage_collecting | Busy]},
         exiting => #{pid => Of(exiting), status => [exiting]},
         starved => #{pid => Of(starved), status => [runnable], inner => 0, in_transit => 7},
@@ -295,7 +305,7 @@ states(Moving) ->
 set_going(Moving) ->
     process_flag(priority, max),
     Go = fun(Names) -> [maps:get(Name, Moving) ! go || Name <- Names] end,
-    Go([on_dirty_cpu, on_dirty_io, collector, exiting]),
+    Go([on_dirty_cpu, on_dirty_io, in_dirty_nif, collector, exiting]),
     wait_until_exiting(),
     Go([Name || Name <- maps:keys(Moving), lists:prefix("hog_", atom_to_list(Name))]),
     %% From now on only the hogs and this process run.

@@ -176,6 +176,10 @@ def test_who_runs_is_labelled(states):
     expected = dump.truth.workload["expect"]["states"]
     assert vm.process_info(live[expected["on_dirty_cpu"]["pid"]])["scheduler"][0] == "dirty_cpu"
     assert vm.process_info(live[expected["on_dirty_io"]["pid"]])["scheduler"][0] == "dirty_io"
+    in_nif = live[expected["in_dirty_nif"]["pid"]]
+    assert vm.process_info(in_nif)["scheduler"][0] == "dirty_io"
+    function = vm.execution(in_nif)["current_function"]
+    assert [function[key] for key in ("module", "function", "arity")] == ["processes", "sit", 1]
     exiting = vm.process_info(live[expected["exiting"]["pid"]])
     assert exiting["initial_call"] is None
     assert "memory" in exiting["uncertain"]
