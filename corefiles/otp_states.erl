@@ -377,6 +377,8 @@ supervisors() ->
     restart(hd(Top), 2),
     Children = [P || S <- [Simple, Temporary | Top], {_, P, _, _} <- supervisor:which_children(S), is_pid(P)],
     Below = [P || S <- Children, is_supervisor(S), {_, P, _, _} <- supervisor:which_children(S)],
+    {ok, Full} = supervisor:start_child(Simple, []),
+    [suspended(Full) ! {message, N} || N <- lists:seq(1, 7)],
     [{waiting, P} || P <- Top ++ [Simple, None, Temporary] ++ Children ++ Below].
 
 supervisor(Flags, Children) ->

@@ -68,6 +68,33 @@ def test_children(dump, vm):
     assert {2, 3} <= set(restarts)
 
 
+def test_totals_are_those_of_the_processes(dump, vm):
+    """Memory and mailboxes of a supervisor and all below it, as process_info/2 said of each."""
+    trees = Trees(vm)
+    said = {entry["pid"]: entry for entry in dump.truth.workload["expect"]["supervisors"]}
+
+    def below(pid):
+        yield pid
+        for _id, child, _type, _modules in said.get(pid, {"children": []})["children"]:
+            if child in dump.truth.processes:
+                yield from below(child)
+
+    waiting = 0
+    rows = {str(row.pid): row for row in trees.rows.values()}
+    for pid in said:
+        name = dump.truth.processes[pid]["registered_name"]
+        if name is None or not name.startswith("otp_states"):
+            continue
+        lines = [dump.truth.processes[one] for one in below(pid)]
+        top = trees.of(rows[pid])
+        total = trees.totals(top)[id(top)]
+        assert total.processes == len(lines) > 7
+        assert total.memory == sum(line["memory"] for line in lines), name
+        assert total.message_queue_len == sum(line["message_queue_len"] for line in lines)
+        waiting += total.message_queue_len
+    assert waiting == 7
+
+
 def test_children_of_a_broker(broker):
     """RabbitMQ's supervisors, which are of two kinds; those that were asked after the core was taken."""
     dump, vm = broker
