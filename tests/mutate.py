@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damage copies of a real core, ask everything of each, and see that nothing breaks.
 
-    tests/mutate.py CORE --executable BEAM [--count N] [--first N] [--seed N]
+    tests/mutate.py CORE --executable BEAM [--ask WHAT] [--count N] [--first N] [--seed N]
 
 Each mutation is made from its number and the seed alone, so that a failure is repeated by
 --first NUMBER --count 1.  A child process opens the damaged core and asks all that the binding can
@@ -31,7 +31,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+import damaged_pools
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYOUTS = str(ROOT / "plugin" / "etp" / "layouts")
@@ -40,6 +42,9 @@ SECONDS = 20
 MEMORY = 6 << 30
 ROWS_A_TABLE = 60
 WORD = struct.Struct("<Q")
+
+Ask = Callable[[Any, str, str], Dict[str, Any]]
+Lost = Callable[[Dict[str, Any], Dict[str, Any]], Optional[str]]
 
 # What stands in words that the VM uses as counts, sizes, pointers and headers.
 VALUES = [0, 1, 2, 7, 8, 0xFFFF, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 44]
@@ -479,7 +484,7 @@ def look_at_path(path: Dict[str, Any], error: Any) -> None:
             look_at(key, error)
 
 
-def child(write: int, extension: Any, core: str, executable: str) -> None:
+def child(write: int, extension: Any, core: str, executable: str, ask: Ask) -> None:
     """Does not return.  The parent reads what was found, or the error's kind, from the pipe."""
     # Of work, so that a busy machine does not count; and of waiting.
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -488,7 +493,7 @@ def child(write: int, extension: Any, core: str, executable: str) -> None:
     if "asan" not in os.environ.get("LD_PRELOAD", ""):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
-        result: Tuple[str, Any] = ("ok", ask_everything(extension, core, executable))
+        result: Tuple[str, Any] = ("ok", ask(extension, core, executable))
     except extension.Error as error:
         result = ("error", str(error))
     except BaseException:
@@ -500,12 +505,12 @@ def child(write: int, extension: Any, core: str, executable: str) -> None:
     os._exit(0)
 
 
-def run_child(extension: Any, core: Path, executable: str) -> Tuple[str, Any]:
+def run_child(extension: Any, core: Path, executable: str, ask: Ask) -> Tuple[str, Any]:
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read)
-        child(write, extension, str(core), executable)
+        child(write, extension, str(core), executable, ask)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         answer = pipe.read()
@@ -533,6 +538,13 @@ def lost_rows(expected: Dict[str, Any], found: Dict[str, Any]) -> Optional[str]:
     return None
 
 
+QUESTIONS: Dict[str, Tuple[Ask, Lost]] = {
+    "everything": (ask_everything, lost_rows),
+    "pools": (damaged_pools.ask, damaged_pools.lost),
+}
+"""What is asked of a damaged core, and what tells that an answer lost something without a word."""
+
+
 def copy(core: Path, to: Path) -> None:
     """A sparse copy, sharing blocks where the file system can."""
     os.system(f"cp --reflink=auto --sparse=always '{core}' '{to}'")
@@ -558,6 +570,7 @@ def main() -> int:
     )
     parser.add_argument("core", type=Path)
     parser.add_argument("--executable", required=True)
+    parser.add_argument("--ask", choices=list(QUESTIONS), default="everything")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
@@ -578,7 +591,8 @@ def campaign(arguments: argparse.Namespace, extension: Any, path: Path) -> int:
     vm = extension.VM(core=str(path), executable=arguments.executable, layout_directories=[LAYOUTS])
     places = Places(vm, image, random.Random(arguments.seed))
     del vm, places.vm
-    expected = run_child(extension, path, arguments.executable)
+    ask, lost_something = QUESTIONS[arguments.ask]
+    expected = run_child(extension, path, arguments.executable, ask)
     assert expected[0] == "ok", f"the undamaged core: {expected}"
     mutator = Mutator(image, places, arguments.seed)
     tally = {"ok": 0, "error": 0, "failed": 0}
@@ -589,12 +603,12 @@ def campaign(arguments: argparse.Namespace, extension: Any, path: Path) -> int:
         mutation = mutator.make(number)
         undo = apply(path, image, mutation)
         before = time.monotonic()
-        outcome, detail = run_child(extension, path, arguments.executable)
+        outcome, detail = run_child(extension, path, arguments.executable, ask)
         took = time.monotonic() - before
         for offset, data in undo:
             os.pwrite(image.file.fileno(), data, offset)
         if outcome == "ok" and mutation.lossy:
-            lost = lost_rows(expected[1], detail)
+            lost = lost_something(expected[1], detail)
             if lost:
                 outcome, detail = "silent", lost
         failed = outcome not in ("ok", "error")

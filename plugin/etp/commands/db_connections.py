@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..diagnosis.db_connections import Verdict
-    from ..inspectors.db_connection import Client, Connection, Pool, Pools
+    from ..inspectors.db_pool import Client, Connection, Pool, Pools
     from ..inspectors.driver_state import Copy, DriverState
     from ..views import Block, Listing, Report
     from ..vm import VM
@@ -111,7 +111,7 @@ def _target(
     """One pool or one connection."""
     from ..diagnosis.db_connections import diagnose, name_of
     from ..errors import Problem
-    from ..inspectors.db_connection import Pools as Some
+    from ..inspectors.db_pool import Pools as Some
     from ..text import safe
 
     text = args.TARGET.strip()

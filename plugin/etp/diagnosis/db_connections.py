@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..inspectors.base import Driver
-    from ..inspectors.db_connection import Connection, Pool, Pools
+    from ..inspectors.db_pool import Connection, Pool, Pools
 
 _URGENT = 1 << 62
 """Rank of what keeps callers waiting now: before all that takes memory only."""
