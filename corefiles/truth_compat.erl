@@ -59,11 +59,10 @@ enumerate(List) ->
 enumerate(From, List) ->
     lists:zip(lists:seq(From, From + length(List) - 1), List).
 
-%% sets:from_list/2, since OTP 24: a set of version 2 is a map.
+%% sets:from_list/2: version 2, which is a map, since OTP 24.
 set(Keys, Version) ->
     {module, sets} = code:ensure_loaded(sets),
     case erlang:function_exported(sets, from_list, 2) of
         true -> sets:from_list(Keys, [{version, Version}]);
-        false when Version =:= 1 -> sets:from_list(Keys);
-        false -> maps:from_list([{Key, []} || Key <- Keys])
+        false -> sets:from_list(Keys)
     end.

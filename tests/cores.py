@@ -21,6 +21,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("ETP_BUILD_DIR", ROOT / "build")).resolve()
 COREFILES = ROOT / "corefiles"
@@ -31,6 +33,10 @@ CACHE = Path(os.environ.get("ETP_CACHE_DIR") or Path.home() / ".cache" / "etp").
 
 # Where scripts/build-beam leaves the emulators that it builds: both with debug information, one with each loader.
 BUILT_BEAMS = {"dwarf": "jit", "emu": "emu"}
+
+# The release 1.N of Elixir from which on it can run these workloads: 1.12 brought ranges with a step, 1.14 the
+# PartitionSupervisor.
+NEEDED_ELIXIR = {"db_connections": 12, "elixir_otp": 14, "elixir_terms": 12, "inspected": 12}
 
 # The OTP release under test, "27", or None for the installed Erlang.
 release: Optional[str] = None
@@ -159,6 +165,11 @@ def root() -> Optional[Path]:
     return roots()[release]
 
 
+def inside_root() -> List[str]:
+    """What to put before a command that is to run where the VMs run."""
+    return [] if release is None else [str(IN_ROOT), str(root())]
+
+
 @cache
 def installed_beam() -> Path:
     """The beam.smp that `erl` runs, which Debian strips."""
@@ -191,6 +202,10 @@ def elixir_version() -> str:
     return found[1]
 
 
+def elixir_minor() -> int:
+    return int(elixir_version().split(".")[1])
+
+
 def same_floats(text: str) -> str:
     """A printed term in which floats of equal value look alike.
 
@@ -211,6 +226,11 @@ def built_beam(flavor: str) -> Path:
 
 def has_jit() -> bool:
     """OTP 23 has none."""
+    return release != "23"
+
+
+def has_aliases() -> bool:
+    """And the options of monitor/3; since OTP 24."""
     return release != "23"
 
 
@@ -239,7 +259,9 @@ def make(
     if flavor == "dwarf" and not has_jit():
         # There is one build with DWARF, not two.
         flavor = "emu"
-    inside = [] if release is None else [str(IN_ROOT), str(root())]
+    if workload in NEEDED_ELIXIR and elixir_minor() < NEEDED_ELIXIR[workload]:
+        pytest.skip(f"Elixir {elixir_version()} cannot run the workload {workload}")
+    inside = inside_root()
     command = [*inside, str(MAKE_CORE), workload, "--method", method, "--elixir", elixir]
     if flavor != "stripped":
         command += ["--beam", str(beam(flavor))]

@@ -6,6 +6,7 @@ It is a real system of OTP processes, and ships recon.
 
 import fcntl
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -40,8 +41,7 @@ def recon() -> Path:
 
 
 def unpack(directory: Path) -> None:
-    inside = [] if cores.root() is None else [str(cores.IN_ROOT), str(cores.root())]
-    command = [*inside, "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root"]
+    command = [*cores.inside_root(), "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root"]
     command.append("rabbitmq-server")
     result = subprocess.run(
         command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -59,6 +59,9 @@ def unpack(directory: Path) -> None:
     tree.communicate()
     found = sorted(directory.glob("usr/lib/**/rabbitmq_server-*/plugins"))
     assert found, f"{packages[-1]} has no plugins"
+    # RabbitMQ 3.8 comes as archives of applications.
+    for archive in found[-1].glob("*.ez"):
+        shutil.unpack_archive(archive, found[-1], "zip")
     found[-1].rename(directory / "plugins")
     for package in packages:
         package.unlink()

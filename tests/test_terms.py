@@ -25,7 +25,7 @@ SYNTAXES: Dict[str, Dict[str, Any]] = {
 
 def syntaxes() -> Dict[str, Dict[str, Any]]:
     """As above, for the Elixir that the VMs of the tests run."""
-    minor = int(cores.elixir_version().split(".")[1])
+    minor = cores.elixir_minor()
     return {syntax: {**options, "elixir_minor": minor} for syntax, options in SYNTAXES.items()}
 
 
@@ -51,7 +51,7 @@ CASES = [
 )
 def case(request, core):
     workload, flavor, options = request.param
-    minor = int(cores.elixir_version().split(".")[1])
+    minor = cores.elixir_minor()
     if minor != ELIXIR_MINOR and (options or workload == "elixir_terms"):
         pytest.skip(f"Elixir 1.{minor}: only what 1.{ELIXIR_MINOR} prints is compared")
     dump = core(workload, flavor=flavor, **options)
