@@ -286,6 +286,8 @@ def mapped_at(notes: bytes, name: str) -> List[Tuple[int, int]]:
 
 @pytest.fixture(scope="module")
 def without_code(core, tmp_path_factory):
+    if not cores.has_jit():
+        pytest.skip("there is no JIT, and code is on the heap of the VM")
     dump = core("stacks")
     directory = tmp_path_factory.mktemp("without-code")
     path = without_jit_code(dump, directory)
