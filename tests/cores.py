@@ -38,6 +38,9 @@ BUILT_BEAMS = {"dwarf": "jit", "emu": "emu"}
 # PartitionSupervisor.
 NEEDED_ELIXIR = {"db_connections": 12, "elixir_otp": 14, "elixir_terms": 12, "inspected": 12}
 
+# Asking a process for most of the items of process_info/2 is a signal, and handling it costs a reduction or two.
+REDUCTIONS_OF_A_QUESTION = 2
+
 # The OTP release under test, "27", or None for the installed Erlang.
 release: Optional[str] = None
 

@@ -12,9 +12,6 @@ from native import open_vm
 FLAVORS = ["stripped", "dwarf", "emu"]
 WORKLOADS = ["processes", "terms", "healthy", "demo", "distributed"]
 
-# Asking for most of the items is a signal, and handling it costs the process a reduction or two.
-REDUCTIONS_OF_A_QUESTION = 2
-
 # Handles the signals of processes on dirty schedulers, such as the writer of the truth's file.
 BUSY_FOR_OTHERS = "erts_dirty_process_signal_handler"
 
@@ -123,7 +120,7 @@ def test_every_item_of_every_process(case):
             of["dictionary"] = of["dictionary"] and cores.same_floats(of["dictionary"])
         assert found == expected, (pid, said["registered_name"])
         moved = info["reductions"] - said["reductions"]
-        assert 0 <= moved <= REDUCTIONS_OF_A_QUESTION, pid
+        assert 0 <= moved <= cores.REDUCTIONS_OF_A_QUESTION, pid
         translated = info["proc_lib_initial_call"]
         assert (list(translated) if translated else None) == said["translated_initial_call"], pid
         compared += 1
