@@ -203,11 +203,12 @@ kind(atoms, _Args) ->
 %% An analysis should say: how many timers are due soon, and who gets them.
 kind(timers, Args) ->
     Count = truth:arg(timers, Args, 200000),
-    Ticker = waiting_for_go(fun() -> [tick(I) || I <- lists:seq(1, Count)], ticker() end),
+    Parent = self(),
+    Ticker = waiting_for_go(fun() -> [tick(I) || I <- lists:seq(1, Count)], Parent ! ticking, ticker() end),
     register(ticker, Ticker),
     #{expect => #{cause => #{receiver => Ticker, timers => Count}},
       volatile => [Ticker],
-      before_dump => fun() -> Ticker ! go, receive after 1000 -> ok end end};
+      before_dump => fun() -> Ticker ! go, receive ticking -> pause(300) end end};
 
 %% Servers answer, workers compute, write to tables, collect garbage and sleep; all schedulers work. An analysis should say: nothing.
 kind(busy, _Args) ->

@@ -287,7 +287,8 @@ class VM:
     ) -> dict[str, Any]:
         """All timers, or those of these receivers (include/etp/timers.h), soonest first: timers (the
         first ``limit`` of them, or all: {kind, address, scheduler, remaining_ms, receiver, message,
-        ref: Term | None, callback, arg, is_paused}), count, overdue, soonest_ms, longest_ms, kinds
+        ref: Term | None, callback, arg, is_paused}), count, overdue, due_soon (within a second, the
+        overdue ones included), soonest_ms, longest_ms, kinds
         ({kind: count}), receiver_count, receivers ([(Term, count, remaining_ms of the first)], the 20
         that have most), cancelled, gaps, problem."""
     def schedulers(self) -> list[dict[str, Any]]:
@@ -394,7 +395,8 @@ class VM:
         "auto" or ("debug_hash_fixed_number_of_locks", n)); decentralized_counters;
         counters_uncertain; fixed (bool); fix_count; fixed_since_ns (Erlang system time, 0
         unknown); fixed_for_ns (by the VM's clock, as uptime_ns; -1 unknown); fixing (list of
-        (pid Term, count)); is_deleting; is_resizing; status (int); problem (str or "")."""
+        (pid Term, count)); is_write_locked; is_read_locked; is_lock_awaited; is_deleting; is_resizing; status (int); problem (str or "").
+        """
     def ets_tables_gaps(self) -> list[str]:
         """What of the lists of tables could not be read, one sentence each."""
     def ets_rows(self, table_address: int) -> Iterator[EtsRow]:

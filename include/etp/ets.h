@@ -83,6 +83,10 @@ struct etp_ets_table {
 	bool is_deleting;
 	/** Hash tables: a grow or shrink was under way. */
 	bool is_resizing;
+	/** The table's lock: a process writes, or some read, and others wait for it. Who reads
+	 *  a table with read_concurrency is seen only if somebody waits; locks of the parts of
+	 *  a table with write_concurrency are not looked at. */
+	bool is_write_locked, is_read_locked, is_lock_awaited;
 	/** Number of fixations, and since when in nanoseconds of Erlang system time
 	 *  (0 if it is not fixed with safe_fixtable). */
 	uint64_t fix_count;

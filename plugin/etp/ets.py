@@ -53,6 +53,10 @@ class EtsTable:
     fixed_for_ns: int
     #: Who fixed it, and how often.
     fixing: list[tuple[Term, int]]
+    #: A process writes to it, or some read, and others wait for its lock.
+    is_write_locked: bool
+    is_read_locked: bool
+    is_lock_awaited: bool
     is_deleting: bool
     is_resizing: bool
     status: int
@@ -108,6 +112,8 @@ class EtsTable:
         found = []
         if self.fixed:
             found.append(f"fixed {self.fix_count}x")
+        if self.is_lock_awaited:
+            found.append("its lock is awaited")
         if self.is_resizing:
             found.append("resizing")
         if self.is_deleting:

@@ -316,3 +316,33 @@ def shapes(vm: VM, process: Process | int, elixir: bool = False, redact: bool = 
         gaps=facts["gaps"],
         problem=facts["problem"],
     )
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """One of the longest mailboxes; include/etp/mailboxes.h."""
+
+    address: int
+    pid: Term
+    #: In the queue that a receive looks through, and on their way to it.
+    messages: int
+    in_transit: int
+    #: Those that the receive has looked at and left; None when unknown.
+    looked_at: int | None
+
+
+@dataclass(frozen=True)
+class Mailboxes:
+    """The longest mailboxes, longest first."""
+
+    boxes: list[Mailbox]
+    #: Messages of all processes.
+    messages: int
+    gaps: int
+    problem: str
+
+
+def mailboxes(vm: VM, limit: int) -> Mailboxes:
+    facts = vm.native.mailboxes(limit)
+    boxes = [Mailbox(*box) for box in facts["boxes"]]
+    return Mailboxes(boxes, facts["messages"], facts["gaps"], facts["problem"])

@@ -46,6 +46,8 @@ class Timers:
     count: int
     #: Of these, due already.
     overdue: int
+    #: Due within a second, or already.
+    due_soon: int
     soonest_ms: int
     longest_ms: int
     #: Numbers by kind.

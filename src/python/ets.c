@@ -75,6 +75,9 @@ static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 	    dict_set(dict, "fixed_since_ns", PyLong_FromLongLong(table->fixed_since_ns)) &&
 	    dict_set(dict, "fixed_for_ns", PyLong_FromLongLong(table->fixed_for_ns)) &&
 	    dict_set(dict, "fixing", fixations(self, table)) &&
+	    dict_set(dict, "is_write_locked", PyBool_FromLong(table->is_write_locked)) &&
+	    dict_set(dict, "is_read_locked", PyBool_FromLong(table->is_read_locked)) &&
+	    dict_set(dict, "is_lock_awaited", PyBool_FromLong(table->is_lock_awaited)) &&
 	    dict_set(dict, "is_deleting", PyBool_FromLong(table->is_deleting)) &&
 	    dict_set(dict, "is_resizing", PyBool_FromLong(table->is_resizing)) &&
 	    dict_set(dict, "status", PyLong_FromUnsignedLong(table->status)) &&

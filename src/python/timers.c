@@ -78,14 +78,21 @@ static PyObject *kind_dict(const struct etp_timers *timers)
 	return dict;
 }
 
+// For "due_soon".
+enum { SOON_MS = 1000 };
+
 static PyObject *timers_dict(VMObject *self, const struct etp_timers *timers, uint64_t limit,
                              bool reverse)
 {
 	size_t overdue = 0;
 	while (overdue < timers->count && timers->timers[overdue].remaining_ms < 0)
 		overdue++;
+	size_t soon = overdue;
+	while (soon < timers->count && timers->timers[soon].remaining_ms <= SOON_MS)
+		soon++;
 	PyObject *dict = PyDict_New();
-	if (dict && dict_set(dict, "count", PyLong_FromSize_t(timers->count)) &&
+	if (dict && dict_set(dict, "due_soon", PyLong_FromSize_t(soon)) &&
+	    dict_set(dict, "count", PyLong_FromSize_t(timers->count)) &&
 	    dict_set(dict, "overdue", PyLong_FromSize_t(overdue)) &&
 	    dict_set(dict, "soonest_ms",
 	             PyLong_FromLongLong(timers->count ? timers->timers[0].remaining_ms : 0)) &&

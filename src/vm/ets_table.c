@@ -165,6 +165,24 @@ static void read_status(struct etp_ets_table *table, uint32_t type)
 	table->is_named = type & DB_NAMED_TABLE;
 }
 
+// erts_rwmtx_t (ethr_mutex.h, OTP 23 to 29): readers are counted in the low bits. Of a table
+// with read_concurrency they are not; but whoever waits, waits for a writer or for readers.
+static void read_lock(const struct etp_vm *vm, struct etp_reader *reader,
+                      struct etp_ets_table *table)
+{
+	const uint32_t write_locked = UINT32_C(1) << 31;
+	const uint32_t waiting = UINT32_C(1) << 30 | UINT32_C(1) << 29;
+	const uint32_t readers = (UINT32_C(1) << 27) - 1;
+	uint32_t flags;
+	if (!HAS(vm, DbTable, lock_flags) ||
+	    !READ_U32(vm, reader, table->address, DbTable, lock_flags, &flags))
+		return;
+	table->is_lock_awaited = flags & waiting;
+	table->is_write_locked = flags & write_locked;
+	table->is_read_locked =
+		flags & readers || (table->is_lock_awaited && !table->is_write_locked);
+}
+
 // A table is alive as long as its reference leads to it (is_table_alive(),
 // erl_db.c): the first word of data of its magic binary points back.
 static void read_identity(const struct etp_vm *vm, struct etp_reader *reader,
@@ -215,6 +233,7 @@ static bool read_table(const struct etp_vm *vm, struct etp_reader *reader, uint6
 			table->fixed_for_ns = now - (int64_t)monotonic;
 	}
 	read_identity(vm, reader, table);
+	read_lock(vm, reader, table);
 	if (!read_counters(vm, reader, table, slots))
 		table->problem = "its counters cannot be read";
 	uint64_t resizing, locks;

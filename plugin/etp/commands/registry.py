@@ -16,6 +16,7 @@ from . import (
     heapdump,
     help,
     histogram,
+    hung,
     info,
     inspect,
     layouts,
@@ -43,6 +44,7 @@ from . import (
 from .declaration import Command
 
 COMMANDS: tuple[Command, ...] = (
+    hung.COMMAND,
     ets_leaks.COMMAND,
     ets_tables.COMMAND,
     ets_show.COMMAND,

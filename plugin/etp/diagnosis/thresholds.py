@@ -2,8 +2,8 @@
 """From where on a number is suspicious: all in one place.
 
 They are chosen so that an ordinary busy VM is clean: each needs both an amount that matters and a
-share that ordinary use does not reach.  ``--explain`` of etp-ets-leaks and of etp-db-connections
-prints theirs.
+share that ordinary use does not reach.  ``--explain`` of etp-ets-leaks, etp-db-connections and
+etp-hung prints theirs.
 """
 
 from __future__ import annotations
@@ -78,6 +78,48 @@ class DbThresholds:
 
 
 @dataclass(frozen=True)
+class HungThresholds:
+    """Of etp-hung."""
+
+    #: A scheduler that executes the same for so long.  A process is scheduled out after 4000
+    #: reductions, mostly within a millisecond, and a NIF should return as soon; but a host that is
+    #: short of processors may keep a thread from running for tenths of a second.
+    stuck_ms: int = 1000
+
+    #: Callers behind one process: that many wait for a server now and then that does nothing but
+    #: answer.
+    callers: int = 200
+    #: Callers behind one that does not get to answer: it waits for something else itself, collects
+    #: garbage, or stands still.  A server that asks a database has a few.
+    stalled_callers: int = 30
+    #: Callers behind one of the processes that everything rests on: code_server, erl_prim_loader,
+    #: application_controller, kernel_sup, init, logger and its handlers, user.
+    system_callers: int = 3
+
+    #: Heap of a process that collects garbage while somebody waits for it.  To copy a gigabyte takes
+    #: about a second.
+    collected_bytes: int = 32 * MIB
+
+    #: Messages in one mailbox.  Each receive that takes none of them looks at all of them.
+    mailbox: int = 100_000
+    #: Share of them that a receive has looked at and left, for a selective receive.
+    selective_share: float = 0.9
+
+    #: Timers that are due within a second.  To serve so many takes one scheduler about a tenth of it.
+    timers_a_second: int = 50_000
+
+    #: Processes that wait in run queues, for each scheduler that is online: at a millisecond each, a
+    #: message is answered after so many milliseconds.
+    run_queue: int = 500
+
+    #: Processes that exit: it takes a moment, or longer where large tables go with them.
+    exiting: int = 100
+
+    #: Share of the limit on atoms, processes or ports.  Atoms are never freed.
+    table_share: float = 0.9
+
+
+@dataclass(frozen=True)
 class TimerThresholds:
     """Of etp-timers."""
 
@@ -89,4 +131,5 @@ class TimerThresholds:
 
 THRESHOLDS = Thresholds()
 DB_THRESHOLDS = DbThresholds()
+HUNG_THRESHOLDS = HungThresholds()
 TIMER_THRESHOLDS = TimerThresholds()

@@ -1,0 +1,431 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Causes that show in what schedulers execute, and in what there is too much of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..activity import Activity
+from ..schedulers import KINDS
+from ..text import plural, safe
+from ..units import format_bytes, format_pause
+from .finding import Finding, Severity
+
+if TYPE_CHECKING:
+    from _etp import Term
+
+    from ..ets import EtsTable
+    from ..hang import Hang
+    from ..processes import Mailbox
+    from ..schedulers import Scheduler
+    from .thresholds import HungThresholds
+
+_FULL = 1 << 40
+"""Weight of a limit that is reached."""
+
+
+# ---- schedulers ----------------------------------------------------------------------------
+
+
+@dataclass
+class Stuck:
+    """A scheduler that has executed the same for long."""
+
+    scheduler: Scheduler
+    #: The process; None if it is not known which.
+    pid: Term | None
+    address: int
+    activity: Activity | None
+
+    @property
+    def seconds(self) -> float:
+        return (self.scheduler.clock_age_ns or 0) / 1e9
+
+    @property
+    def is_in_ets(self) -> bool:
+        """It walks a table: in a function of ets that goes on where it was interrupted."""
+        function = None if self.activity is None else self.activity.function
+        return function is not None and function.module == "ets"
+
+    def walks(self, table: EtsTable) -> bool:
+        """As its arguments say; true if they do not."""
+        arguments = [] if self.activity is None else self.activity.arguments
+        return not arguments or arguments[0] in (table.id, table.ref)
+
+    def name(self, hang: Hang) -> str:
+        return "a process" if self.pid is None else hang.name(self.pid)
+
+    @property
+    def function(self) -> str:
+        function = None if self.activity is None else self.activity.function
+        return "code that is not known" if function is None else function.name()
+
+
+def _stuck(hang: Hang, limits: HungThresholds) -> list[Stuck]:
+    found = []
+    lost = _without_scheduler(hang)
+    for scheduler in hang.schedulers:
+        age = scheduler.clock_age_ns or 0
+        if scheduler.kind != "normal" or not scheduler.is_busy or age < limits.stuck_ms * 10**6:
+            continue
+        pid, address = scheduler.pid, scheduler.process
+        if pid is not None and hang.process(pid) is None:
+            # While it executes a match specification, a process of ERTS's own stands in for the
+            # one that asked for it (db_prog_match(), erl_db_util.c).
+            pid, address = lost[0] if len(lost) == 1 else (None, 0)
+        found.append(Stuck(scheduler, pid, address, hang.activity(address) if address else None))
+    return found
+
+
+def _without_scheduler(hang: Hang) -> list[tuple[Term, int]]:
+    """Processes that run, but that no scheduler says it executes."""
+    status = hang.waits.statuses.get("running") if hang.waits else None
+    executed = {scheduler.process for scheduler in hang.schedulers}
+    waiters = [] if status is None else status.first
+    return [(w.term, w.address) for w in waiters if w.address not in executed]
+
+
+def stuck_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    stuck = [s for s in _stuck(hang, limits) if s.address not in explained]
+    for function in dict.fromkeys(s.function for s in stuck):
+        group = [s for s in stuck if s.function == function]
+        yield _stuck_finding(hang, group)
+
+
+def _stuck_finding(hang: Hang, group: list[Stuck]) -> Finding:
+    first = max(group, key=lambda s: s.seconds)
+    online = sum(s.kind == "normal" and s.activity != "suspended" for s in hang.schedulers)
+    behind = sum(hang.behind(s.address) for s in group)
+    is_nif = first.scheduler.is_in_nif
+    what = f"the NIF {first.function}" if is_nif else first.function
+    if len(group) == 1:
+        title = (
+            f"Scheduler {first.scheduler.number} has executed {what} of {first.name(hang)} for"
+            f" {format_pause(first.seconds)}"
+        )
+    else:
+        title = (
+            f"{len(group)} of {online} schedulers have executed {what} for up to"
+            f" {format_pause(first.seconds)}, one for {first.name(hang)}"
+        )
+    title += f"; {plural(behind, 'process', 'processes')} {_wait(behind)} for it" if behind else ""
+    evidence = [_why_stuck(first)]
+    awaited = {t.scheduler for t in hang.progress.awaited} if hang.progress else set()
+    if awaited & {s.scheduler.number for s in group}:
+        evidence.append(
+            "Thread progress waits for it: until it comes back, no memory is freed that others may"
+            " still read, and no code is loaded or purged."
+        )
+    queued = hang.queue_of("normal")
+    if queued:
+        evidence.append(f"{plural(queued, 'process', 'processes')} {_wait(queued)} in run queues.")
+    if hang.timers is not None and hang.timers.overdue:
+        late = plural(hang.timers.overdue, "timer")
+        evidence.append(f"{late} {_is(hang.timers.overdue)} overdue.")
+    commands = [("etp-schedulers", "what all of them execute")]
+    if first.pid is not None:
+        commands.append((f"etp-stacktrace {first.pid}", "who called it"))
+    return Finding(
+        "stuck_scheduler",
+        Severity.HANG,
+        title,
+        evidence,
+        commands,
+        behind,
+        [str(s.pid) for s in group if s.pid is not None],
+        "" if is_nif else "The function is that of the last time that the process called C.",
+        # Whoever takes a scheduler away holds up more than those who wait for it.
+        weight=behind + len(group) * 1000,
+        explains={s.address for s in group},
+    )
+
+
+def _why_stuck(stuck: Stuck) -> str:
+    library = stuck.scheduler.nif_library
+    if stuck.scheduler.is_in_nif:
+        return f"A NIF should return within 1 ms; this one, of the library {safe(library or '?')}, has not."
+    return "A scheduler should look at the clock at least every 4000 reductions; this one has not."
+
+
+def dirty_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    for kind in ("dirty_cpu", "dirty_io"):
+        own = [s for s in hang.schedulers if s.kind == kind and s.activity != "suspended"]
+        waiting = hang.queue_of(kind)
+        if not own or not waiting or not all(s.is_busy for s in own):
+            continue
+        activities = [hang.activity(s.process) for s in own]
+        counts = Counter(a.function.name(hang.syntax) for a in activities if a.function)
+        ((function, most),) = counts.most_common(1) or [("code that is not known", 0)]
+        inside = "all" if most == len(own) else f"{most:,}"
+        name = KINDS[kind] + "schedulers"
+        evidence = [
+            f"{hang.name(s.pid)} {a.text}."
+            for s, a in zip(own[:3], activities)
+            if s.pid is not None
+        ]
+        if kind == "dirty_cpu":
+            evidence.append("Large garbage collections wait for them as well.")
+        yield Finding(
+            kind,
+            Severity.LIKELY,
+            f"All {len(own)} {name} are taken, {inside} by {function};"
+            f" {plural(waiting, 'process', 'processes')} {_wait(waiting)} for one",
+            evidence,
+            [("etp-schedulers", "what each executes"), ("etp-run-queues", "what waits")],
+            waiting + sum(hang.behind(s.process) for s in own),
+            [str(s.pid) for s in own if s.pid is not None],
+            "One look cannot tell for how long.",
+            weight=1000 + waiting,
+            explains={s.process for s in own},
+        )
+
+
+def collections(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    """Processes that collect a large heap, and for which others wait."""
+    status = hang.waits.statuses.get("garbage_collecting") if hang.waits else None
+    for waiter in [] if status is None else status.first:
+        doing = hang.activity(waiter.address)
+        enough = limits.collected_bytes if waiter.behind else 16 * limits.collected_bytes
+        if waiter.address in explained or doing.heap_bytes < enough:
+            continue
+        behind = waiter.behind
+        waiting = f"; {plural(behind, 'process', 'processes')} {_wait(behind)} for it"
+        evidence = []
+        if doing.function is not None:
+            evidence.append(f"It was in {doing.function.name(hang.syntax)}.")
+        if doing.messages:
+            evidence.append(
+                f"{plural(doing.messages, 'message')} {_wait(doing.messages)} in its mailbox."
+            )
+        yield Finding(
+            "collection",
+            Severity.LIKELY,
+            f"{hang.name(waiter.term)} {doing.text}{waiting if behind else ''}",
+            evidence,
+            [
+                (f"etp-process-info {waiter.term}", "its memory"),
+                (f"etp-histogram --process {waiter.term}", "what is in its heap"),
+            ],
+            behind,
+            [str(waiter.term)],
+            "One look cannot tell for how long; heap pointers of a process that collects are not certain.",
+            explains={waiter.address},
+        )
+
+
+def run_queues(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    own = [s for s in hang.schedulers if s.kind == "normal" and s.activity != "suspended"]
+    waiting = hang.queue_of("normal")
+    if not own or waiting < limits.run_queue * len(own):
+        return
+    activities = [hang.activity(s.process) for s in own if s.process]
+    counts = Counter(a.function.name(hang.syntax) for a in activities if a.function)
+    executed = [
+        f"{plural(n, 'scheduler')} {_executes(n)} {name}." for name, n in counts.most_common(3)
+    ]
+    busy = sum(s.is_busy for s in own)
+    yield Finding(
+        "run_queues",
+        Severity.LIKELY,
+        f"{plural(waiting, 'process', 'processes')} wait to be executed on {plural(len(own), 'scheduler')}",
+        [f"{busy} of these execute a process or a port.", *executed],
+        [("etp-run-queues", "how many wait for which"), ("etp-schedulers", "what is executed")],
+        waiting,
+        [],
+    )
+
+
+# ---- locks ---------------------------------------------------------------------------------
+
+
+def table_locks(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    """Tables whose lock somebody waits for with a scheduler, for long."""
+    stuck = _stuck(hang, limits)
+    tables = [table for table in hang.tables if table.is_lock_awaited]
+    for table in tables if stuck else []:
+        # Whoever is not in a walk has the lock for a moment only, or waits for it.
+        holders = [s for s in stuck if s.is_in_ets and s.walks(table)]
+        waiters = [s for s in stuck if not s.is_in_ets] or stuck
+        yield _locked_table(hang, table, holders, waiters)
+
+
+def _locked_table(
+    hang: Hang, table: EtsTable, holders: list[Stuck], waiters: list[Stuck]
+) -> Finding:
+    mode = "writing" if table.is_write_locked else "reading"
+    label = f"the lock of the ETS table {table.label}"
+    first = waiters[0]
+    if len(holders) == 1:
+        holder = holders[0]
+        who = f"{holder.name(hang)} has had {label} for {format_pause(holder.seconds)}, in {holder.function}"
+    else:
+        who = f"{label[0].upper()}{label[1:]} is held for {mode}"
+    count = len(waiters)
+    waiting = f"scheduler {first.scheduler.number} with {first.name(hang)} waits for it"
+    if count > 1:
+        waiting = f"{count} schedulers wait for it, one with {first.name(hang)}"
+    evidence = [
+        f"The lock is held for {mode}, and others wait for it; {plural(table.size, 'row')}.",
+    ]
+    evidence += [
+        f"Scheduler {s.scheduler.number} has executed {s.name(hang)} for {format_pause(s.seconds)}."
+        for s in (holders + waiters)[:4]
+    ]
+    pids = [s.pid for s in holders + waiters if s.pid is not None]
+    return Finding(
+        "table_lock",
+        Severity.HANG,
+        f"{who}; {waiting}",
+        evidence,
+        [
+            ("etp-schedulers", "what all of them execute"),
+            *((f"etp-stacktrace {pid}", "what it does") for pid in pids[:2]),
+            (f"etp-ets-tables --name {table.name}", "the table"),
+        ],
+        sum(hang.behind(s.address) for s in holders + waiters),
+        [table.label, *(str(pid) for pid in pids)],
+        "A lock does not say who has it: this is told by what the schedulers execute.",
+        weight=_FULL,
+        explains={s.address for s in holders + waiters},
+    )
+
+
+# ---- too much ------------------------------------------------------------------------------
+
+
+def full_tables(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    info = hang.vm.info
+    then = {
+        "atom": "Atoms are never freed, and a VM that cannot make one more ends.",
+        "process": "spawn fails when there are as many.",
+        "port": "open_port, and with it every socket and file of a port, fails when there are as many.",
+    }
+    commands = {
+        "atom": ("etp-memory", "what atoms take"),
+        "process": ("etp-processes --sort initial_call", "which processes there are"),
+        "port": ("etp-ports", "which ports there are"),
+    }
+    for name, count, limit in (
+        ("atom", info.atoms, info.atom_limit),
+        ("process", info.processes, info.process_limit),
+        ("port", info.ports, info.port_limit),
+    ):
+        if not limit or count < limits.table_share * limit:
+            continue
+        state = "full" if count >= limit else "nearly full"
+        evidence = [then[name]]
+        if name == "atom" and not hang.redact:
+            evidence.append(f"The last ones: {_last_atoms(hang, count)}.")
+        yield Finding(
+            f"{name}_table",
+            Severity.STRAIN,
+            f"The {name} table is {state}: {count:,} of {limit:,} ({100 * count / limit:.1f} %)",
+            evidence,
+            [commands[name]],
+            0,
+            [],
+            weight=_FULL + (_FULL if count >= limit else 0),
+        )
+
+
+def _last_atoms(hang: Hang, count: int) -> str:
+    """A few of those that were made last: they show the pattern."""
+    atoms = hang.vm.atoms
+    return ", ".join(safe(atoms[i]) for i in range(max(0, count - 4), count))
+
+
+def long_mailboxes(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    for box in hang.mailboxes.boxes if hang.mailboxes else []:
+        if box.messages + box.in_transit >= limits.mailbox:
+            yield _long_mailbox(hang, box, limits)
+
+
+def _long_mailbox(hang: Hang, box: Mailbox, limits: HungThresholds) -> Finding:
+    total = box.messages + box.in_transit
+    doing = hang.activity(box.address)
+    looked_at = box.looked_at or 0
+    selective = doing.kind == "waiting" and looked_at >= limits.selective_share * box.messages > 0
+    if selective:
+        title = (
+            f"{hang.name(box.pid)} has {total:,} messages, and waits for one that is not among them"
+        )
+    else:
+        title = f"{total:,} messages wait for {hang.name(box.pid)}, which {doing.text}"
+    evidence = []
+    if selective:
+        evidence.append(
+            f"It {doing.text}; this receive has looked at {looked_at:,} of them, and the next one will"
+            " look at them again."
+        )
+    elif looked_at:
+        evidence.append(f"Its receive has looked at {looked_at:,} of them, and left them.")
+    shapes = _shapes(hang, box)
+    if shapes:
+        evidence.append(f"They are: {shapes}.")
+    return Finding(
+        "selective_receive" if selective else "mailbox",
+        Severity.STRAIN,
+        title,
+        evidence,
+        [
+            ("etp-messages --shapes all", "all shapes"),
+            (f"etp-msgq {box.pid} --limit 5", "the oldest messages"),
+            (f"etp-stacktrace {box.pid}", "where it is"),
+        ],
+        hang.behind(box.address),
+        [str(box.pid)],
+        weight=total,
+    )
+
+
+def _shapes(hang: Hang, box: Mailbox) -> str:
+    from ..processes import shapes
+
+    found = shapes(hang.vm, box.address, elixir=hang.syntax == "elixir", redact=True)
+    return ", ".join(f"{shape.count:,} {shape.text}" for shape in found.shapes[:3])
+
+
+def timer_storm(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    found = hang.timers
+    if found is None or found.due_soon < limits.timers_a_second:
+        return
+    evidence = []
+    title = f"{found.due_soon:,} timers are due within a second"
+    subjects = []
+    if found.receivers:
+        receiver, count, _ = found.receivers[0]
+        subjects = [str(receiver)]
+        title += f"; {hang.name(receiver)} has {count:,} of all {found.count:,}"
+        address = next((p.address for p in [hang.process(receiver)] if p), 0)
+        if address:
+            doing = hang.activity(address)
+            evidence.append(
+                f"{receiver} {doing.text}, with {plural(doing.messages, 'message')} in its mailbox."
+            )
+    if found.overdue:
+        evidence.append(f"{found.overdue:,} of them are overdue.")
+    yield Finding(
+        "timer_storm",
+        Severity.STRAIN,
+        title,
+        evidence,
+        [("etp-timers", "who has them"), ("etp-schedulers", "who serves them")],
+        0,
+        subjects,
+        weight=found.due_soon,
+    )
+
+
+def _wait(count: int) -> str:
+    return "waits" if count == 1 else "wait"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _executes(count: int) -> str:
+    return "executes" if count == 1 else "execute"

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Causes that show in who waits for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..activity import argument_text
+from ..text import plural, shorten
+from ..units import format_bytes
+from .finding import Finding, Severity
+
+if TYPE_CHECKING:
+    from ..activity import Activity
+    from ..hang import Hang
+    from ..waits import Cycle, Root, Waiter
+    from .thresholds import HungThresholds
+
+SYSTEM = frozenset(
+    "application_controller code_server erl_prim_loader erl_signal_server erts_code_purger"
+    " file_server_2 global_name_server inet_db init kernel_sup logger net_kernel rex user".split()
+)
+"""Processes of OTP that everything rests on."""
+
+NAMES_IN_TITLE = 4
+"""Members of a deadlock that the title has; the evidence has more."""
+NAMES_IN_EVIDENCE = 12
+
+
+def deadlocks(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    for cycle in hang.waits.cycles if hang.waits else []:
+        evidence = []
+        if cycle.size > NAMES_IN_TITLE:
+            evidence.append("In a circle: " + _circle(hang, cycle, NAMES_IN_EVIDENCE) + ".")
+        evidence += _calls(hang, cycle)
+        if cycle.behind:
+            evidence.append(f"{_processes(cycle.behind)} more wait behind them.")
+        yield Finding(
+            "deadlock",
+            Severity.HANG if cycle.is_certain else Severity.LIKELY,
+            f"Deadlock of {_processes(cycle.size)}: {_circle(hang, cycle, NAMES_IN_TITLE)}",
+            evidence,
+            [
+                (f"etp-stacktrace {member.term}", "how it came to call")
+                for member in cycle.members[:2]
+            ],
+            cycle.size + cycle.behind,
+            [str(member.term) for member in cycle.members],
+            ""
+            if cycle.is_certain
+            else "Some of them have the reference of a monitor at hand, but may wait for other messages as well.",
+            explains={member.address for member in cycle.members},
+        )
+
+
+def _calls(hang: Hang, cycle: Cycle) -> list[str]:
+    """From where the first of them call."""
+    found = []
+    for member in cycle.members[:NAMES_IN_TITLE]:
+        doing = hang.activity(member.address)
+        where = f"waits for a call from {doing.caller}" if doing.caller else doing.text
+        found.append(f"{hang.name(member.term)} {where}.")
+    return found
+
+
+def _circle(hang: Hang, cycle: Cycle, limit: int) -> str:
+    names = [hang.name(member.term) for member in cycle.members[:limit]]
+    if cycle.size > limit:
+        names.append(f"{cycle.size - limit:,} more")
+    return " -> ".join([*names, names[0]])
+
+
+def blockers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    """Whoever others wait for, and who waits for nobody."""
+    for root in hang.waits.roots if hang.waits else []:
+        if root.waiter.address in explained:
+            continue
+        if root.waiter.kind == "port":
+            yield _busy_port(hang, root)
+        elif root.waiter.kind == "node":
+            yield _busy_node(hang, root, limits)
+        elif root.waits.get("suspended"):
+            yield _suspended(hang, root)
+        else:
+            yield from _blocker(hang, root, limits)
+
+
+def _busy_port(hang: Hang, root: Root) -> Finding:
+    port = hang.port(root.waiter.term)
+    direct, behind = root.waiter.direct, root.waiter.behind
+    evidence = []
+    if port is not None:
+        what = (
+            "It" if not port["os_pid"] else f"Its program, process {port['os_pid']} of the system,"
+        )
+        evidence.append(
+            f"{what} does not take what it is sent: {format_bytes(port['queue_size'])} wait in its"
+            f" queue, and {format_bytes(port['output'])} were written to it."
+        )
+    evidence += _chain(hang, root)
+    title = f"{_processes(direct)} {_is(direct)} suspended on the busy port {hang.name(root.waiter.term)}"
+    return Finding(
+        "busy_port",
+        Severity.HANG,
+        title + _more(behind - direct),
+        evidence,
+        [
+            (f"etp-port-info {root.waiter.term}", "its owner and state"),
+            ("etp-processes --sort status", "who is suspended"),
+        ],
+        behind,
+        [str(root.waiter.term)],
+    )
+
+
+def _busy_node(hang: Hang, root: Root, limits: HungThresholds) -> Finding:
+    behind = root.waiter.behind
+    name = hang.name(root.waiter.term)
+    suspended = bool(root.waiter.address)
+    what = "the busy connection to" if suspended else "processes of"
+    return Finding(
+        "busy_node" if suspended else "remote_call",
+        Severity.LIKELY if suspended or behind >= limits.stalled_callers else Severity.STRAIN,
+        f"{_processes(root.waiter.direct)} {_wait(root.waiter.direct)} for {what} the node {name}"
+        + _more(behind - root.waiter.direct),
+        _chain(hang, root),
+        [("etp-ports", "the port of the connection, and what waits in its queue")],
+        behind,
+        [name],
+    )
+
+
+def _suspended(hang: Hang, root: Root) -> Finding:
+    count = root.waits["suspended"]
+    first = root.chain[0]
+    behind = root.waiter.behind - count
+    who = hang.name(first.term) if count == 1 else _processes(count)
+    others = "" if count == 1 else f" (among them {hang.name(first.term)})"
+    evidence = [
+        f"{hang.name(first.term)} {hang.activity(first.address).text}, until"
+        f" {root.waiter.term} resumes it (erlang:resume_process/1) or dies.",
+        *_chain(hang, root),
+    ]
+    waiting = f"; {_processes(behind)} {_wait(behind)} behind" if behind else ""
+    return Finding(
+        "suspended",
+        Severity.HANG if behind else Severity.LIKELY,
+        f"{who} {_is(count)} suspended by {hang.name(root.waiter.term)}{others}{waiting}",
+        evidence,
+        [
+            (f"etp-stacktrace {root.waiter.term}", "what the one that suspended it does"),
+            (f"etp-monitors {root.waiter.term}", "whom else it has suspended"),
+        ],
+        root.waiter.behind,
+        [str(first.term), str(root.waiter.term)],
+        explains={first.address, root.waiter.address},
+    )
+
+
+def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding]:
+    waiter = root.waiter
+    doing = hang.activity(waiter.address)
+    stalled = doing.kind not in ("running", "runnable")
+    system = [member for member in (waiter, *root.chain) if _is_system(hang, member)]
+    enough = limits.stalled_callers if stalled else limits.callers
+    if system and stalled:
+        enough = limits.system_callers
+    if waiter.behind < enough:
+        return
+    evidence = []
+    if doing.caller:
+        evidence.append(f"It was called by {doing.caller}.")
+    if doing.kind == "nif" and doing.arguments:
+        texts = ", ".join(argument_text(term, hang.redact) for term in doing.arguments[:3])
+        evidence.append(f"The arguments are {texts}.")
+    if doing.kind == "idle":
+        evidence.append(
+            "It has taken their requests and put off the replies: it waits for another message itself."
+        )
+    elif doing.kind in ("running", "runnable"):
+        evidence.append("It works, but gets more requests than it answers.")
+    if doing.messages:
+        evidence.append(
+            f"{plural(doing.messages, 'message')} {_wait(doing.messages)} in its mailbox."
+        )
+    evidence += _chain(hang, root)
+    among = [member for member in system if member is not waiter]
+    who = f"{hang.name(among[0].term)}, and so much of OTP, waits" if among else ""
+    if among and waiter.behind > 1:
+        who = f"{hang.name(among[0].term)} and {waiter.behind - 1:,} more wait"
+    yield Finding(
+        "blocker",
+        Severity.LIKELY,
+        f"{who or f'{_processes(waiter.behind)} {_wait(waiter.behind)}'} for {hang.name(waiter.term)}, which {doing.text}",
+        evidence,
+        [
+            (f"etp-stacktrace {waiter.term}", "where it is, and how it came there"),
+            (f"etp-msgq {waiter.term}", "who waits, and for what"),
+        ],
+        waiter.behind,
+        [str(waiter.term)],
+        explains={waiter.address},
+    )
+
+
+def _is_system(hang: Hang, waiter: Waiter) -> bool:
+    process = hang.process(waiter.term)
+    if process is None:
+        return False
+    # Handlers of logger, whatever they are called.
+    is_handler = process.initial_call is not None and process.initial_call[0] == "logger_olp"
+    return process.name in SYSTEM or is_handler
+
+
+def _chain(hang: Hang, root: Root) -> list[str]:
+    """How those wait who do not wait for the root itself."""
+    if root.waiter.depth < 2:
+        return []
+    chain = [*reversed(root.chain[:NAMES_IN_TITLE])]
+    dots = "... -> " if len(root.chain) > len(chain) else ""
+    names = [shorten(hang.name(waiter.term), 40) for waiter in chain]
+    found = [
+        f"{root.waiter.direct:,} of {root.waiter.behind:,} wait for it themselves; the longest chain:"
+        f" {dots}{' -> '.join([*names, str(root.waiter.term)])}."
+    ]
+    return found
+
+
+def unexplained_suspensions(
+    hang: Hang, limits: HungThresholds, explained: set[int]
+) -> Iterator[Finding]:
+    count = hang.waits.suspended_unknown if hang.waits else 0
+    if not count or hang.waits is None:
+        return
+    first = [w for w in hang.waits.statuses["suspended"].first if w.wait == "none"]
+    yield Finding(
+        "suspended_unknown",
+        Severity.STRAIN,
+        f"{_processes(count)} {_is(count)} suspended, and nothing tells by whom",
+        [f"{hang.name(waiter.term)} {hang.activity(waiter.address).text}." for waiter in first[:3]],
+        [("etp-processes --sort status", "who is suspended")],
+        0,
+        [str(waiter.term) for waiter in first],
+    )
+
+
+def exiting(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    status = hang.waits.statuses.get("exiting") if hang.waits else None
+    if status is None or status.count < limits.exiting:
+        return
+    yield Finding(
+        "exiting",
+        Severity.STRAIN,
+        f"{_processes(status.count)} are exiting",
+        ["They free their tables, links and monitors; with large tables that takes long."],
+        [("etp-processes --sort status", "which ones")],
+        0,
+        [str(waiter.term) for waiter in status.first[:NAMES_IN_EVIDENCE]],
+    )
+
+
+def _processes(count: int) -> str:
+    return plural(count, "process", "processes")
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _wait(count: int) -> str:
+    return "waits" if count == 1 else "wait"
+
+
+def _more(count: int) -> str:
+    return f"; {count:,} more {_wait(count)} behind" if count else ""

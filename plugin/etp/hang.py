@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that may say why a VM does not answer, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import processes, schedulers, timers
+from .activity import Activity, activity
+from .errors import Problem
+from .text import safe
+from .vm import Error
+from .waits import Waits, waits
+
+if TYPE_CHECKING:
+    from _etp import Term
+
+    from .ets import EtsTable
+    from .processes import Mailboxes
+    from .schedulers import RunQueues, Scheduler, ThreadProgress
+    from .timers import Timers
+    from .vm import VM, Process
+
+MAILBOXES = 10
+"""The longest ones, which are looked at."""
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class Hang:
+    """What was read of a VM; None, or an empty list, for what could not be."""
+
+    vm: VM
+    syntax: str = "erlang"
+    #: Contents are not to be shown, and neither are paths of files.
+    redact: bool = False
+    schedulers: list[Scheduler] = field(default_factory=list)
+    queues: RunQueues | None = None
+    progress: ThreadProgress | None = None
+    waits: Waits | None = None
+    mailboxes: Mailboxes | None = None
+    ports: list[dict[str, Any]] = field(default_factory=list)
+    tables: list[EtsTable] = field(default_factory=list)
+    timers: Timers | None = None
+    #: What could not be read, a sentence each.
+    unread: list[str] = field(default_factory=list)
+    _activities: dict[int, Activity] = field(default_factory=dict)
+
+    def activity(self, address: int) -> Activity:
+        """What the Process at an address was doing."""
+        if address not in self._activities:
+            self._activities[address] = activity(self.vm, address, self.schedulers, self.syntax)
+        return self._activities[address]
+
+    def name(self, term: Term) -> str:
+        """``<0.81.0> slow_server``; of a port, what it was opened with."""
+        if term.kind == "pid":
+            process = self.vm.process(term)
+            return f"{term} {process.label}".strip() if process else str(term)
+        if term.kind == "port":
+            port = self.port(term)
+            return f"{term} {_port_name(port, self.redact)}".strip() if port else str(term)
+        return "of another host" if self.redact else safe(str(term))
+
+    def process(self, term: Term) -> Process | None:
+        return self.vm.process(term) if term.kind == "pid" else None
+
+    def port(self, term: Term) -> dict[str, Any] | None:
+        return next((p for p in self.ports if p["port"].word == term.word), None)
+
+    def behind(self, address: int) -> int:
+        """How many wait for the one at an address, directly or not."""
+        if self.waits is None:
+            return 0
+        found = [root.waiter for root in self.waits.roots]
+        return next((waiter.behind for waiter in found if waiter.address == address), 0)
+
+    def queue_of(self, kind: str) -> int:
+        """Length of the queues of schedulers of a kind."""
+        if self.queues is None:
+            return 0
+        return sum(queue.length for queue in self.queues.queues if queue.kind == kind)
+
+
+def _port_name(port: dict[str, Any], redact: bool) -> str:
+    """What it was opened with, without arguments, which may be secret."""
+    registered, name = port["registered_name"], (port["name"] or "").split(" ")[0]
+    if redact:
+        name = name.rsplit("/", 1)[-1]
+    if registered is None:
+        return safe(name)
+    return f"{registered} ({safe(name)})" if name else str(registered)
+
+
+def read(vm: VM, syntax: str = "erlang", redact: bool = False) -> Hang:
+    hang = Hang(vm, syntax, redact)
+
+    def attempt(what: str, take: Callable[[], _T]) -> _T | None:
+        try:
+            return take()
+        except (Error, Problem) as error:
+            hang.unread.append(f"{what} could not be read: {error}")
+            return None
+
+    hang.schedulers = attempt("Schedulers", lambda: schedulers.schedulers(vm)) or []
+    hang.queues = attempt("Run queues", lambda: schedulers.run_queues(vm))
+    hang.progress = attempt("Thread progress", lambda: schedulers.thread_progress(vm))
+    hang.waits = attempt("Who waits for whom", lambda: waits(vm))
+    hang.mailboxes = attempt("Mailboxes", lambda: processes.mailboxes(vm, MAILBOXES))
+    found = attempt("Ports", vm.native.ports)
+    hang.ports = found[0] if found else []
+    hang.tables = attempt("ETS tables", lambda: list(vm.ets_tables)) or []
+    hang.timers = attempt("Timers", lambda: timers.take(vm, limit=1))
+    _note_gaps(hang, found[1] if found else 0)
+    return hang
+
+
+def _note_gaps(hang: Hang, ports: int) -> None:
+    from .text import plural
+
+    incomplete = sum(scheduler.is_incomplete for scheduler in hang.schedulers)
+    if incomplete:
+        hang.unread.append(f"Of {plural(incomplete, 'scheduler')} something could not be read.")
+    if ports:
+        hang.unread.append(f"{plural(ports, 'port')} could not be read.")
+    places: tuple[tuple[str, Any], ...] = (
+        ("Who waits for whom", hang.waits),
+        ("Mailboxes", hang.mailboxes),
+        ("Timers", hang.timers),
+    )
+    for what, part in places:
+        if part is not None and part.gaps:
+            hang.unread.append(
+                f"{what}: {plural(part.gaps, 'place')} could not be read, because {part.problem}."
+            )
+    hang.unread += hang.vm.ets_tables.gaps if hang.tables else []

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etp-hung: for each VM that hangs the cause is in the first three lines, and nothing else comes first.
+
+What must be named are the pids, functions and counts that the VM wrote down (expect.cause).
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import cores
+import pytest
+from etp.commands.context import Context
+from etp.commands.registry import find
+from etp.commands.runner import run_command
+from etp.diagnosis.thresholds import HUNG_THRESHOLDS
+from etp.render import Screen
+from etp.vm import VM
+
+
+class CoreContext(Context):
+    def __init__(self, core):
+        super().__init__()
+        self._core = core
+        self.out = []
+
+    def open_vm(self):
+        return VM.open(str(self._core.path), executable=str(self._core.executable))
+
+    def screen(self):
+        return Screen(self.out.append, width=100)
+
+    def ask(self, line):
+        name, *words = line.split()
+        self.out.clear()
+        run_command(find(name), words, self)
+        return "".join(self.out)
+
+
+CASES = {
+    "call_cycle": {},
+    "call_cycle-30": {"size": 30},
+    "slow_server": {},
+    "suspended": {},
+    "full_pipe": {},
+    "code_server": {},
+    "nif": {},
+    "dirty_cpu": {},
+    "huge_gc": {},
+    "ets_lock": {},
+    "mailbox": {},
+    "atoms": {"flags": ("+t", "16384")},
+    "timers": {},
+}
+
+
+def make(core, case):
+    options = dict(CASES.get(case, {}))
+    return core("hangs", kind=case.partition("-")[0], **options)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request, core):
+    dump = make(core, request.param)
+    context = CoreContext(dump)
+    yield request.param, dump, context
+    # A core of a huge heap is a large map.
+    context.drop_vm()
+
+
+def cause_of(dump):
+    return dump.truth.workload["expect"]["cause"]
+
+
+def named(case, cause):
+    """What the first three lines must have."""
+    kind = case.partition("-")[0]
+    if kind == "call_cycle":
+        size = len(cause["members"])
+        return [f"Deadlock of {size} processes", *cause["members"][: 3 if size == 3 else 2]]
+    if kind == "slow_server":
+        return [
+            f"{cause['behind']:,} processes wait for {cause['server']} slow_server",
+            "hangs:slow_query/0",
+        ]
+    if kind == "suspended":
+        return [
+            f"{cause['suspended']} suspended_server is suspended by {cause['by']} forgetful_debugger",
+            f"{cause['behind']} processes wait behind",
+        ]
+    if kind == "full_pipe":
+        return [
+            f"{cause['suspended']} processes are suspended on the busy port {cause['port']} full_pipe",
+            f"process {cause['os_pid']} of the system",
+            f"{cause['behind'] - cause['suspended']} more wait behind",
+        ]
+    if kind == "code_server":
+        return [
+            f"{cause['code_server']} code_server and {cause['behind'] - 1} more wait for {cause['loader']} erl_prim_loader",
+            "prim_file:read_file_nif/1",
+        ]
+    if kind == "nif":
+        return [
+            f"Scheduler {cause['scheduler']} has executed the NIF hangs:spin/0 of {cause['server']} nif_server",
+            f"{cause['behind']} processes wait for it",
+        ]
+    if kind == "dirty_cpu":
+        return [
+            f"All {len(cause['running'])} dirty CPU schedulers are taken, all by hangs:spin_dirty/0",
+            f"{len(cause['queued'])} processes wait for one",
+        ]
+    if kind == "huge_gc":
+        return [
+            f"{cause['server']} huge_server collects garbage in a heap of",
+            f"{cause['behind']} processes wait for it",
+        ]
+    if kind == "ets_lock":
+        return [
+            f"{cause['reader']} reader has had the lock of the ETS table {cause['table']}",
+            "in ets:select/2",
+            f"scheduler 3 with {cause['writer']} writer waits for it",
+        ]
+    if kind == "mailbox":
+        return [
+            f"{cause['process']} flooded has {cause['messages']:,} messages, and waits for one that is not"
+        ]
+    if kind == "atoms":
+        return [f"The atom table is nearly full: {cause['atoms']:,} of {cause['limit']:,}"]
+    return ["timers are due within a second", f"{cause['receiver']} ticker has"]
+
+
+FIRST = {
+    "call_cycle": "deadlock",
+    "slow_server": "blocker",
+    "suspended": "suspended",
+    "full_pipe": "busy_port",
+    "code_server": "blocker",
+    "nif": "stuck_scheduler",
+    "dirty_cpu": "dirty_cpu",
+    "huge_gc": "collection",
+    "ets_lock": "table_lock",
+    "mailbox": "selective_receive",
+    "atoms": "atom_table",
+    "timers": "timer_storm",
+}
+
+
+def test_the_cause_is_in_the_first_three_lines(case):
+    name, dump, context = case
+    # Where lines break is no matter here.
+    first = " ".join("\n".join(context.ask("etp-hung").split("\n")[:3]).split())
+    for words in named(name, cause_of(dump)):
+        assert words in first
+
+
+def test_nothing_else_comes_first(case):
+    name, _, context = case
+    found = json.loads(context.ask("etp-hung --json"))
+    assert found["findings"][0]["kind"] == FIRST[name.partition("-")[0]]
+    assert [f["kind"] for f in found["findings"] if f["severity"] != "strain"][1:] == []
+    if name != "timers":
+        assert found["unread"] == []
+
+
+def test_numbers_are_those_of_the_vm(case):
+    name, dump, context = case
+    cause = cause_of(dump)
+    first = json.loads(context.ask("etp-hung --json"))["findings"][0]
+    if name.startswith("call_cycle"):
+        at = cause["members"].index(first["subjects"][0])
+        assert first["subjects"] == cause["members"][at:] + cause["members"][:at]
+        assert first["behind"] == len(cause["members"]) + 2
+    elif name == "suspended":
+        assert first["behind"] == cause["behind"] + 1
+        assert first["subjects"] == [cause["suspended"], cause["by"]]
+    elif "behind" in cause:
+        assert first["behind"] == cause["behind"]
+    if name == "huge_gc":
+        # The list that it has in its dictionary, two words each.
+        (size,) = re.findall(r"in a heap of ([\d.]+) MiB", first["title"])
+        assert float(size) >= 3000000 * 2 * 8 / 2**20
+    if name == "timers":
+        # Each is set anew when it has fired. That went on while the core was taken, so that a list
+        # of timers may break off.
+        (count,) = re.findall(r"ticker has ([\d,]+) of", first["title"])
+        ticker = context.vm.native.process_info(context.vm.find_process("ticker").address)
+        found = int(count.replace(",", "")) + ticker["message_queue_len"]
+        assert cause["timers"] * 0.9 <= found <= cause["timers"]
+    if name == "code_server":
+        assert any('/stuck/stuck.beam"' in sentence for sentence in first["evidence"])
+    if name == "mailbox":
+        assert f"{cause['messages']:,} {{event,_}}" in " ".join(first["evidence"])
+
+
+def test_the_commands_that_it_names_work(case):
+    _, _, context = case
+    for finding in json.loads(context.ask("etp-hung --json"))["findings"]:
+        assert finding["commands"]
+        for line in finding["commands"]:
+            assert context.ask(line), line
+
+
+@pytest.mark.parametrize("workload", ["hangs", "healthy", "demo"])
+def test_a_healthy_vm_is_called_healthy(core, workload):
+    context = CoreContext(core(workload))
+    lines = context.ask("etp-hung").split("\n")
+    assert lines[0] == "Nothing found that hangs."
+    assert lines[1].startswith("Checked: ")
+    found = json.loads(context.ask("etp-hung --json"))
+    assert found["verdict"] == "nothing" and found["findings"] == [] and found["unread"] == []
+
+
+def test_the_busy_vm_is_busy(core):
+    """Or else it would be no merit that nothing is found."""
+    checked = " ".join(json.loads(CoreContext(core("hangs")).ask("etp-hung --json"))["checked"])
+    (executing,) = re.findall(r"schedulers, (\d+) of which execute", checked)
+    (queued,) = re.findall(r"run queues with (\d+) entries", checked)
+    (waiting,) = re.findall(r"(\d+) of which wait for another", checked)
+    assert int(executing) >= 2 and int(queued) + int(waiting) >= 10
+
+
+def test_thresholds_are_options(core):
+    context = CoreContext(make(core, "huge_gc"))
+    assert "huge_server" in context.ask("etp-hung --callers 100")
+    quiet = CoreContext(make(core, "nif"))
+    found = json.loads(quiet.ask("etp-hung --stuck-ms 100000 --json"))
+    assert found["findings"] == []
+    (finding,) = json.loads(quiet.ask("etp-hung --stuck-ms 100000 --callers 3 --json"))["findings"]
+    assert finding["kind"] == "blocker" and finding["behind"] == 3
+    explained = quiet.ask("etp-hung --explain")
+    assert re.search(rf"stuck +{HUNG_THRESHOLDS.stuck_ms:,} ms", explained)
+
+
+def test_nothing_secret_is_shown(core):
+    context = CoreContext(make(core, "code_server"))
+    context.settings.set("redact", True)
+    assert "stuck.beam" not in context.ask("etp-hung")
+    assert "erl_prim_loader" in context.ask("etp-hung")
+    context = CoreContext(make(core, "atoms"))
+    context.settings.set("redact", True)
+    assert "user_1" not in context.ask("etp-hung")
+
+
+ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "ETP_BUILD_DIR": str(cores.BUILD)}
+PACKAGES = "/usr/lib/llvm-14/lib/python3.11/dist-packages"
+
+
+def run(*command, **environment):
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
+        cwd=cores.ROOT / "plugin", env={**ENVIRONMENT, **environment},
+    )  # fmt: skip
+    assert "Traceback" not in result.stdout + result.stderr, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("name", ["nif", "code_server"])
+def test_all_front_ends_say_the_same(core, name):
+    dump = make(core, name)
+    expected = json.loads(CoreContext(dump).ask("etp-hung --json"))
+    line = run(sys.executable, "-m", "etp", str(dump.path), "etp-hung", "--json")
+    assert json.loads(line) == expected
+    entry = cores.ROOT / "plugin" / "etp-gdb.py"
+    out = run("gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-x", str(entry),
+              str(dump.executable), "-c", str(dump.path), "-ex", "echo ---\\n", "-ex", "etp-hung --json")  # fmt: skip
+    assert json.loads(out.partition("---\n")[2]) == expected
+    if shutil.which("lldb"):
+        entry = cores.ROOT / "plugin" / "etp_lldb.py"
+        out = run("lldb", "-x", "-b", "-c", str(dump.path), str(dump.executable),
+                  "-o", f"command script import {entry}", "-o", "etp-hung --json", PYTHONPATH=PACKAGES)  # fmt: skip
+        assert json.loads(out.partition("(lldb) etp-hung --json\n")[2]) == expected
+
+
+def test_a_vm_that_lives(live):
+    vm = live("hangs", kind="suspended")
+    out = run(sys.executable, "-m", "etp", str(vm.pid), "etp-hung")
+    if not out:
+        pytest.skip("tracing is not allowed here")
+    first = " ".join("\n".join(out.split("\n")[:3]).split())
+    assert "\nAs of " in out
+    for words in named("suspended", cause_of(vm)):
+        assert words in first
+    assert vm.ask()
