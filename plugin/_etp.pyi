@@ -343,9 +343,10 @@ class VM:
         counter are known)."""
     def unwind(
         self, registers: Sequence[int], limit: int
-    ) -> list[tuple[int, str | None, int, str | None]]:
-        """Frames of C, innermost first: (pc, function or None, bytes from its start, name of the file
-        or None: it is in none that is known, and the last frame); include/etp/threads.h."""
+    ) -> list[tuple[int, str | None, int, str | None, int]]:
+        """Frames of C, innermost first: (pc, function or None, bytes from its start or that of the file,
+        name of the file or None, 1 if that is not here, or none: then this is the last frame);
+        include/etp/threads.h."""
     def scheduler_outer_frame(self, index: int) -> tuple[int, int, int] | None:
         """(pc, stack pointer, frame pointer or 0) of the caller of the JIT's main loop, by the
         scheduler's place in schedulers(); None when there is none."""

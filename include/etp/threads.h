@@ -56,10 +56,12 @@ struct etp_c_frame {
 	/** Of the first frame where it is, of the others where it returns to. */
 	uint64_t pc;
 	/** Function, and bytes from its start; NULL when it has no symbol, then from that of the
-	 *  file. Name of the file, NULL when it is in none: then this frame is the last. Valid as
-	 *  long as the unwinder. */
+	 *  file. Name of the file, NULL when it is in none. Valid as long as the unwinder. */
 	const char *function, *file;
 	uint64_t offset;
+	/** The file is not here, or is none: nothing is known of its functions and frames, so
+	 *  that this frame is the last. */
+	bool is_missing;
 };
 
 /** Frames of a thread, innermost first, at most `capacity`; returns how many. It stops

@@ -52,6 +52,8 @@ class Frame:
     function: str | None = None
     offset: int = 0
     file: str | None = None
+    #: The file is not here, or is none: what called it is not known.
+    is_missing: bool = False
     location: Location | None = None
 
     @property
@@ -149,25 +151,49 @@ def _thread(
     if is_partial:
         warnings.append("Its registers are not known, only where it is: the stack may end early.")
     scheduler = None if index is None else every[index]
-    inner = [Frame(*frame) for frame in vm.native.unwind(registers, _FRAMES_MAX)]
+    inner = _unwind(vm, registers, warnings)
     if scheduler is None or index is None:
         return Thread(tid, thread, None, inner, warnings)
     outer: list[Frame] = []
     loop = next((i for i, f in enumerate(inner) if f.function in _MAIN_LOOPS), None)
     if loop is not None:
         inner, outer = inner[:loop], inner[loop:]
-    elif inner and inner[-1].file is None:
-        # The JIT's code, which is no file's.
-        inner.pop()
+    elif inner and not inner[-1].is_missing:
+        # A whole stack, in which nobody can tell the place.
+        if scheduler.process:
+            warnings.append(
+                "Which function is the VM's main loop cannot be told, for it has no symbols: frames of"
+                " Erlang come last, and belong further up."
+            )
+    else:
+        if inner and inner[-1].file is None:
+            # The JIT's code, which is no file's.
+            inner.pop()
         called = vm.native.scheduler_outer_frame(index)
-        if called is None:
-            warnings.append("What called the VM's main loop was not found.")
-        else:
+        if called is not None:
             again = [0] * len(registers)
             again[_PC], again[_SP], again[_FP] = called
-            outer = [Frame(*frame) for frame in vm.native.unwind(again, _FRAMES_MAX)]
+            outer = _unwind(vm, again, warnings)
+        elif not inner or not inner[-1].is_missing:
+            warnings.append("What called the VM's main loop was not found.")
     erlang = _erlang(vm, scheduler, registers, bool(inner), warnings)
     return Thread(tid, thread, scheduler, inner + erlang + outer, warnings)
+
+
+def _unwind(vm: VM, registers: list[int], warnings: list[str]) -> list[Frame]:
+    """Frames of C; says which file would be needed to know more of them."""
+    found = [
+        Frame(pc, function, offset, file, bool(is_missing))
+        for pc, function, offset, file, is_missing in vm.native.unwind(registers, _FRAMES_MAX)
+    ]
+    if found and found[-1].is_missing and found[-1].file is not None:
+        warning = (
+            f"What called the code in {safe(found[-1].file)} is not known without that file: `set etp"
+            " sysroot` says where to look."
+        )
+        if warning not in warnings:
+            warnings.append(warning)
+    return found
 
 
 def _erlang(

@@ -79,10 +79,11 @@ PyObject *VM_unwind(VMObject *self, PyObject *args)
 	size_t count = etp_unwind(self->unwinder, &state, frames, capacity);
 	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < count; i++)
-		if (!list_append(list, Py_BuildValue("(KNKN)", (unsigned long long)frames[i].pc,
+		if (!list_append(list, Py_BuildValue("(KNKNi)", (unsigned long long)frames[i].pc,
 		                                     text_or_none(frames[i].function),
 		                                     (unsigned long long)frames[i].offset,
-		                                     text_or_none(frames[i].file))))
+		                                     text_or_none(frames[i].file),
+		                                     (int)frames[i].is_missing)))
 			Py_CLEAR(list);
 	return list;
 }

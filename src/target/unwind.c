@@ -183,6 +183,22 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {
 	.set_initial_registers = set_registers,
 };
 
+// A library of the target that was not found here, or was another build's.
+static void name_missing(const struct etp_unwinder *unwinder, struct etp_c_frame *frame)
+{
+	const struct etp_target_info *info = &unwinder->target->info;
+	frame->is_missing = true;
+	for (size_t i = 0; i < info->file_count; i++) {
+		const struct etp_mapped_file *file = &info->files[i];
+		if (frame->pc < file->start || frame->pc >= file->end)
+			continue;
+		const char *slash = strrchr(file->path, '/');
+		frame->file = slash ? slash + 1 : file->path;
+		frame->offset = frame->pc - file->start;
+		return;
+	}
+}
+
 static int add_frame(Dwfl_Frame *frame, void *argument)
 {
 	struct etp_unwinder *unwinder = argument;
@@ -195,8 +211,10 @@ static int add_frame(Dwfl_Frame *frame, void *argument)
 	// A return address may be behind the end of the function that calls.
 	Dwarf_Addr inside = is_activation ? pc : pc - 1;
 	Dwfl_Module *module = dwfl_addrmodule(unwinder->dwfl, inside);
-	if (!module)
+	if (!module) {
+		name_missing(unwinder, found);
 		return DWARF_CB_ABORT;
+	}
 	Dwarf_Addr start = 0;
 	const char *path = dwfl_module_info(module, NULL, &start, NULL, NULL, NULL, NULL, NULL);
 	const char *slash = path ? strrchr(path, '/') : NULL;
@@ -224,8 +242,10 @@ size_t etp_unwind(struct etp_unwinder *unwinder, const struct etp_thread_state *
 	// Its errors are that the stack ends: there are no others that frames do not show.
 	if (unwinder->is_attached)
 		dwfl_getthread_frames(unwinder->dwfl, 1, add_frame, unwinder);
-	if (!unwinder->count && capacity)
-		frames[unwinder->count++] =
+	if (!unwinder->count && capacity) {
+		frames[unwinder->count] =
 			(struct etp_c_frame){.pc = state->registers[ETP_DWARF_PC]};
+		name_missing(unwinder, &frames[unwinder->count++]);
+	}
 	return unwinder->count;
 }

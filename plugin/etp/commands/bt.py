@@ -160,7 +160,7 @@ COMMAND = Command(
             help="number of a scheduler, `dirty io 1`, pid of a process that executes, or thread id;"
             " otherwise all",
             optional=True,
-            kind="rest",
+            kind="words",
         ),
         Argument(
             "--sort",
