@@ -34,6 +34,9 @@ class CoreContext(Context):
         return Screen(self.out.append, width=100)
 
     def ask(self, line):
+        # That the VM was dumped in the middle of a change is told once, before the first answer.
+        assert self.vm
+        self.new_warnings()
         name, *words = line.split()
         self.out.clear()
         run_command(find(name), words, self)
