@@ -12,7 +12,7 @@
 %% looks like garbage may not be. Of a list of objects that is being inserted into a table, that references to a binary in
 %% them are not accounted for, and that who is in the middle of ets:insert/2 may have them.
 %%
-%% That a binary is being built is told by the VM itself: while it is, erlang:memory(binary) has that much more in it.
+%% That something is being built is told by the VM itself: while it is, erlang:memory(binary) or (ets) has that much more in it.
 -module(traps).
 -export([start/1]).
 
@@ -61,21 +61,34 @@ again(Work) ->
     garbage_collect(),
     again(Work).
 
-catch_in_the_middle({_, Pid, Size, Function} = Trap) ->
+catch_in_the_middle({Kind, Pid, _, _} = Trap) ->
     garbage_collect(),
+    Lowest = memory(Kind),
     Pid ! go,
-    caught(Trap, Pid, Size, Function, erlang:memory(binary), 3000).
+    caught(Trap, Lowest, 3000).
 
-%% Lowest is what binaries have when none is being built.
-caught(Trap, _, _, _, _, 0) ->
+%% Lowest is what there is of memory when nothing is being built.
+caught(Trap, _, 0) ->
     error({not_caught, Trap});
-caught(Trap, Pid, Size, Function, Lowest, Tries) ->
+caught({Kind, Pid, _, Function} = Trap, Lowest, Tries) ->
     true = erlang:suspend_process(Pid),
-    Now = erlang:memory(binary),
-    case process_info(Pid, current_function) of
-        {current_function, Function} when Size =:= none; Now - Lowest >= Size -> ok;
-        _ ->
+    Now = memory(Kind),
+    case {current_function, Function} =:= process_info(Pid, current_function) andalso builds(Trap, Lowest) of
+        true -> ok;
+        false ->
             true = erlang:resume_process(Pid),
             receive after rand:uniform(3) -> ok end,
-            caught(Trap, Pid, Size, Function, min(Lowest, Now), Tries - 1)
+            caught(Trap, min(Lowest, Now), Tries - 1)
     end.
+
+%% What another thread is to free counts for some time longer.
+builds(Trap, Lowest) ->
+    has_more(Trap, Lowest) andalso begin receive after 50 -> ok end, has_more(Trap, Lowest) end.
+
+has_more({to_list, _, _, _}, _) -> true;
+%% Copies of some of the objects.
+has_more({insert, _, _, _}, Lowest) -> memory(insert) - Lowest >= 100000;
+has_more({Kind, _, Size, _}, Lowest) -> memory(Kind) - Lowest >= Size.
+
+memory(insert) -> erlang:memory(ets);
+memory(_) -> erlang:memory(binary).
