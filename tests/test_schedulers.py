@@ -25,20 +25,27 @@ def roles(dump, *names):
     return [line for line in dump.truth.by_kind["scheduled"] if line["role"] in names]
 
 
+def at_rest(lengths):
+    """Lengths of run queues without that of scheduler 3: `busy`, which it executes, stands in it whenever
+    it has used up its reductions."""
+    assert lengths[2] <= 1
+    return [*lengths[:2], *lengths[3:]]
+
+
 def test_run_queues_are_as_long_as_the_vm_said(pinned):
     dump, reader = pinned
     (said,) = dump.truth.by_kind["run_queues"]
     queues = schedulers.run_queues(reader.vm)
     assert queues.unreadable == 0
     assert not any(queue.is_incomplete for queue in queues.queues)
-    assert [queue.length for queue in queues.queues] == said["lengths"]
+    assert at_rest([queue.length for queue in queues.queues]) == at_rest(said["lengths"])
     assert [queue.kind for queue in queues.queues] == ["normal"] * 4 + ["dirty_cpu", "dirty_io"]
     for queue in queues.queues:
         assert queue.length == sum(queue.lengths.values()) <= queue.max_length
         assert queue.is_nonempty or not queue.length
     waiting = Counter(line["priority"] for line in roles(dump, "behind"))
     assert queues.queues[1].lengths == {**waiting, "port": 0}
-    assert queues.queues[1].is_executing and queues.queues[2].is_executing
+    assert queues.queues[1].is_executing
 
 
 def test_those_who_wait_stand_in_the_queues(pinned):
@@ -143,7 +150,9 @@ def test_what_the_commands_say(pinned):
     assert "scheduler 2" in facts["thread_progress"]["awaited"]
     queues = reader.json("etp-run-queues", "--sort", "length")["run_queues"]
     (said,) = dump.truth.by_kind["run_queues"]
-    assert [row["length"] for row in queues] == sorted(said["lengths"], reverse=True)
+    lengths = [row["length"] for row in queues]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[:2] == sorted(at_rest(said["lengths"]), reverse=True)[:2]
     (first,) = [line["pid"] for line in roles(dump, "behind") if line["priority"] == "max"]
     assert queues[0]["name"] == "2" and queues[0]["first"].startswith(first)
     assert len(reader.json("etp-run-queues", "--limit", "1")["run_queues"]) == 1
