@@ -97,17 +97,16 @@ static const struct etp_term_scheme scheme_24_to_26 = {
 	MEMBERS(members_to_26),
 };
 
+#define OTHERS_SINCE_27                                                                            \
+	.alias_numbers = 5, .max_heap_size_flags = 3, .first_flag_after_hipe = 16,                 \
+	MONITORS_SINCE_24, .own_file_has_name = true, .lists_writable = true,                      \
+	.keywords = " maybe else "
+
 static const struct etp_term_scheme scheme_27 = {
 	.releases = "27 and 28",
 	// What keeps its entry alive follows the environment of a local fun.
 	.things = {THINGS_OF_ALL, THINGS_SINCE_27, [0x1] = ETP_THING_FUN_REF},
-	.alias_numbers = 5,
-	.max_heap_size_flags = 3,
-	.first_flag_after_hipe = 16,
-	MONITORS_SINCE_24,
-	.own_file_has_name = true,
-	.lists_writable = true,
-	.keywords = " maybe else ",
+	OTHERS_SINCE_27,
 	MEMBERS(members_27),
 };
 
@@ -116,13 +115,7 @@ static const struct etp_term_scheme scheme_29 = {
 	// Native records; funs keep nothing alive.
 	.things = {THINGS_OF_ALL, THINGS_SINCE_27, [0x7] = ETP_THING_RECORD},
 	.fun_kind_shift = 24,
-	.alias_numbers = 5,
-	.max_heap_size_flags = 3,
-	.first_flag_after_hipe = 16,
-	MONITORS_SINCE_24,
-	.own_file_has_name = true,
-	.lists_writable = true,
-	.keywords = " maybe else ",
+	OTHERS_SINCE_27,
 	MEMBERS(members_29),
 };
 
