@@ -14,6 +14,17 @@
 
 #include "analysis/binary_store.h"
 
+#if !defined(__has_feature)
+#define __has_feature(feature) 0
+#endif
+// gcc says it with a macro, clang with a feature.
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#include <sanitizer/allocator_interface.h>
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 enum {
 	// include/etp/census.h promises no more.
 	BYTES_A_BINARY = 64,
@@ -22,15 +33,19 @@ enum {
 	SLACK = 24 << 10,
 };
 
-// Bytes that the program has from malloc(), with what malloc() adds.
+// Bytes that the program has from malloc(), with what malloc() adds; from a sanitizer's malloc(),
+// which mallinfo() does not know, without.
 static size_t allocated(void)
 {
-#if __GLIBC_PREREQ(2, 33)
+#if SANITIZED
+	return __sanitizer_get_current_allocated_bytes();
+#elif __GLIBC_PREREQ(2, 33)
 	struct mallinfo2 info = mallinfo2();
+	return info.uordblks + info.hblkhd;
 #else
 	struct mallinfo info = mallinfo();
-#endif
 	return (size_t)info.uordblks + (size_t)info.hblkhd;
+#endif
 }
 
 static uint64_t address_of(size_t number)
