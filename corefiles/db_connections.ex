@@ -524,51 +524,136 @@ defmodule DBConnection.Task do
   end
 end
 
-# The test sandbox: each owner of a connection has a proxy, which has a holder of its own beside the real one.
+# The test sandbox: each owner of a connection has a proxy, which has the connection. From 2.0 on it has a holder of its
+# own beside the real one; in 1.x it has the state itself, as the process of a connection does. Owners are known by
+# their monitors only, before 2.0.6.
 defmodule DBConnection.Ownership.Manager do
   use GenServer
+  alias DBConnection.Ownership.{PoolSupervisor, Proxy}
+  alias DbConnections.Family
 
   def start_link({mod, opts}), do: GenServer.start_link(__MODULE__, {mod, opts}, name: opts[:name])
 
   def init({mod, opts}) do
-    {:ok, pool} = DBConnection.ConnectionPool.start_link({mod, Keyword.delete(opts, :name)})
     ets = :ets.new(opts[:name], [:set, :named_table, :protected, read_concurrency: true])
+    opts = Keyword.delete(opts, :name)
 
-    {:ok,
-     %{pool: pool, checkouts: %{}, owners: %{}, checkout_opts: [], mode: :manual, mode_ref: nil, ets: ets, log: nil}}
+    if Family.get() == :"1.1" do
+      {:ok, pool, owner_sup} = PoolSupervisor.start_pool(mod, opts)
+
+      {:ok,
+       %{pool: pool, owner_sup: owner_sup, checkouts: %{}, owners: %{}, mode: :manual, mode_ref: nil, ets: ets, log: nil}}
+    else
+      {:ok, pool} = DBConnection.ConnectionPool.start_link({mod, opts})
+      state = %{pool: pool, checkouts: %{}, owners: %{}, mode: :manual, mode_ref: nil, ets: ets, log: nil}
+      {:ok, if(Family.get() == :"2.0", do: state, else: Map.put(state, :checkout_opts, []))}
+    end
   end
 
-  def handle_call({:checkout, caller}, _from, state) do
-    {:ok, proxy} = GenServer.start_link(DBConnection.Ownership.Proxy, {caller, state.pool})
+  def handle_call({:checkout, opts}, {caller, _}, state) do
+    {:ok, proxy} = start_proxy(caller, opts, state)
     ref = Process.monitor(proxy)
     :ets.insert(state.ets, {caller, proxy})
     owners = Map.put(state.owners, ref, {proxy, caller, [caller]})
     checkouts = Map.put(state.checkouts, caller, {:owner, ref, proxy})
-    {:reply, {:ok, proxy}, %{state | owners: owners, checkouts: checkouts}}
+    {:reply, {:init, proxy}, %{state | owners: owners, checkouts: checkouts}}
   end
 
   def handle_call(:pool, _from, state), do: {:reply, state.pool, state}
+
+  defp start_proxy(caller, opts, %{owner_sup: supervisor, pool: pool}) do
+    start = {GenServer, :start_link, [Proxy, {self(), caller, pool, opts}]}
+    DynamicSupervisor.start_child(supervisor, %{id: Proxy, start: start})
+  end
+
+  defp start_proxy(caller, opts, %{pool: pool}), do: GenServer.start_link(Proxy, {caller, pool, opts})
+end
+
+# 1.x: one such supervisor, which has one supervisor of each pool and of its proxies.
+defmodule DBConnection.Ownership.PoolSupervisor do
+  def start_pool(mod, opts) do
+    {kind, opts} = Keyword.pop!(opts, :ownership_pool)
+
+    children = [
+      %{id: :pool, start: {kind, :start_link, [mod, opts]}},
+      %{id: :owner_sup, start: {DynamicSupervisor, :start_link, [[strategy: :one_for_one]]}, type: :supervisor}
+    ]
+
+    start = {Supervisor, :start_link, [children, [strategy: :rest_for_one]]}
+    {:ok, supervisor} = DynamicSupervisor.start_child(__MODULE__, %{id: __MODULE__, start: start})
+    found = for {id, pid, _, _} <- Supervisor.which_children(supervisor), into: %{}, do: {id, pid}
+    {:ok, found.pool, found.owner_sup}
+  end
 end
 
 defmodule DBConnection.Ownership.Proxy do
   use GenServer
   alias DBConnection.Holder
+  alias DbConnections.Family
 
-  def init({caller, pool}) do
+  def init({_manager, caller, pool, opts}) do
     {:ok,
      %{
-       client: nil, timer: nil, holder: nil, timeout: 100, interval: 1000, poll: make_ref(),
-       owner: {caller, Process.monitor(caller)}, pool: pool, pool_ref: nil, pool_opts: [timeout: :infinity],
-       queue: :queue.new(), mod: nil, ownership_timer: nil
+       client: nil, timer: nil, conn_state: nil, conn_module: nil, owner_ref: Process.monitor(caller), pool: pool,
+       pool_mod: opts[:ownership_pool], pool_opts: [timeout: :infinity], pool_ref: nil, queue: :queue.new(),
+       ownership_timer: nil
      }}
+  end
+
+  def init({caller, pool, opts}) do
+    owner_ref = Process.monitor(caller)
+    owner = if Family.get() == :"2.0", do: %{owner_ref: owner_ref}, else: %{owner: {caller, owner_ref}}
+
+    state = %{
+      client: nil, timer: nil, holder: nil, timeout: 100, interval: 1000, poll: make_ref(), pool: pool, pool_ref: nil,
+      pool_opts: [timeout: :infinity], queue: :queue.new(), mod: nil,
+      ownership_timer: start_timer(caller, opts[:ownership_timeout])
+    }
+
+    {:ok, Map.merge(state, owner)}
+  end
+
+  def handle_call({:init, timeout}, {pid, _}, %{pool: pool, pool_mod: pool_mod} = state) do
+    {:ok, pool_ref, mod, conn_state} = checkout_from(pool_mod, pool)
+    timer = start_timer(pid, timeout)
+    {:reply, :ok, %{state | conn_state: conn_state, conn_module: mod, ownership_timer: timer, pool_ref: pool_ref}}
+  end
+
+  def handle_call({:checkout, ref, _queue?, timeout}, {pid, _} = from, state) do
+    client = {ref, Process.monitor(pid)}
+
+    case state do
+      %{client: nil} ->
+        GenServer.reply(from, {:ok, {self(), ref}, state.conn_module, state.conn_state})
+        {:noreply, %{state | client: Tuple.insert_at(client, 0, pid), timer: start_timer(pid, timeout)}}
+
+      _ ->
+        {:noreply, %{state | queue: :queue.in({client, timeout, from}, state.queue)}}
+    end
+  end
+
+  def handle_cast({:checkin, ref, conn_state}, %{client: {_, ref, mon}} = state) do
+    Process.demonitor(mon, [:flush])
+    :erlang.cancel_timer(state.timer)
+    {:noreply, %{state | client: nil, timer: nil, conn_state: conn_state}}
+  end
+
+  # With poolboy, pool_ref names the worker twice.
+  defp checkout_from(:poolboy, pool) do
+    worker = GenServer.call(pool, {:checkout, make_ref(), true}, :infinity)
+    {:ok, worker_ref, mod, state} = checkout_from(DBConnection.Connection, worker)
+    {:ok, {pool, worker, worker_ref}, mod, state}
+  end
+
+  defp checkout_from(DBConnection.Connection, pool) do
+    :gen_server.call(pool, {:checkout, make_ref(), true, :infinity}, :infinity)
   end
 
   def handle_info({:db_connection, from, {:checkout, _callers, now, _queue?}}, state) do
     case state do
       %{holder: nil} ->
         {:ok, pool_ref, mod, conn_state} = Holder.checkout(state.pool, timeout: :infinity)
-        {_, owner_ref} = state.owner
-        holder = Holder.new(self(), owner_ref, mod, conn_state)
+        holder = Holder.new(self(), owner_ref(state), mod, conn_state)
         {:noreply, give(from, %{state | pool_ref: pool_ref, holder: holder, mod: mod})}
 
       %{client: nil} ->
@@ -581,11 +666,16 @@ defmodule DBConnection.Ownership.Proxy do
 
   def handle_info({:"ETS-TRANSFER", _, _, {:checkin, _, _}}, state), do: {:noreply, %{state | client: nil}}
 
+  defp owner_ref(%{owner: {_, ref}}), do: ref
+  defp owner_ref(%{owner_ref: ref}), do: ref
+
   defp give({pid, ref}, state) do
     :ets.give_away(state.holder, pid, {ref, ref, nil})
     {:current_stacktrace, stack} = Process.info(pid, :current_stacktrace)
     %{state | client: {pid, ref, stack}}
   end
+
+  defp start_timer(pid, timeout), do: :erlang.start_timer(timeout, self(), {__MODULE__, pid, timeout})
 end
 
 # The drivers: what their processes wait in, and a query as it is on the stack meanwhile.
@@ -809,7 +899,13 @@ defmodule DbConnections.Client do
     case plan.then do
       :query -> {mod.handle_execute(plan.query, [1], [], state), conn}
       :stream -> each_row(conn, plan.query)
+      :checkin -> check_in_old(conn)
     end
+  end
+
+  defp check_in_old(%{pool_ref: {pool, ref}, conn_ref: conn_ref}) do
+    {_, state} = Process.delete({DBConnection, conn_ref})
+    GenServer.cast(pool, {:checkin, ref, state})
   end
 end
 
@@ -824,7 +920,7 @@ defmodule DbConnections do
     :persistent_term.put({__MODULE__, :cursors}, Map.get(args, :cursors, 0))
     releases = releases(family)
     for {app, vsn} <- releases, do: :ok = load(app, vsn)
-    unless family == :"1.1", do: {:ok, _} = detached(fn -> supervisor() end)
+    {:ok, _} = detached(fn -> DynamicSupervisor.start_link(name: supervisor(family), strategy: :one_for_one) end)
     pools = if Map.has_key?(args, :healthy), do: [healthy(family)], else: pools(family)
     started = Enum.map(pools, &start_pool/1)
 
@@ -843,10 +939,15 @@ defmodule DbConnections do
   # What is left of deadlines, and of backoffs of the library `connection`, right before the dump.
   defp timers_left do
     holders = for t <- :ets.all(), :ets.info(t, :name) == DBConnection.Holder, row <- :ets.lookup(t, :conn), do: elem(row, tuple_size(row) - 2)
-    connections = for pid <- Process.list(), not Family.statem?(), {DBConnection.Connection, :init, 1} <- [:proc_lib.translate_initial_call(pid)], do: :sys.get_state(pid)
+    connections = if Family.statem?(), do: [], else: states(DBConnection.Connection)
     own = for %Connection{backoff: backoff, mod_state: s} <- connections, ref <- [backoff, s.timer], do: ref
-    refs = for ref <- holders ++ own, is_reference(ref), do: ref
+    proxies = for s <- states(DBConnection.Ownership.Proxy), ref <- [s.timer, s.ownership_timer], do: ref
+    refs = for ref <- holders ++ own ++ proxies, is_reference(ref), do: ref
     fn -> File.write!("truth.jsonl", Enum.map(refs, &:truth_json.line(left(&1))), [:append]) end
+  end
+
+  defp states(module) do
+    for pid <- Process.list(), {^module, :init, 1} <- [:proc_lib.translate_initial_call(pid)], do: :sys.get_state(pid)
   end
 
   defp left(ref) do
@@ -856,7 +957,7 @@ defmodule DbConnections do
   end
 
   defp releases(:"1.1"), do: [db_connection: '1.1.3', mariaex: '0.8.4', postgrex: '0.13.5']
-  defp releases(:"2.0"), do: [db_connection: '2.0.6', mariaex: '0.9.1', myxql: '0.2.9']
+  defp releases(:"2.0"), do: [db_connection: '2.0.5', mariaex: '0.9.1', myxql: '0.2.9']
   defp releases(:"2.4"), do: [db_connection: '2.4.3', myxql: '0.4.0']
   defp releases(:"2.5"), do: [db_connection: '2.5.0', myxql: '0.6.1']
 
@@ -865,7 +966,8 @@ defmodule DbConnections do
 
   defp load(app, vsn), do: :application.load({:application, app, [vsn: vsn, modules: [], registered: [], applications: []]})
 
-  defp supervisor, do: DynamicSupervisor.start_link(name: DBConnection.ConnectionPool.Supervisor, strategy: :one_for_one)
+  defp supervisor(:"1.1"), do: DBConnection.Ownership.PoolSupervisor
+  defp supervisor(_), do: DBConnection.ConnectionPool.Supervisor
 
   # ---- pools -------------------------------------------------------------------------------------------------
 
@@ -878,7 +980,9 @@ defmodule DbConnections do
       pool(MyApp.Boy, Mariaex.Protocol, for(_ <- 1..2, do: conn(maria("0.8.4", {0, 1}), :stream, add: {0, 2})), poolboy: true, waiting: 4),
       pool(MyApp.Streams, Mariaex.Protocol, [conn(maria("0.8.4", {0, 2}), :stream, add: {0, 5})]),
       pool(MyApp.Sojourn, Postgrex.Protocol, [conn(pg("0.13.5"), :query), conn(pg("0.13.5"), :stream)], sojourn: true, forever: 2, waiting: 6),
-      pool(MyApp.Calm, Mariaex.Protocol, [conn(maria("0.8.4", {0, 0}), :stream, add: {0, 1}), conn(maria("0.8.4", {0, 0}), :idle), conn(maria("0.8.4", {0, 0}), :idle)], sojourn: true)
+      pool(MyApp.Calm, Mariaex.Protocol, [conn(maria("0.8.4", {0, 0}), :stream, add: {0, 1}), conn(maria("0.8.4", {0, 0}), :idle), conn(maria("0.8.4", {0, 0}), :idle)], sojourn: true),
+      pool(MyApp.Sandbox, Mariaex.Protocol, for(_ <- 1..4, do: conn(maria("0.8.4", {0, 1}), :idle)), owners: 3, kind: :poolboy, waiting: 2),
+      pool(MyApp.Single, Mariaex.Protocol, [conn(maria("0.8.4", {0, 0}), :idle)], owners: 1, kind: DBConnection.Connection)
     ]
   end
 
@@ -888,7 +992,8 @@ defmodule DbConnections do
       pool(MyApp.Legacy, MyXQL.Connection, leaking("0.2.9"), leak: "0.4.1"),
       pool(MyApp.Old, MyXQL.Protocol, [conn(my("0.2.0", {1, 40}), :idle)], leak: "0.4.1"),
       exhausted("0.2.9"),
-      down("0.2.9")
+      down("0.2.9"),
+      pool(MyApp.Sandbox, Mariaex.Protocol, for(_ <- 1..3, do: conn(maria("0.9.1", {0, 0}), :idle)), owners: 2)
     ]
   end
 
@@ -1019,7 +1124,7 @@ defmodule DbConnections do
     connected = Enum.count(pool.conns, &(where(&1.then) == :pool))
     wait(fn -> :ets.info(queue, :size) == connected end)
     plans = Map.new(connections(pid), fn {i, conn} -> {conn, plan(Enum.at(pool.conns, i - 1), i)} end)
-    used = if ownership, do: own(ownership), else: use_all(pid, plans, connected, pool)
+    used = if ownership, do: own(ownership, nil), else: use_all(pid, plans, connected, pool)
     waiters = waiters(pool, &Client.use(pid, plans, 15_000, &1))
     wait(fn -> length(waiters) == 0 or :ets.info(queue, :size) == length(waiters) end)
 
@@ -1100,52 +1205,116 @@ defmodule DbConnections do
     for _ <- 1..Keyword.get(pool.options, :waiting, 0)//1, do: asked(spawn(fn -> use.(parent) end))
   end
 
-  # Owners of the sandbox: the first one uses its connection, with a cursor; the others do not at the moment.
-  defp own({manager, owners}) do
-    for i <- 1..owners do
-      parent = self()
-      owner = spawn(fn -> receive(do: (:done -> :ok)) end)
-      {:ok, proxy} = GenServer.call(manager, {:checkout, owner})
-      then = if i == 1, do: :stream, else: :checkin
-      plan = %{then: then, live: &with_cursors(&1, {1, 1}), query: Drivers.query(MyXQL.Query, i)}
-      client = asked(spawn(fn -> Client.use(proxy, %{any: plan}, 7_200_000, parent) end))
-      receive(do: ({^client, ^proxy, _} -> :ok))
-      if then == :checkin, do: wait(fn -> not Process.alive?(client) end)
-      %{pool_ref: {:pool_ref, _, _, _, holder, _}} = :sys.get_state(proxy)
-      [row] = :ets.lookup(holder, :conn)
-      {elem(row, 1), {proxy, if(i == 1, do: client), {1, 1}}}
+  # Owners of the sandbox: the first one lets another process use its connection, with a cursor; that of the second was
+  # used before, and that of a third never.
+  defp own({manager, owners}, how) do
+    parent = self()
+
+    for i <- 1..owners, into: %{} do
+      owner = spawn(fn -> owner(manager, how, i * 3_600_000, parent) end)
+      asked(owner)
+      proxy = receive(do: ({^owner, :owns, proxy} -> proxy))
+      used = Map.merge(%{proxy: proxy, owner: owner, client: nil}, if(i < 3, do: use_proxy(proxy, i, parent), else: %{}))
+      {connection(:sys.get_state(proxy)), used}
     end
-    |> Map.new()
+  end
+
+  defp owner(manager, how, timeout, parent) do
+    send(parent, {self(), :asks, System.monotonic_time(:nanosecond), timeout})
+    {:init, proxy} = GenServer.call(manager, {:checkout, [ownership_pool: how, ownership_timeout: timeout]})
+    if how, do: :ok = GenServer.call(proxy, {:init, timeout}, :infinity)
+    send(parent, {self(), :owns, proxy})
+    receive(do: (:done -> :ok))
+  end
+
+  defp use_proxy(proxy, i, parent) do
+    then = if i == 1, do: :stream, else: :checkin
+    plan = %{then: then, live: &with_cursors(&1, {1, 1}), query: Drivers.query(MyXQL.Query, i)}
+    use = if Family.get() == :"1.1", do: &Client.use_old/4, else: &Client.use/4
+    key = if Family.get() == :"1.1", do: proxy, else: :any
+    client = asked(spawn(fn -> use.(proxy, %{key => plan}, 7_200_000, parent) end))
+    receive(do: ({^client, _, ^then} -> :ok))
+    if then == :checkin, do: wait(fn -> not Process.alive?(client) end)
+    %{client: if(then == :stream, do: client)}
+  end
+
+  # The connection that a proxy has.
+  defp connection(%{pool_ref: {:pool_ref, _, _, _, holder, _}}), do: elem(hd(:ets.lookup(holder, :conn)), 1)
+  defp connection(%{pool_ref: {_pool, worker, {worker, _}}}), do: worker
+  defp connection(%{pool_ref: {connection, _}}), do: connection
+
+  # Of a connection that a proxy has, what the VM says: the cursors of its client if it has one, else those that the proxy
+  # has, and what the proxy or, from 2.0 on, the pool's holder has beside.
+  defp copies(%{proxy: proxy, client: client}) do
+    state = :sys.get_state(proxy)
+
+    case state do
+      %{pool_ref: {:pool_ref, _, _, _, real, _}, holder: own} -> {in_holder(own), in_holder(real)}
+      %{conn_state: mine} when client == nil -> {count(mine), nil}
+      %{conn_state: mine} -> {count(in_dictionary(client)), count(mine)}
+    end
+  end
+
+  defp in_holder(holder), do: count(elem(hd(:ets.lookup(holder, :conn)), 3))
+
+  defp in_dictionary(client) do
+    {:dictionary, dictionary} = Process.info(client, :dictionary)
+    hd(for {{DBConnection, _}, {_, state}} <- dictionary, do: state)
+  end
+
+  # {as declared, fetched from}
+  defp count(%{cursors: cursors}) do
+    declared = Enum.count(cursors, fn {_, entry} -> is_tuple(entry) and elem(entry, 0) in [:params, :first] end)
+    {declared, map_size(cursors) - declared}
   end
 
   # What an analysis should say of a connection. `live` and `stale` are {as declared, fetched from}; `stale` is the copy
-  # in its process.
+  # in its process, `between` the one in the pool's holder or, in 1.x, in the proxy.
   defp truth(pid, conn, used) do
     {stale_params, stale_defs} = stale = conn.facts.cursors
     {add_params, add_defs} = conn.add
     live = {stale_params + add_params, stale_defs + add_defs}
 
-    {status, client, proxy, live, stale} =
+    proxied = if is_map(used[pid]), do: used[pid], else: %{proxy: :undefined, owner: :undefined}
+    {proxys, between} = if is_map(used[pid]), do: copies(proxied), else: {nil, nil}
+
+    {status, client, live, stale} =
       case {conn.then, used[pid]} do
-        {:closed, _} -> {:disconnected, nil, nil, nil, nil}
-        {:connecting, _} -> {:connecting, nil, nil, stale, nil}
-        {:after_connect, _} -> {:after_connect, nil, nil, stale, stale}
-        {_, {proxy, client, live}} -> {:checked_out, client, proxy, live, stale}
-        {:idle, _} -> {:idle, nil, nil, live, stale}
+        {:closed, _} -> {:disconnected, nil, nil, nil}
+        {:connecting, _} -> {:connecting, nil, stale, nil}
+        {:after_connect, _} -> {:after_connect, nil, stale, stale}
+        {_, %{client: client}} -> {:checked_out, client, proxys, stale}
+        {:idle, _} -> {:idle, nil, live, stale}
         # 1.x: the process has the state when nobody else does.
-        {_, client} -> {:checked_out, client, nil, live, stale}
+        {_, client} -> {:checked_out, client, live, stale}
       end
 
     {asked, timeout} = asked_with(client)
+    {owned, ownership_timeout} = asked_with(proxied.owner)
 
     %{
       asked: asked, timeout: timeout, closed: :persistent_term.get({DBConnection.Connection, pid}, :undefined),
-      pid: pid, status: status, client: client || :undefined, proxy: proxy || :undefined, live: live || :undefined,
+      pid: pid, status: status, client: client || :undefined, proxy: proxied.proxy, owner: proxied.owner, owned: owned,
+      ownership_timeout: ownership_timeout, live: live || :undefined, between: between || :undefined,
       stale: stale || :undefined, queries: conn.facts.queries, orphans: conn.facts.orphans
     }
   end
 
   # ---- 1.x ---------------------------------------------------------------------------------------------------
+
+  defp start_old(%{options: [{:owners, owners}, {:kind, kind} | _]} = pool) do
+    how = for {conn, i} <- Enum.with_index(pool.conns, 1), do: {fn -> conn.driver.(i) end, :pool}
+    plan = if kind == :poolboy, do: how, else: hd(how)
+    opts = [plan: plan, name: pool.name, ownership_pool: kind] ++ options(length(how))
+    {:ok, manager} = detached(fn -> DBConnection.Ownership.Manager.start_link({pool.mod, opts}) end)
+    pid = GenServer.call(manager, :pool)
+    conns = if kind == :poolboy, do: workers(pid), else: [pid]
+    used = own({manager, owners}, kind)
+    busy = for %{client: client, proxy: proxy} <- Map.values(used), client, do: proxy
+    waiters = waiters(pool, &Client.use_old(hd(busy), %{}, 15_000, &1))
+    for waiter <- waiters, do: wait(fn -> Process.info(waiter, :status) == {:status, :waiting} end)
+    old_truth(pid, pool, Enum.zip(conns, pool.conns), used, waiters, owners)
+  end
 
   defp start_old(%{options: [{kind, true} | _]} = pool) when kind in [:poolboy, :sojourn] do
     how = for {conn, i} <- Enum.with_index(pool.conns, 1), do: {fn -> conn.driver.(i) end, :pool}
@@ -1165,11 +1334,7 @@ defmodule DbConnections do
 
     for waiter <- waiters, do: wait(fn -> Process.info(waiter, :status) == {:status, :waiting} end)
 
-    %{
-      pid: pid, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: false, waiting: waiters,
-      waits_since: Enum.map(waiters, &asked_at/1), owners: 0,
-      connections: for({pid, conn} <- Enum.zip(conns, pool.conns), do: truth(pid, conn, used))
-    }
+    old_truth(pid, pool, Enum.zip(conns, pool.conns), used, waiters, 0)
   end
 
   # A pool is a connection.
@@ -1190,12 +1355,16 @@ defmodule DbConnections do
       waiters = waiters(pool, &Client.use_old(pid, plans, 15_000, &1))
       for waiter <- waiters, do: wait(fn -> Process.info(waiter, :status) == {:status, :waiting} end)
 
-      %{
-        pid: pid, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: pool.options[:healthy] || false,
-        waiting: waiters, waits_since: Enum.map(waiters, &asked_at/1), owners: 0,
-        connections: [truth(pid, conn, %{pid => client})]
-      }
+      old_truth(pid, pool, [{pid, conn}], %{pid => client}, waiters, 0)
     end
+  end
+
+  defp old_truth(pid, pool, conns, used, waiters, owners) do
+    %{
+      pid: pid, name: pool.name, module: pool.mod, leak: {:text, ""}, healthy: pool.options[:healthy] || false,
+      waiting: waiters, waits_since: Enum.map(waiters, &asked_at/1), owners: owners,
+      connections: for({pid, conn} <- conns, do: truth(pid, conn, used))
+    }
   end
 
   defp plans_old(pool) do

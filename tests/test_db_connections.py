@@ -129,6 +129,9 @@ def test_connections(pools, expect):
                 assert (str(client.pid) if client else None) == said["client"], said
             proxy = connection.proxy
             assert (str(proxy.pid) if proxy else None) == said["proxy"], said
+            assert (str(connection.owner) if connection.owner else None) == said["owner"], said
+            between = [copy for copy in connection.older if copy.where in ("holder", "proxy")]
+            assert pair(between[0] if between else None) == said["between"], said
             assert len(connection.orphans) == said["orphans"], said
             if connection.content is not None:
                 queries = connection.content.queries
@@ -207,6 +210,30 @@ def test_since_when_a_connection_is_out(pools, expect, now):
     assert unknown == 1
 
 
+def test_since_when_an_owner_has_its_connection(vm, pools, expect, now):
+    """Of the test sandbox: who owns it, test_connections has."""
+    found = by_pid(pools)
+    owned = 0
+    for pool in expect["pools"]:
+        for said in pool["connections"]:
+            connection = found[said["pid"]]
+            if said["owned"] is None:
+                assert connection.owned_ns is None and connection.owner_left_ms is None
+                continue
+            owned += 1
+            assert is_since(connection.owned_ns, said["owned"], now), said
+            left = connection.owner_left_ms * 10**6 + connection.owned_ns
+            assert left == said["ownership_timeout"] * 10**6, said
+            if said["pid"] == pool["pid"]:
+                # It is shown as a pool.
+                continue
+            text = Reader(vm, width=100).run("etp-db-connections", said["pid"])
+            assert f"{said['proxy']}, for its owner {said['owner']}" in text
+            assert "owned for" in text
+    assert owned == sum(pool["owners"] for pool in expect["pools"])
+    assert owned == {"1.1": 4, "2.0": 2, "2.10": 2}.get(expect["family"], 0)
+
+
 def test_backoffs(pools, expect, now):
     found = by_pid(pools)
     closed = [c for pool in expect["pools"] for c in pool["connections"] if c["closed"]]
@@ -238,6 +265,7 @@ def test_deadlines_are_those_of_read_timer(vm, dump, pools, expect, now):
         # Timers of a gen_statem are none that the workload can ask for.
         and not (statem and c.status in ("disconnected", "after connect"))
     ]
+    found += [c.owner_left_ms for c in pools.connections if c.owner_left_ms is not None]
     assert sorted(found) == sorted(left[line["ref"]] for line in said)
     assert len(found) >= 3
 

@@ -48,6 +48,8 @@ CONNECTIONS = (
     Column("pool", "name of its pool", flexible=10, rank=3),
     Column("status", "idle, checked out, disconnected, connecting, after connect or busy"),
     Column("client", "who has it: pid, and name or initial call", flexible=10, rank=2),
+    Column("owner", "whose it is in a sandbox, DBConnection.Ownership", hidden=True),
+    Column("owned", "for how long", key="owned_text", hidden=True),
     Column("function", "current function of the client", flexible=12, rank=1),
     Column("query", "on the client's stack", flexible=12, rank=9),
     Column(
@@ -319,6 +321,8 @@ def _connection_row(connection: Connection, pool: Pool, redact: bool) -> dict[st
         "pool": name_of(pool),
         "status": connection.status,
         "client": _client_text(connection),
+        "owner": "" if connection.owner is None else str(connection.owner),
+        "owned_text": "" if connection.owned_ns is None else _duration(connection.owned_ns),
         "function": _function_text(client),
         "query": _query_text(client, redact),
         "since_text": _since_text(connection),
@@ -337,8 +341,16 @@ def _client_text(connection: Connection) -> str:
     if client is not None:
         return f"{client.pid} {client.label}".strip()
     if connection.proxy is not None:
-        return f"proxy {connection.proxy.pid} of {connection.owner}"
+        return f"proxy {connection.proxy.pid} of {_owner_text(connection)}"
     return ""
+
+
+def _owner_text(connection: Connection) -> str:
+    return (
+        "an owner that it does not monitor any more"
+        if connection.owner is None
+        else str(connection.owner)
+    )
 
 
 def _since_text(connection: Connection) -> str:
@@ -350,9 +362,17 @@ def _since_text(connection: Connection) -> str:
 def _left_text(connection: Connection) -> str:
     """Of a deadline or a backoff."""
     left = connection.deadline_ms if connection.backoff_ms is None else connection.backoff_ms
-    if left is None:
-        return ""
-    return _duration(left * 10**6) if left >= 0 else f"overdue {_duration(-left * 10**6)}"
+    return "" if left is None else _until(left)
+
+
+def _until(milliseconds: int) -> str:
+    if milliseconds < 0:
+        return f"overdue {_duration(-milliseconds * 10**6)}"
+    return _duration(milliseconds * 10**6)
+
+
+def _ends(milliseconds: int) -> str:
+    return f"in {_until(milliseconds)}" if milliseconds >= 0 else _until(milliseconds)
 
 
 def _function_text(client: Client | None) -> str:
@@ -417,7 +437,10 @@ def _one(context: Context, connection: Connection) -> Report:
         if client.query:
             facts.append(("query", _query_text(client, redact)))
     if connection.proxy is not None:
-        facts.append(("proxy", f"{connection.proxy.pid}, for its owner {connection.owner}"))
+        facts.append(("proxy", f"{connection.proxy.pid}, for its owner {_owner_text(connection)}"))
+        if connection.owned_ns is not None and connection.owner_left_ms is not None:
+            owned = _duration(connection.owned_ns)
+            facts.append(("owned for", f"{owned}, ends {_ends(connection.owner_left_ms)}"))
     facts += _times(connection)
     if connection.holder is not None:
         facts.append(("holder", f"{connection.holder.ref}"))
@@ -445,12 +468,11 @@ def _one(context: Context, connection: Connection) -> Report:
 
 def _times(connection: Connection) -> Iterator[tuple[str, str]]:
     """Since when it is what it is, and for how long yet."""
-    left = _left_text(connection)
-    ends = left if left.startswith("overdue") else f"in {left}"
     if connection.out_ns is not None:
         how = "got it" if connection.holder is None else "asked for it"
         yield "since", f"its client {how} {_duration(connection.out_ns)} ago"
-        yield "deadline", ends
+        if connection.deadline_ms is not None:
+            yield "deadline", _ends(connection.deadline_ms)
     elif connection.out_unknown:
         yield "since", f"unknown: {connection.out_unknown}"
     for label, time in (
@@ -460,7 +482,7 @@ def _times(connection: Connection) -> Iterator[tuple[str, str]]:
         if time is not None:
             yield label, _duration(time)
     if connection.backoff_ms is not None:
-        yield "backoff", f"{connection.backoff}, ends {ends}"
+        yield "backoff", f"{connection.backoff}, ends {_ends(connection.backoff_ms)}"
     elif connection.backoff:
         yield "backoff", connection.backoff
 
@@ -468,6 +490,8 @@ def _times(connection: Connection) -> Iterator[tuple[str, str]]:
 def _where(copy: Copy, connection: Connection) -> str:
     if copy.where == "process":
         return "process of the connection"
+    if copy.where == "proxy" and connection.live is not copy:
+        return "proxy, as of when its client got it"
     if copy.where == "holder" and connection.live is not copy:
         return "pool's holder, as of when the proxy took it"
     return copy.where
@@ -634,6 +658,8 @@ def _connection_data(connection: Connection, redact: bool) -> dict[str, Any]:
         },
         "proxy": str(connection.proxy.pid) if connection.proxy else None,
         "owner": str(connection.owner) if connection.owner is not None else None,
+        "owned_ns": connection.owned_ns,
+        "owner_left_ms": connection.owner_left_ms,
         "out_ns": connection.out_ns,
         "deadline_ms": connection.deadline_ms,
         "out_unknown": connection.out_unknown or None,

@@ -64,7 +64,8 @@ def read(vm: VM) -> Pools:
 
 @dataclass
 class _Row:
-    """{conn, connection, module, state, lock, [ts,] deadline, status}"""
+    """{conn, connection, module, state, lock, [ts,] deadline, status} (lib/db_connection/holder.ex of
+    2.0.0; ts from 2.4.1, connected_at in its place from 2.10.1)."""
 
     table: EtsTable
     row: EtsRow
@@ -149,10 +150,9 @@ class _Reader:
         for connection in connections:
             with self._gap(f"the pool of the connection {connection.process.pid}"):
                 self._pool_of(connection).connections.append(connection)
-        by_holder = {c.holder.address: c for c in connections if c.holder is not None}
         for process in kinds.get(PROXY, ()):
             with self._gap(f"the proxy {process.pid}"):
-                self._proxy(process, by_holder)
+                self._proxy(process, connections)
         for process in kinds.get(MANAGER, ()):
             with self._gap(f"the ownership manager {process.pid}"):
                 self._manager(process)
@@ -262,7 +262,8 @@ class _Reader:
         self._queue(pool, self._table(state[1]), found)
 
     def _queue(self, pool: Pool, table: EtsTable | None, found: OtpState) -> None:
-        """Rows are {{Time, Holder}} of the idle, and {{Time, Integer, {Pid, Ref}}} of the waiting."""
+        """Rows are {{Time, Holder}} of the idle, and {{Time, Integer, {Pid, Ref}}} of the waiting
+        (lib/db_connection/connection_pool.ex of 2.0.0 to 2.10.2)."""
         if table is None:
             pool.problems.append(f"the queue of the pool {pool.pid} is not among the tables")
             return
@@ -415,7 +416,8 @@ class _Reader:
     def _new_connection(
         self, connection: Connection, client: Term | None, held: list[_Row]
     ) -> None:
-        """2.x: client is closed, {Holder, pool}, {Ref, connect} or {Ref, after_connect}."""
+        """2.x: client is closed, {Holder, pool}, {Ref, connect} or {Ref, after_connect}
+        (lib/db_connection/connection.ex of 2.0.0 to 2.10.2)."""
         how = atom(element(client, 1))
         if atom(client) == "closed":
             connection.status = "disconnected"
@@ -460,15 +462,13 @@ class _Reader:
         connection.live = self._copy("holder", row.state, row.row.measure, connection.process)
 
     def _old_connection(self, connection: Connection, data: Term) -> None:
-        """1.x: client is closed, nil, or {Ref, Monitor}; a checked-out state is with the client."""
+        """1.x: client is closed, nil, or {Ref, Monitor}; a checked-out state is with the client
+        (lib/db_connection/connection.ex of 1.1.3)."""
         client = get(data, "client")
         pool = self._old_pool(connection, data)
         if pool is not None:
             connection.pool_pid = pool
-        for entry in queue(get(data, "queue")):
-            pid = element(element(entry, 2), 0)
-            if pid is not None:
-                connection.waiting.append(self._client(pid, None))
+        self._old_queue(connection, data)
         monitor = element(client, 1)
         if atom(client) == "closed":
             connection.status = "disconnected"
@@ -489,6 +489,13 @@ class _Reader:
             connection.status = "connecting"
             connection.take_own()
 
+    def _old_queue(self, connection: Connection, state: Term) -> None:
+        """{{Ref, Monitor}, Timeout, {Pid, Tag}} each, which do not say since when."""
+        for entry in queue(get(state, "queue")):
+            pid = element(element(entry, 2), 0)
+            if pid is not None:
+                connection.waiting.append(self._client(pid, None))
+
     def _old_pool(self, connection: Connection, data: Term) -> Term | None:
         broker = get(data, "broker")
         if broker is not None and broker.kind == "pid":
@@ -504,26 +511,29 @@ class _Reader:
         return None
 
     def _find_old_client(self, connection: Connection, monitor: Term) -> None:
-        """The process behind the monitor, whose dictionary has {DBConnection, Ref} => {Status, State}."""
-        info = self.vm.native.process_info(connection.process.address)
-        pid = next(
-            (
-                m["other"]
-                for m in info["all_monitors"]
-                if m["ref"] == monitor and not m["is_target"]
-            ),
-            None,
-        )
+        """The process behind the monitor, and the state that it has."""
+        pid = self._monitored(connection.process, monitor)
         if pid is None:
             connection.problems.append(
                 f"the client of {connection.process.pid} is not monitored any more"
             )
             return
         connection.client = self._client(pid, None, with_query=True)
-        client = connection.client.process
-        if client is None or not connection.older:
+        if connection.older:
+            self._find_in_dictionary(connection, connection.older[0])
+
+    def _monitored(self, process: Process, ref: Term | None) -> Term | None:
+        """Whom a process monitors with a reference."""
+        monitors = self.vm.native.process_info(process.address)["all_monitors"]
+        found = (m["other"] for m in monitors if m["ref"] == ref and not m["is_target"])
+        return next(found, None)
+
+    def _find_in_dictionary(self, connection: Connection, stale: Copy) -> None:
+        """{DBConnection, Ref} => {Status, State} of the client of 1.x (put_info/3,
+        lib/db_connection.ex of 1.1.3)."""
+        client = connection.client.process if connection.client is not None else None
+        if client is None:
             return
-        stale = connection.older[0]
         for key, value in self.vm.native.process_info(client.address)["dictionary"]:
             state = element(value, 1)
             if not tagged(key, "Elixir.DBConnection", 2) or state is None:
@@ -549,8 +559,9 @@ class _Reader:
 
     # ---- ownership -------------------------------------------------------------------------
 
-    def _proxy(self, process: Process, by_holder: dict[int, Connection]) -> None:
-        """A proxy has checked out a connection, and hands its state on in a holder of its own."""
+    def _proxy(self, process: Process, connections: list[Connection]) -> None:
+        """A proxy has checked out a connection for its owner, and hands it on to clients
+        (lib/db_connection/ownership/proxy.ex of 1.0.0 to 2.10.2)."""
         found = otp_state(self.vm, process)
         state = found.data
         if state is None or state.kind != "map":
@@ -558,20 +569,71 @@ class _Reader:
                 f"the state of the proxy {process.pid} was not read: {found.problem}"
             )
             return
-        # {pool_ref, Pool, Reference, Deadline, Holder, Lock}
-        real = self._table(element(get(state, "pool_ref"), 4))
-        connection = by_holder.get(real.address) if real is not None else None
         own = self._table(get(state, "holder"))
         row = self.rows.get(own.address) if own is not None else None
         if row is not None:
             self.claimed.add(row.table.address)
+        connection = self._proxied(process, get(state, "pool_ref"), connections)
         if connection is None:
             return
         connection.proxy = process
-        connection.owner = element(get(state, "owner"), 0)
+        connection.owner = self._owner(process, state)
+        self._set_ownership(connection, get(state, "ownership_timer"))
         connection.client = None
         connection.out_ns = connection.deadline_ms = None
         connection.out_unknown = ""
+        if "conn_state" in state:
+            self._old_hand_on(connection, process, state)
+        else:
+            self._hand_on(connection, process, state, row)
+        if not found.is_current:
+            connection.problems.append(
+                f"the proxy {process.pid} was busy; of it, what it had before is shown"
+            )
+
+    def _proxied(
+        self, process: Process, pool_ref: Term | None, connections: list[Connection]
+    ) -> Connection | None:
+        """{pool_ref, Pool, Reference, Deadline, Holder, Lock} from 2.0 on; of 1.x {Connection, Ref},
+        of poolboy {Pool, Connection, {Connection, Ref}}."""
+        if pool_ref is None or pool_ref.kind != "tuple":
+            # It has not got one yet.
+            return None
+        if tagged(pool_ref, "pool_ref"):
+            real = self._table(element(pool_ref, 4))
+            return next((c for c in connections if real is not None and c.holder is real), None)
+        pid = element(pool_ref, len(pool_ref) - 2)
+        for connection in connections:
+            client = connection.client
+            if pid is None or connection.process.pid.word != pid.word or client is None:
+                continue
+            if client.pid.word == process.pid.word:
+                return connection
+        self.problems.append(
+            f"the proxy {process.pid} has the connection {pid}, which is dead or not checked out by"
+            " it any more"
+        )
+        return None
+
+    def _owner(self, process: Process, state: Term) -> Term | None:
+        """{Pid, Ref} from 2.0.6 on; before, only the reference of the monitor."""
+        owner = get(state, "owner")
+        if owner is not None:
+            return element(owner, 0)
+        return self._monitored(process, get(state, "owner_ref"))
+
+    def _set_ownership(self, connection: Connection, ref: Term | None) -> None:
+        """{timeout, Ref, {Proxy, Owner, Timeout}}, whose Timeout began when the owner came."""
+        timer = self.timers.get(str(ref)) if ref is not None else None
+        timeout = integer(element(element(timer.message, 2), 2)) if timer is not None else None
+        if timer is not None and timeout is not None:
+            connection.owned_ns = max(0, timeout - timer.remaining_ms) * 10**6
+            connection.owner_left_ms = timer.remaining_ms
+
+    def _hand_on(
+        self, connection: Connection, process: Process, state: Term, row: _Row | None
+    ) -> None:
+        """From 2.0 on in a holder of the proxy's own."""
         for entry in queue(get(state, "queue")):
             pid = element(element(entry, 1), 0)
             if pid is not None:
@@ -586,6 +648,24 @@ class _Reader:
         if row.table.owner.word != process.pid.word:
             connection.client = self._client(row.table.owner, None, with_query=True)
             self._set_deadline(connection, row.deadline)
+
+    def _old_hand_on(self, connection: Connection, process: Process, state: Term) -> None:
+        """1.x: the proxy has the state, and its client {Pid, Ref, Monitor} meanwhile a newer one.  Who
+        waits is as in the queue of a connection."""
+        self._old_queue(connection, state)
+        mine = get(state, "conn_state")
+        copy = None
+        if mine is not None:
+            copy = self._copy("proxy", mine, self._measure_in(process), process)
+        pid = element(get(state, "client"), 0)
+        if pid is None:
+            connection.live = copy
+            return
+        connection.client = self._client(pid, None, with_query=True)
+        self._set_deadline(connection, get(state, "timer"))
+        if copy is not None:
+            connection.older.insert(0, copy)
+            self._find_in_dictionary(connection, copy)
 
     def _manager(self, process: Process) -> None:
         found = otp_state(self.vm, process)

@@ -48,14 +48,18 @@ class Connection:
     client: Client | None = None
     #: The state as of now, None when there is none or it was not found.
     live: Copy | None = None
-    #: What others have of an earlier moment: the process, and the pool's holder while a proxy has it.
+    #: What others have of an earlier moment: the process, and while a proxy has it, the pool's holder
+    #: (from 2.0 on) or the proxy (1.x, while a client has it).
     older: list[Copy] = field(default_factory=list)
     holder: EtsTable | None = None
     #: :ok, :error or :aborted of the holder.
     holder_status: str = ""
-    #: Proxy of the ownership pool that has the connection, and whose it is.
+    #: Proxy of the ownership pool that has the connection, and whose it is; since when in nanoseconds,
+    #: and in how many milliseconds the proxy takes it away, None: unknown, or never.
     proxy: Process | None = None
     owner: Term | None = None
+    owned_ns: int | None = None
+    owner_left_ms: int | None = None
     #: How long it has been idle, and connected, in nanoseconds.
     idle_ns: int | None = None
     connected_ns: int | None = None

@@ -71,7 +71,7 @@ class DriverState:
 class Copy:
     """A driver's state, and where it stands."""
 
-    #: "holder", "proxy's holder", "process" or "client's dictionary".
+    #: "holder", "proxy's holder", "proxy", "process" or "client's dictionary".
     where: str
     term: Term
     measure: Measure
