@@ -104,6 +104,8 @@ struct etp_signal {
 	uint64_t monitor;
 	/** Tracer of a signal that changes it: a list cell, or 0. */
 	etp_term tracer;
+	/** Some of what it carries could not be read; it is one of the gaps of the walk. */
+	bool is_torn;
 };
 
 /** What a signal that is not a message is: "exit", "monitor_down" ... */
@@ -115,7 +117,8 @@ struct etp_signal_iter {
 	const struct etp_vm *vm;
 	struct etp_reader *reader;
 	uint64_t process;
-	/** Chains that break off, and why the last did: a static string or NULL. */
+	/** Chains that break off and signals that are torn, and what the last of them was: a
+	 *  static string or NULL. */
 	uint64_t gaps;
 	const char *problem;
 	enum etp_signal_queue queue;

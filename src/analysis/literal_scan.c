@@ -46,10 +46,14 @@ static struct etp_error *add_modules(struct literal_scan *scan, const struct etp
 	size_t count = etp_code_modules(vm, &modules, &problem);
 	if (problem)
 		scan->problem = problem;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (modules[i].problem)
+			scan->problem = "The literals of some modules cannot be read, which "
+					"may hold binaries too.";
 		if (modules[i].literal_area &&
 		    !add_area(scan, ETP_HOLDER_MODULE, modules[i].literal_area, modules[i].name))
 			return &etp_error_no_memory;
+	}
 	return NULL;
 }
 

@@ -535,8 +535,9 @@ static bool load_areas(struct process_heap *heap, const struct etp_vm *vm,
 		give_up(heap, "its heap cannot be read");
 		return true;
 	}
-	if (HAS(vm, Process, wrt_bins))
-		READ_WORD(vm, reader, process, Process, wrt_bins, &writable);
+	if (HAS(vm, Process, wrt_bins) &&
+	    !READ_WORD(vm, reader, process, Process, wrt_bins, &writable))
+		give_up(heap, "the chain of its writable binaries cannot be read");
 	return add_area(heap, reader, HEAP_AREA_YOUNG, young, htop) &&
 	       (!old || add_area(heap, reader, HEAP_AREA_OLD, old, old_htop)) &&
 	       add_chain(heap, (struct heap_chain){.first = chain, .kind = HEAP_AREA_YOUNG}) &&

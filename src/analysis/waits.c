@@ -304,13 +304,19 @@ static size_t keep_marked(struct scan *scan, uint64_t process, struct etp_term_v
 	bool is_marked[REFERENCES_MAX] = {false};
 	uint64_t block;
 	etp_term ref;
-	if (!READ_WORD(vm, &scan->reader, process, Process, recv_mrk_blk, &block) || !block)
+	if (!READ_WORD(vm, &scan->reader, process, Process, recv_mrk_blk, &block)) {
+		gap(scan, "the marks of a receive cannot be read");
+		return 0;
+	}
+	if (!block)
 		return 0;
 	uint64_t marks = vm->layout->members[ETP_MEMBER_ErtsRecvMarkerBlock_ref].count;
 	for (uint64_t i = 0; i < marks; i++) {
 		uint64_t at = block + OFFSET(vm, ErtsRecvMarkerBlock, ref) + i * 8;
-		if (!etp_read_u64(&scan->reader, at, &ref))
+		if (!etp_read_u64(&scan->reader, at, &ref)) {
+			gap(scan, "the marks of a receive cannot be read");
 			break;
+		}
 		size_t position = find_reference(scan, ref, found, count);
 		if (position < count)
 			is_marked[position] = true;
@@ -429,7 +435,11 @@ static void find_servers(struct scan *scan)
 	for (uint32_t who = 0; who < vm->processes.count; who++) {
 		if (!READ_WORD(vm, &scan->reader, vm->processes.addresses[who], Process, reg,
 		               &reg) ||
-		    !reg || !READ_WORD(vm, &scan->reader, reg, RegProc, name, &name))
+		    (reg && !READ_WORD(vm, &scan->reader, reg, RegProc, name, &name))) {
+			gap(scan, "the name of a process cannot be read");
+			continue;
+		}
+		if (!reg)
 			continue;
 		for (size_t i = 0; i < SERVERS; i++)
 			if (etp_vm_is_atom(vm, &scan->reader, name, servers[i]))

@@ -78,7 +78,9 @@ static void read_header(const struct etp_vm *vm, struct etp_reader *reader,
 	if (module->problem)
 		return;
 	module->functions = count;
-	READ_WORD(vm, reader, module->start, BeamCodeHeader, literal_area, &module->literal_area);
+	if (!READ_WORD(vm, reader, module->start, BeamCodeHeader, literal_area,
+	               &module->literal_area))
+		module->problem = "its literals are not in the core";
 }
 
 // Room for three instances of each module was made.

@@ -12,12 +12,19 @@ struct signal_reader {
 	struct etp_signal *signal;
 };
 
+// Notes a part that cannot be read.
+static bool whole(const struct signal_reader *r, bool is_read)
+{
+	r->signal->is_torn |= !is_read;
+	return is_read;
+}
+
 // A member of a struct that the layout may lack.
 static bool read_word(const struct signal_reader *r, uint64_t base, enum etp_member_id id,
                       uint64_t *ret)
 {
 	return etp_layout_has(r->vm->layout, id) &&
-	       etp_vm_read_member(r->vm, r->reader, base, id, ret);
+	       whole(r, etp_vm_read_member(r->vm, r->reader, base, id, ret));
 }
 #define READ(r, base, struct_, member, ret) read_word(r, base, ETP_MEMBER_##struct_##_##member, ret)
 
@@ -28,7 +35,8 @@ static uint64_t data_of_message(const struct signal_reader *r)
 	uint64_t data;
 	r->signal->fragment = r->signal->address + OFFSET(r->vm, ErtsMessage, hfrag);
 	r->signal->storage = ETP_MESSAGE_COMBINED;
-	return signal_words_behind(r->vm, r->reader, r->signal->fragment, &data) ? data : 0;
+	bool is_read = signal_words_behind(r->vm, r->reader, r->signal->fragment, &data);
+	return whole(r, is_read) ? data : 0;
 }
 
 static void set_roots(const struct signal_reader *r, uint64_t address, uint64_t count)
@@ -40,14 +48,14 @@ static void set_roots(const struct signal_reader *r, uint64_t address, uint64_t 
 static void read_message_word(const struct signal_reader *r, unsigned index, uint64_t *ret)
 {
 	uint64_t m = r->signal->address + OFFSET(r->vm, ErtsMessage, m);
-	etp_read_u64(r->reader, m + index * sizeof(uint64_t), ret);
+	whole(r, etp_read_u64(r->reader, m + index * sizeof(uint64_t), ret));
 }
 
 // Who is at the other end of a link or monitor, or why it broke.
 static etp_term other_of(const struct signal_reader *r, uint64_t node)
 {
 	uint64_t other = 0;
-	READ_WORD(r->vm, r->reader, node, ErtsMonLnkNode, other, &other);
+	READ(r, node, ErtsMonLnkNode, other, &other);
 	return other;
 }
 
@@ -55,8 +63,7 @@ static etp_term other_of(const struct signal_reader *r, uint64_t node)
 static uint64_t monitor_data(const struct signal_reader *r)
 {
 	uint64_t offset;
-	if (!etp_vm_read_member(r->vm, r->reader, r->signal->address,
-	                        ETP_MEMBER_ErtsMonLnkNode_offset, &offset))
+	if (!READ(r, r->signal->address, ErtsMonLnkNode, offset, &offset))
 		return 0;
 	return r->signal->address - offset;
 }
@@ -66,14 +73,14 @@ static uint64_t monitor_data(const struct signal_reader *r)
 static void read_external_reason(const struct signal_reader *r, uint64_t data)
 {
 	uint64_t next;
-	if (!READ_WORD(r->vm, r->reader, r->signal->fragment, ErlHeapFragment, next, &next))
+	if (!READ(r, r->signal->fragment, ErlHeapFragment, next, &next))
 		return;
 	// ErtsSeqTokenExitSignalData is a word longer.
 	uint64_t token = signal_has_xtra(r->vm) && r->signal->xtra & SIG_XTRA_TOKEN ? 8 : 0;
 	if (!next)
 		r->signal->external = data + SIZEOF(r->vm, ErtsExitSignalData) + token;
 	else
-		signal_words_behind(r->vm, r->reader, next, &r->signal->external);
+		whole(r, signal_words_behind(r->vm, r->reader, next, &r->signal->external));
 }
 
 // send_gen_exit_signal(). {'EXIT', From, Reason} or {'DOWN', ...} is made already.
@@ -88,8 +95,8 @@ static void read_exit(const struct signal_reader *r)
 	if (!signal_has_xtra(r->vm))
 		read_message_word(r, MESSAGE_TOKEN, &r->signal->token);
 	else if (r->signal->xtra & SIG_XTRA_TOKEN)
-		etp_read_u64(r->reader, data + SIZEOF(r->vm, ErtsExitSignalData),
-		             &r->signal->token);
+		whole(r, etp_read_u64(r->reader, data + SIZEOF(r->vm, ErtsExitSignalData),
+		                      &r->signal->token));
 	set_roots(r, data + OFFSET(r->vm, ErtsExitSignalData, message), 1);
 	if (!reason)
 		read_external_reason(r, data);

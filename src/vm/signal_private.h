@@ -91,7 +91,8 @@ static inline bool signal_words_behind(const struct etp_vm *vm, struct etp_reade
 }
 
 // What a signal that is no message carries, as far as the layout says how; it keeps
-// what signal_queue.c has filled in. A field that cannot be read stays 0.
+// what signal_queue.c has filled in. A field that cannot be read stays 0, and the signal
+// is torn.
 void signal_read_data(const struct etp_vm *vm, struct etp_reader *reader,
                       struct etp_signal *signal);
 

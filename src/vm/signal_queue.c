@@ -154,8 +154,9 @@ static void read_external(const struct etp_vm *vm, struct etp_reader *reader,
 {
 	struct etp_dist_external external;
 	signal->storage = ETP_MESSAGE_EXTERNAL;
-	if (signal_words_behind(vm, reader, signal->fragment, &signal->external) &&
-	    etp_dist_external_read(vm, reader, signal->external, &external))
+	if (!signal_words_behind(vm, reader, signal->fragment, &signal->external))
+		signal->is_torn = true;
+	else if (etp_dist_external_read(vm, reader, signal->external, &external))
 		signal->external_bytes = external.bytes;
 }
 
@@ -183,8 +184,10 @@ static void read_external_alias(const struct etp_vm *vm, struct etp_reader *read
 	uint64_t size, next;
 	signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
 	if (!READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, alloc_size, &size) ||
-	    !READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, next, &next))
+	    !READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, next, &next)) {
+		signal->is_torn = true;
 		return;
+	}
 	if (size == 1)
 		signal->fragment = next;
 	read_external(vm, reader, signal);
@@ -208,15 +211,14 @@ static void read_altact(const struct etp_vm *vm, struct etp_reader *reader,
 		bool is_prio = signal->xtra & SIG_XTRA_PRIO;
 		signal->fragment = signal->address + OFFSET(vm, ErtsMessage, hfrag);
 		uint64_t words = signal->fragment + OFFSET(vm, ErlHeapFragment, mem);
-		if (has_token)
-			etp_read_u64(reader, words + (is_prio + has_alias) * 8u, &signal->token);
-		if (is_prio)
-			etp_read_u64(reader, words, &signal->from);
-		if (signal->type == SIG_TYPE_DIST_FRAG &&
-		    !READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, next,
-		               &signal->fragment))
-			return;
-		read_external(vm, reader, signal);
+		uint64_t token = words + (is_prio + has_alias) * 8u;
+		signal->is_torn = (has_token && !etp_read_u64(reader, token, &signal->token)) ||
+		                  (is_prio && !etp_read_u64(reader, words, &signal->from)) ||
+		                  (signal->type == SIG_TYPE_DIST_FRAG &&
+		                   !READ_WORD(vm, reader, signal->fragment, ErlHeapFragment, next,
+		                              &signal->fragment));
+		if (!signal->is_torn)
+			read_external(vm, reader, signal);
 		return;
 	}
 	struct etp_term_view tuple;
@@ -224,6 +226,7 @@ static void read_altact(const struct etp_vm *vm, struct etp_reader *reader,
 	bool is_apart = signal->type != SIG_TYPE_HEAP && signal->type != SIG_TYPE_OFF_HEAP;
 	if (etp_term_decode(vm, reader, signal->from, &tuple) != ETP_TERM_TUPLE ||
 	    tuple.tuple.arity != arity + (is_apart ? 2 : 0)) {
+		signal->is_torn = true;
 		signal->from = ETP_NIL;
 		return;
 	}
@@ -258,6 +261,7 @@ static void read_alias(const struct etp_vm *vm, struct etp_reader *reader,
 	struct etp_term_view tuple;
 	if (etp_term_decode(vm, reader, signal->from, &tuple) != ETP_TERM_TUPLE ||
 	    (tuple.tuple.arity != 3 && tuple.tuple.arity != 5)) {
+		signal->is_torn = true;
 		signal->from = ETP_NIL;
 		return;
 	}
@@ -365,6 +369,8 @@ static bool read_signal(struct etp_signal_iter *iter, struct etp_signal *signal)
 	} else {
 		signal_read_data(vm, reader, signal);
 	}
+	if (signal->is_torn)
+		gap(iter, "what a signal carries cannot be read");
 	iter->node = next;
 	return true;
 }

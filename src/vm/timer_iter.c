@@ -40,6 +40,7 @@ enum phase {
 
 static const char unreadable[] = "a timer cannot be read";
 static const char broken_list[] = "a list of timers breaks off";
+static const char broken_process[] = "the timers of a process cannot be read";
 
 const char *etp_timer_kind_name(enum etp_timer_kind kind)
 {
@@ -202,23 +203,23 @@ static void enter_next_in_tree(struct etp_timer_iter *iter)
 static void enter_paused_receive(struct etp_timer_iter *iter, uint64_t process)
 {
 	const struct etp_vm *vm = iter->vm;
-	uint64_t timer;
-	uint32_t flags;
-	bool is_paused = HAS(vm, ErtsPausedProcTimer, time_left_in_msec) &&
-	                 READ_WORD(vm, iter->reader, process, Process, timer, &timer) &&
-	                 timer > PTMR_TIMEDOUT &&
-	                 READ_U32(vm, iter->reader, timer, ErtsTmrHead, roflgs, &flags) &&
-	                 flags & ROFLG_PAUSED;
-	enter(iter, PHASE_PAUSED_RECEIVE, is_paused ? timer : 0);
+	uint64_t timer = 0;
+	uint32_t flags = 0;
+	if (HAS(vm, ErtsPausedProcTimer, time_left_in_msec) &&
+	    (!READ_WORD(vm, iter->reader, process, Process, timer, &timer) ||
+	     (timer > PTMR_TIMEDOUT &&
+	      !READ_U32(vm, iter->reader, timer, ErtsTmrHead, roflgs, &flags))))
+		gap(iter, broken_process);
+	enter(iter, PHASE_PAUSED_RECEIVE, flags & ROFLG_PAUSED ? timer : 0);
 }
 
 static void enter_paused_bif(struct etp_timer_iter *iter, uint64_t process)
 {
 	const struct etp_vm *vm = iter->vm;
-	uint64_t timers, first = 0;
-	if (READ_WORD(vm, iter->reader, process, Process, paused_bif_timers, &timers) && timers &&
-	    !READ_WORD(vm, iter->reader, timers, ErtsPausedBifTimers, list, &first))
-		gap(iter, "timers of a process that is suspended cannot be read");
+	uint64_t timers = 0, first = 0;
+	if (!READ_WORD(vm, iter->reader, process, Process, paused_bif_timers, &timers) ||
+	    (timers && !READ_WORD(vm, iter->reader, timers, ErtsPausedBifTimers, list, &first)))
+		gap(iter, broken_process);
 	enter(iter, PHASE_PAUSED_BIF, first);
 }
 

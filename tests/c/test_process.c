@@ -263,6 +263,51 @@ static void test_queues(void **state)
 	assert_int_equal(gaps, 1);
 }
 
+// A signal that is no message: its tag is the header of an external pid, with operation and
+// type as arity.
+static uint64_t new_signal(struct mock *m, unsigned op, unsigned type, uint64_t next)
+{
+	uint64_t signal = new_message(m, 0, next);
+	uint64_t header = 0;
+	while (header_thing(m->vm.scheme, header) != ETP_THING_EXTERNAL_PID)
+		header += 1 << 2;
+	mock_put(m, signal + OFFSET(&m->vm, ErtsMessage, m),
+	         header | (uint64_t)(type << 8 | op) << HEADER_ARITY_SHIFT);
+	return signal;
+}
+
+// What a signal carries is lost, but not the signals behind it.
+static void test_torn_signals(void **state)
+{
+	enum { EXIT = 0, ALIAS_MESSAGE = 15, GEN_EXIT = 15, TYPE_HEAP = 19 };
+	struct mock *m = *state;
+	uint64_t process = new_process(m), gaps;
+	uint64_t alias = new_signal(m, ALIAS_MESSAGE, TYPE_HEAP, new_message(m, 1, 0));
+	uint64_t exits = new_signal(m, EXIT, GEN_EXIT, alias);
+	uint64_t fragment = exits + OFFSET(&m->vm, ErtsMessage, hfrag);
+	uint64_t tuple = mock_alloc(m, 4);
+	mock_put(m, tuple, 3 << HEADER_ARITY_SHIFT);
+	uint64_t from = alias + OFFSET(&m->vm, ErtsMessage, m) + 16;
+	mock_put(m, from, tuple | TAG_PRIMARY_BOXED);
+	PUT(m, process, Process, sig_qs_first, exits);
+	assert_int_equal(count_messages(m, process, &gaps), 1);
+	assert_int_equal(gaps, 0);
+
+	PUT(m, fragment, ErlHeapFragment, used_size, UINT64_C(1) << 50);
+	assert_int_equal(count_messages(m, process, &gaps), 1);
+	assert_int_equal(gaps, 1);
+	mock_put(m, from, MOCK_NOWHERE | TAG_PRIMARY_BOXED);
+	assert_int_equal(count_messages(m, process, &gaps), 1);
+	assert_int_equal(gaps, 2);
+	struct etp_signal_iter iter;
+	struct etp_signal signal;
+	etp_signal_iter_init(&iter, &m->vm, &m->reader, process);
+	for (int i = 0; i < 3; i++) {
+		assert_true(etp_signal_iter_next(&iter, &signal));
+		assert_int_equal(signal.is_torn, i < 2);
+	}
+}
+
 static void test_fragments(void **state)
 {
 	struct mock *m = *state;
@@ -375,6 +420,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_damaged_trees, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lists_of_monitors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queues, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_torn_signals, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fragments, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_dictionaries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_heaps, set_up, tear_down),
