@@ -808,7 +808,8 @@ defmodule DbConnections.Drivers do
       state
     else
       Map.merge(state, %{
-        ping_timeout: 15_000, disconnect_on_error_codes: [], scram: nil, disable_composite_types: false, messages: []
+        ping_timeout: 15_000, disconnect_on_error_codes: [], scram: nil, disable_composite_types: false,
+        messages: Enum.map(1..Keyword.get(options, :messages, 0)//1, &{:msg_notify, &1})
       })
     end
   end
@@ -825,6 +826,14 @@ defmodule DbConnections.Drivers do
     %{
       __struct__: Exqlite.Connection, db: make_ref(), default_transaction_mode: :deferred, directory: nil,
       path: "/var/lib/my_app/#{n}.db", transaction_status: :idle, status: :idle, chunk_size: nil, before_disconnect: nil
+    }
+  end
+
+  # No driver that etp knows: what grows in it is told by its size.
+  def other(n) do
+    %{
+      __struct__: MyApp.Driver, sock: socket(), id: n, pending: Map.new(1..1200, &{&1, n}), log: :binary.copy("line ", 13_200),
+      jobs: {Enum.map(1..1650, &{&1, n}), []}, last: [n], opts: %{}
     }
   end
 
@@ -930,11 +939,31 @@ defmodule DbConnections do
         family: family,
         releases: Map.new(releases, fn {app, vsn} -> {app, {:text, vsn}} end),
         secret: {:text, @secret},
-        pools: List.flatten(started)
+        pools: List.flatten(started),
+        parts: parts()
       },
       before_dump: timers_left()
     }
   end
+
+  # Bytes of each field of the states in holders, and how many elements it has.
+  defp parts do
+    for table <- :ets.all(), :ets.info(table, :name) == DBConnection.Holder, row <- :ets.lookup(table, :conn), {name, value} <- Map.to_list(elem(row, 3)) do
+      %{connection: elem(row, 1), name: name, count: count_of(value), bytes: 8 * :erts_debug.flat_size(value) + off_heap(value)}
+    end
+  end
+
+  defp count_of(value) when is_map(value), do: map_size(value)
+  defp count_of(value) when is_tuple(value), do: tuple_size(value)
+  defp count_of(value) when is_list(value), do: length(value)
+  defp count_of(_), do: :undefined
+
+  # A binary of more than 64 bytes is; none of these states has one twice.
+  defp off_heap(value) when is_list(value), do: Enum.sum(Enum.map(value, &off_heap/1))
+  defp off_heap(value) when is_tuple(value), do: off_heap(Tuple.to_list(value))
+  defp off_heap(value) when is_map(value), do: off_heap(Map.to_list(value))
+  defp off_heap(value) when is_binary(value) and byte_size(value) > 64, do: byte_size(value)
+  defp off_heap(_), do: 0
 
   # What is left of deadlines, and of backoffs of the library `connection`, right before the dump.
   defp timers_left do
@@ -968,6 +997,8 @@ defmodule DbConnections do
 
   defp supervisor(:"1.1"), do: DBConnection.Ownership.PoolSupervisor
   defp supervisor(_), do: DBConnection.ConnectionPool.Supervisor
+
+  @nothing %{cursors: {0, 0}, queries: 0, orphans: 0}
 
   # ---- pools -------------------------------------------------------------------------------------------------
 
@@ -1008,7 +1039,8 @@ defmodule DbConnections do
       healthy(:"2.10"),
       exhausted("0.8.0"),
       down("0.8.0"),
-      pool(MyApp.Pg, Postgrex.Protocol, [conn(pg("0.22.2", queries: 6000), :idle), conn(pg("0.22.2", buffer: large()), :idle)]),
+      pool(MyApp.Pg, Postgrex.Protocol, [conn(pg("0.22.2", queries: 6000), :idle), conn(pg("0.22.2", buffer: large(), messages: 1200), :idle)]),
+      pool(MyApp.Other, MyApp.Driver, [conn({&Drivers.other/1, @nothing}, :idle)]),
       pool(MyApp.Mssql, Tds.Protocol, [conn(tds(tds_options()), :idle)]),
       pool(MyApp.Lite, Exqlite.Connection, [conn(exqlite(), :idle)]),
       pool(MyApp.Shards, MyXQL.Connection, [conn(my("0.8.0", {0, 0}), :idle), conn(my("0.8.0", {0, 0}), :idle)], partitions: 2),
@@ -1064,7 +1096,6 @@ defmodule DbConnections do
     {&Drivers.postgrex(release, &1, options), %{cursors: {0, 0}, queries: options[:queries] || 3, orphans: 0}}
   end
 
-  @nothing %{cursors: {0, 0}, queries: 0, orphans: 0}
   defp tds(options), do: {&Drivers.tds(&1, options), @nothing}
   defp exqlite, do: {&Drivers.exqlite/1, @nothing}
   defp none, do: {nil, @nothing}

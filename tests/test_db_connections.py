@@ -3,12 +3,14 @@
 
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 
 from etp import timers
 from etp.commands.registry import find
 from etp.diagnosis.db_connections import diagnose
+from etp.diagnosis.thresholds import DB_THRESHOLDS
 from etp.inspectors import load
 from etp.inspectors.db_connection import read
 from etp.inspectors.driver_state import cursor_entries
@@ -292,6 +294,50 @@ def test_cursor_entries(pools):
             entries = list(cursor_entries(connection.live))
             assert len(entries) == connection.cursors
             assert all(ref.kind == "ref" for ref, _entry in entries)
+
+
+def test_parts(pools, expect):
+    """What states hold beside cursors: as the VM says of their fields."""
+    if expect["family"] == "1.1":
+        pytest.skip("it has no holders")
+    fields = {(line["connection"], line["name"]): line for line in expect["parts"]}
+    parts = set()
+    buffers = results = 0
+    for connection in pools.connections:
+        if connection.live is None or connection.live.where != "holder":
+            continue
+        pid = str(connection.process.pid)
+        content = connection.content
+        parts |= {(content.struct, name) for name, _, _ in content.parts}
+        for name, count, size in content.parts:
+            line = fields[pid, name]
+            assert (count, size) == (line["count"], line["bytes"]), line
+        told = {name for name, _, _ in content.parts} | set(
+            content.driver.fields if content.driver else ()
+        )
+        for (owner, name), line in fields.items():
+            assert owner != pid or name in told or line["bytes"] < 64 * 1024, line
+        if content.buffer_bytes:
+            buffers += 1
+            assert content.buffer_bytes == fields[pid, "buffer"]["bytes"]
+        if content.result_bytes:
+            results += 1
+            assert content.result_bytes == sum(fields[pid, n]["bytes"] for n in ("result", "query"))
+    live = {str(c.process.pid) for c in pools.connections if c.live and c.live.where == "holder"}
+    said = [owner for (owner, name), line in fields.items() if name == "buffer" and line["bytes"]]
+    assert buffers == len(live & set(said)) > 0 or expect["family"] in ("2.4", "2.5")
+    new = expect["family"] == "2.10"
+    assert results == new
+    other = {("Elixir.MyApp.Driver", name) for name in ("pending", "log", "jobs")}
+    assert parts == (other | {("Elixir.Postgrex.Protocol", "messages")} if new else set())
+
+
+def test_large_parts_are_suspicious(vm, pools, expect):
+    limits = replace(DB_THRESHOLDS, part_bytes=60_000)
+    suspects = diagnose(pools, vm.applications, limits).suspects
+    large = {suspect.title.split(" of ")[0] for suspect in suspects if suspect.kind == "large_part"}
+    new = expect["family"] == "2.10"
+    assert large == ({"The field log", "The field jobs"} if new else set())
 
 
 def test_verdict(verdict, expect):

@@ -498,6 +498,7 @@ def _where(copy: Copy, connection: Connection) -> str:
 
 
 def _copy_blocks(title: str, copy: Copy, redact: bool) -> list[Block | None]:
+    from ..text import plural
     from ..units import format_bytes
     from ..views import Facts, Paragraph
 
@@ -533,7 +534,8 @@ def _copy_blocks(title: str, copy: Copy, redact: bool) -> list[Block | None]:
     if content.transaction:
         facts.append(("transaction", content.transaction))
     for name, count, size in content.parts:
-        facts.append((name, f"{count:,} elements, {format_bytes(size)}"))
+        elements = "" if count is None else f"{plural(count, 'element')}, "
+        facts.append((name, f"{elements}{format_bytes(size)}"))
     return [None, Paragraph(title), Facts(facts, 2)]
 
 

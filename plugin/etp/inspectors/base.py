@@ -214,6 +214,11 @@ class Driver:
     #: A cursor's entry: by its tag, which field is the id of the statement, and which the columns.
     entry: dict[str, tuple[int, int]] = field(default_factory=dict)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All that are named above, but for the transaction's, which are small."""
+        return (self.cursors, self.queries, self.statement, *self.buffers, *self.results)
+
     def release(self, state: Term) -> str:
         """Which releases the struct's fields are of, "" if they do not tell."""
         return ""

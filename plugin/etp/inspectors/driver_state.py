@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from ..ets import EtsTable
 
 LARGE_BYTES = 64 * 1024
-"""A part of a state that no driver names is told from this size on."""
+LARGE_COUNT = 1000
+"""A part of a state that no driver names is told from this size, or this number of elements, on."""
 
 STATEMENT_MAX = 2000
 """Bytes of a statement that are read."""
+
+Part = tuple[str, "int | None", int]
+"""A field, its elements (None of a binary), its bytes."""
 
 Tables = dict[str, "EtsTable"]
 """All tables by their references."""
@@ -62,8 +66,8 @@ class DriverState:
     result_bytes: int = 0
     transaction: str = ""
     statement: str = ""
-    #: Large collections of a driver that is not known: (field, elements, bytes).
-    parts: list[tuple[str, int, int]] = field(default_factory=list)
+    #: What else is large: collections and binaries that the driver does not name.
+    parts: list[Part] = field(default_factory=list)
     unreadable: int = 0
 
 
@@ -89,8 +93,8 @@ def content(state: Term, measure: Measure, tables: Tables) -> DriverState:
     )  # fmt: skip
     if state.kind == "map":
         found.unreadable += sum(value.kind == "invalid" for value in state.values())
+    found.parts = _large_parts(state, measure, driver.fields if driver is not None else ())
     if driver is None:
-        found.parts = _large_parts(state, measure)
         return found
     cursors = get(state, driver.cursors) if driver.cursors else None
     if cursors is not None and cursors.kind == "map":
@@ -171,21 +175,20 @@ def statement_text(term: Term | None) -> str:
     return f"({size(term) or 0:,} elements)" if term.kind == "cons" else ""
 
 
-def _large_parts(
-    state: Term, measure: Callable[[Term], dict[str, int]]
-) -> list[tuple[str, int, int]]:
-    """Fields of an unknown driver's state that hold much."""
+def _large_parts(state: Term, measure: Measure, known: tuple[str, ...]) -> list[Part]:
+    """Fields of a state that hold much, but for those that are told anyway."""
     if state.kind != "map" or len(state) > 100:
         return []
     found = []
     for key, value in state.items():
         count = size(value)
         name = atom(key)
-        if count is None or name is None or (value.kind == "tuple" and count < 1000):
+        if count is None or name is None or name in known:
             continue
+        is_collection = value.kind != "bitstring"
         total = _bytes(measure(value))
-        if total >= LARGE_BYTES or count >= 1000:
-            found.append((safe(name), count, total))
+        if total >= LARGE_BYTES or (is_collection and count >= LARGE_COUNT):
+            found.append((safe(name), count if is_collection else None, total))
     found.sort(key=lambda part: -part[2])
     return found[:LARGE_PARTS]
 
