@@ -282,6 +282,15 @@ class VM:
         not be read); include/etp/ports.h."""
     def port_links(self, port: Term) -> tuple[list[Term], int]:
         """(pids and ports linked to an open port, branches that could not be read)."""
+    def dist_entries(self) -> tuple[list[dict[str, Any]], int, str]:
+        """({address, node: Term, is_this, state ("not_connected", "pending", "connected", "exiting"),
+        is_visible, creation, controller (Term or None), queue_size, queue_size_respected, received,
+        sent (packets), is_busy, ties ({"link", "monitor", "monitored_by", "monitor_node",
+        "suspended": how many}), is_incomplete} of each node that this one knows, places that could
+        not be read, why); include/etp/dist_entry.h."""
+    def dist_entry_ties(self, address: int, limit: int) -> tuple[list[tuple[str, Term]], int]:
+        """((kind of tie, process or name) of the DistEntry at an address, the first ``limit`` or, if
+        that is 0, all; places that could not be read)."""
     def timers(
         self, *, receivers: Sequence[Term] | None = None, limit: int = 0, reverse: bool = False
     ) -> dict[str, Any]:

@@ -4,13 +4,14 @@
 
 /**
  * @file
- * Links and monitors of a process.
+ * Links and monitors of a process, a port, or a connection to another node.
  *
  * ERTS: erl_monitor_link.h. Links and the monitors that a process has set up
  * (origins) are in red-black trees, monitors of others on it (targets) in a
  * circular list; those that other nodes have on it are targets in the tree. Each
  * node of a tree names its parent, which is checked on the way, so that no forged
- * tree can send a walk round in circles.
+ * tree can send a walk round in circles. The other end of those that go to another
+ * node is in circular lists of the connection (ErtsMonLnkDist).
  *
  * Thread safety: as etp_vm; an iterator belongs to one thread.
  */
@@ -58,6 +59,11 @@ struct etp_link_iter {
 /** Start on the links of the Process at `process`. */
 ETP_EXPORT void etp_link_iter_init(struct etp_link_iter *iter, const struct etp_vm *vm,
                                    struct etp_reader *reader, uint64_t process);
+
+/** Start on the links over the connection of the DistEntry at `dist_entry`
+ *  (include/etp/dist_entry.h): the other end of each is a process of this node. */
+ETP_EXPORT void etp_link_iter_init_dist(struct etp_link_iter *iter, const struct etp_vm *vm,
+                                        struct etp_reader *reader, uint64_t dist_entry);
 
 /** The next link, in the reverse order of process_info(P, links). */
 ETP_EXPORT bool etp_link_iter_next(struct etp_link_iter *iter, struct etp_link *link);
@@ -118,13 +124,19 @@ ETP_EXPORT bool etp_monitor_is_origin_listed(const struct etp_monitor *monitor);
 ETP_EXPORT bool etp_monitor_is_target_listed(const struct etp_monitor *monitor);
 
 struct etp_monitor_iter {
+	/** The list, then the tree. */
 	struct etp_monlnk_iter nodes;
-	uint64_t process;
+	uint64_t tree;
 };
 
 /** Start on the monitors of the Process at `process`, of both directions. */
 ETP_EXPORT void etp_monitor_iter_init(struct etp_monitor_iter *iter, const struct etp_vm *vm,
                                       struct etp_reader *reader, uint64_t process);
+
+/** Start on the monitors over the connection of the DistEntry at `dist_entry`, of both directions:
+ *  the other end of each is a process of this node, which watches if `is_target` is set. */
+ETP_EXPORT void etp_monitor_iter_init_dist(struct etp_monitor_iter *iter, const struct etp_vm *vm,
+                                           struct etp_reader *reader, uint64_t dist_entry);
 
 /** The next monitor; those listed come in the reverse order of process_info/2. */
 ETP_EXPORT bool etp_monitor_iter_next(struct etp_monitor_iter *iter, struct etp_monitor *monitor);

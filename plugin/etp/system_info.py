@@ -105,7 +105,7 @@ def system_info(vm: VM) -> SystemInfo:
         uptime_ns=None if info.uptime_ns < 0 else info.uptime_ns,
         allocated=sum(allocator["blocks"] for allocator in allocators),
         carriers=sum(allocator["carriers"] for allocator in allocators),
-        dist_buf_busy_limit=_number(vm, "erts_dist_buf_busy_limit"),
+        dist_buf_busy_limit=dist_buf_busy_limit(vm),
         backtrace_depth=_number(vm, "erts_backtrace_depth"),
         # It is -1 until the VM halts (erts_halt(), erl_process.c).
         is_halting=_number(vm, "erts_halt_progress") not in (None, -1),
@@ -154,6 +154,11 @@ def _emu_type(vm: VM) -> str:
         if _number(vm, symbol):
             return name
     return "opt"
+
+
+def dist_buf_busy_limit(vm: VM) -> int | None:
+    """Bytes from which on the queue of a connection suspends whoever sends."""
+    return _number(vm, "erts_dist_buf_busy_limit")
 
 
 def _number(vm: VM, name: str) -> int | None:

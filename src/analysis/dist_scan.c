@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <etp/chain.h>
+#include <etp/dist_entry.h>
 #include <etp/dist_external.h>
 #include <etp/magic.h>
 
@@ -11,9 +12,6 @@
 // for have the rest of their message in a context of their own.
 
 enum {
-	// hash.c: a Hash has 1 << (MAX_SHIFT - shift) buckets.
-	HASH_MAX_SHIFT = 64,
-	BUCKETS_LOG_MAX = 24,
 	// enum erts_dsig_send_phase
 	PHASE_ALLOC = 2,
 	PHASE_MAX = 5,
@@ -117,57 +115,23 @@ static bool add_entry(struct root_scan *scan, uint64_t entry)
 	       root_scan_finish(scan, ETP_HOLDER_DIST_INPUT, entry, name);
 }
 
-static bool add_bucket(struct root_scan *scan, uint64_t entry, uint32_t count)
-{
-	for (uint32_t seen = 0; entry; seen++) {
-		if (seen == count) {
-			root_scan_give_up(scan, "the table of connections runs in a circle");
-			return true;
-		}
-		// The bucket is the first member of a DistEntry.
-		if (!add_entry(scan, entry))
-			return false;
-		if (!READ_WORD(scan->vm, &scan->reader, entry, HashBucket, next, &entry)) {
-			root_scan_give_up(scan, "the table of connections cannot be read");
-			return true;
-		}
-	}
-	return true;
-}
-
 bool dist_scan_run(struct root_scan *scan)
 {
 	const struct etp_vm *vm = scan->vm;
-	uint64_t table, buckets, first;
-	uint32_t shift, count;
 	if (!HAS(vm, DistEntry, finalized_out_queue) || !HAS(vm, DistSeqNode, hfrag) ||
-	    !HAS(vm, ErtsDistOutputBuf, eiov) || !HAS(vm, ErlIOVec, binv) ||
-	    !HAS(vm, Hash, shift)) {
+	    !HAS(vm, ErtsDistOutputBuf, eiov) || !HAS(vm, ErlIOVec, binv)) {
 		root_scan_give_up(scan,
 		                  "the layout does not have the distribution of this release");
 		return true;
 	}
-	struct etp_error *err = etp_target_symbol(vm->target, "erts_dist_table", &table, NULL);
-	if (err) {
-		etp_error_destroy(err);
-		root_scan_give_up(scan, "there is no symbol for the table of connections");
-		return true;
-	}
-	if (!READ_U32(vm, &scan->reader, table, Hash, shift, &shift) ||
-	    !READ_U32(vm, &scan->reader, table, Hash, nobjs, &count) ||
-	    !READ_WORD(vm, &scan->reader, table, Hash, bucket, &buckets) ||
-	    shift >= HASH_MAX_SHIFT || HASH_MAX_SHIFT - shift > BUCKETS_LOG_MAX) {
-		root_scan_give_up(scan, "the table of connections cannot be read");
-		return true;
-	}
-	for (uint64_t i = 0; i < UINT64_C(1) << (HASH_MAX_SHIFT - shift); i++) {
-		if (!etp_read_u64(&scan->reader, buckets + i * sizeof(uint64_t), &first)) {
-			root_scan_give_up(scan, "the table of connections cannot be read");
-			break;
-		}
-		if (!add_bucket(scan, first, count))
+	struct etp_dist_entry_iter entries;
+	uint64_t entry;
+	etp_dist_entry_iter_init(&entries, vm, &scan->reader);
+	while (etp_dist_entry_iter_next(&entries, &entry))
+		if (!add_entry(scan, entry))
 			return false;
-	}
+	if (entries.gaps)
+		root_scan_give_up(scan, entries.problem);
 	return true;
 }
 

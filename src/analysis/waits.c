@@ -6,6 +6,7 @@
 
 #include <etp/chain.h>
 #include <etp/code.h>
+#include <etp/dist_entry.h>
 #include <etp/links.h>
 #include <etp/stack.h>
 
@@ -20,9 +21,6 @@ enum {
 	PLACES = 1024,
 	// Names of other nodes that are told apart.
 	NODES_MAX = 1024,
-	// hash.c: a Hash has 1 << (MAX_SHIFT - shift) buckets.
-	HASH_MAX_SHIFT = 64,
-	BUCKETS_LOG_MAX = 24,
 };
 
 // What a process that waits in a function waits for.
@@ -199,33 +197,13 @@ static void read_connection(struct scan *scan, uint64_t entry)
 
 static void read_connections(struct scan *scan)
 {
-	const struct etp_vm *vm = scan->vm;
-	uint64_t table, buckets, first;
-	uint32_t shift, count;
-	struct etp_error *err = etp_target_symbol(vm->target, "erts_dist_table", &table, NULL);
-	if (err ||
-	    !etp_vm_read_member(vm, &scan->reader, table, ETP_MEMBER_Hash_bucket, &buckets) ||
-	    !READ_U32(vm, &scan->reader, table, Hash, nobjs, &count) ||
-	    !READ_U32(vm, &scan->reader, table, Hash, shift, &shift) || shift >= HASH_MAX_SHIFT ||
-	    HASH_MAX_SHIFT - shift > BUCKETS_LOG_MAX) {
-		etp_error_destroy(err);
-		gap(scan, "the connections to other nodes cannot be read");
-		return;
-	}
-	for (uint64_t i = 0; i < UINT64_C(1) << (HASH_MAX_SHIFT - shift); i++) {
-		if (!etp_read_u64(&scan->reader, buckets + i * 8, &first)) {
-			gap(scan, "the connections to other nodes cannot be read");
-			return;
-		}
-		// The bucket is the first member of a DistEntry.
-		for (uint32_t seen = 0; first && seen < count; seen++) {
-			read_connection(scan, first);
-			if (!READ_WORD(vm, &scan->reader, first, HashBucket, next, &first)) {
-				gap(scan, "the connections to other nodes cannot be read");
-				return;
-			}
-		}
-	}
+	struct etp_dist_entry_iter entries;
+	uint64_t entry;
+	etp_dist_entry_iter_init(&entries, scan->vm, &scan->reader);
+	while (etp_dist_entry_iter_next(&entries, &entry))
+		read_connection(scan, entry);
+	if (entries.gaps)
+		gap(scan, entries.problem);
 }
 
 // ---- processes --------------------------------------------------------------------------

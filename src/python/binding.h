@@ -146,6 +146,8 @@ PyObject *VM_measure_each(VMObject *self, PyObject *args);
 PyObject *VM_measure_slots(VMObject *self, PyObject *args);
 PyObject *VM_ports(VMObject *self, PyObject *ignored);
 PyObject *VM_port_links(VMObject *self, PyObject *args);
+PyObject *VM_dist_entries(VMObject *self, PyObject *ignored);
+PyObject *VM_dist_entry_ties(VMObject *self, PyObject *args);
 PyObject *VM_mailboxes(VMObject *self, PyObject *args);
 PyObject *VM_waits(VMObject *self, PyObject *args);
 PyObject *VM_timers(VMObject *self, PyObject *args, PyObject *kwargs);

@@ -398,6 +398,8 @@ static PyMethodDef VM_methods[] = {
 	{"waits", (PyCFunction)VM_waits, METH_VARARGS, NULL},
 	{"ports", (PyCFunction)VM_ports, METH_NOARGS, NULL},
 	{"port_links", (PyCFunction)VM_port_links, METH_VARARGS, NULL},
+	{"dist_entries", (PyCFunction)VM_dist_entries, METH_NOARGS, NULL},
+	{"dist_entry_ties", (PyCFunction)VM_dist_entry_ties, METH_VARARGS, NULL},
 	{"timers", (PyCFunction)(void (*)(void))VM_timers, METH_VARARGS | METH_KEYWORDS, NULL},
 	{"schedulers", (PyCFunction)VM_schedulers, METH_NOARGS, NULL},
 	{"run_queues", (PyCFunction)VM_run_queues, METH_NOARGS, NULL},

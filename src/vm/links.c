@@ -199,6 +199,26 @@ void etp_link_iter_init_port(struct etp_link_iter *iter, const struct etp_vm *vm
 		gap(&iter->nodes, "the links cannot be read");
 }
 
+// The ErtsMonLnkDist of a DistEntry, which it has while it is connected.
+static bool read_dist(const struct etp_vm *vm, struct etp_reader *reader, uint64_t dist_entry,
+                      uint64_t *ret)
+{
+	return HAS(vm, DistEntry, mld) && HAS(vm, ErtsMonLnkDist, links) &&
+	       READ_WORD(vm, reader, dist_entry, DistEntry, mld, ret);
+}
+
+void etp_link_iter_init_dist(struct etp_link_iter *iter, const struct etp_vm *vm,
+                             struct etp_reader *reader, uint64_t dist_entry)
+{
+	*iter = (struct etp_link_iter){0};
+	uint64_t dist, first = 0;
+	bool readable = read_dist(vm, reader, dist_entry, &dist) &&
+	                (!dist || READ_WORD(vm, reader, dist, ErtsMonLnkDist, links, &first));
+	nodes_init(&iter->nodes, vm, reader, first, true);
+	if (!readable)
+		gap(&iter->nodes, "the links over a connection cannot be read");
+}
+
 // erts_link_size(), erl_monitor_link.c.
 static void read_remote_link(struct etp_monlnk_iter *nodes, const void *bytes,
                              struct etp_link *link)
@@ -289,16 +309,35 @@ bool etp_monitor_is_target_listed(const struct etp_monitor *monitor)
 	        monitor->type == ETP_MONITOR_RESOURCE);
 }
 
-void etp_monitor_iter_init(struct etp_monitor_iter *iter, const struct etp_vm *vm,
-                           struct etp_reader *reader, uint64_t process)
+static void monitor_iter_init(struct etp_monitor_iter *iter, const struct etp_vm *vm,
+                              struct etp_reader *reader, uint64_t list, uint64_t tree,
+                              bool readable)
 {
-	*iter = (struct etp_monitor_iter){.process = process};
-	uint64_t list = 0;
-	bool readable = !HAS(vm, Process, lt_monitors) ||
-	                READ_WORD(vm, reader, process, Process, lt_monitors, &list);
+	*iter = (struct etp_monitor_iter){.tree = tree};
 	nodes_init(&iter->nodes, vm, reader, list, true);
 	if (!readable)
 		gap(&iter->nodes, "the monitors cannot be read");
+}
+
+void etp_monitor_iter_init(struct etp_monitor_iter *iter, const struct etp_vm *vm,
+                           struct etp_reader *reader, uint64_t process)
+{
+	uint64_t list = 0, tree = 0;
+	bool readable = (!HAS(vm, Process, lt_monitors) ||
+	                 READ_WORD(vm, reader, process, Process, lt_monitors, &list)) &
+	                READ_WORD(vm, reader, process, Process, monitors, &tree);
+	monitor_iter_init(iter, vm, reader, list, tree, readable);
+}
+
+void etp_monitor_iter_init_dist(struct etp_monitor_iter *iter, const struct etp_vm *vm,
+                                struct etp_reader *reader, uint64_t dist_entry)
+{
+	uint64_t dist, list = 0, tree = 0;
+	bool readable = read_dist(vm, reader, dist_entry, &dist);
+	if (readable && dist)
+		readable = READ_WORD(vm, reader, dist, ErtsMonLnkDist, monitors, &list) &
+		           READ_WORD(vm, reader, dist, ErtsMonLnkDist, orig_name_monitors, &tree);
+	monitor_iter_init(iter, vm, reader, list, tree, readable);
 }
 
 // Words behind an extended monitor: reference, and pids of other nodes.
@@ -432,10 +471,7 @@ bool etp_monitor_iter_next(struct etp_monitor_iter *iter, struct etp_monitor *mo
 	struct etp_monlnk_iter *nodes = &iter->nodes;
 	const void *bytes = nodes_next(nodes);
 	if (!bytes && nodes->is_list) {
-		uint64_t root = 0;
-		if (!READ_WORD(nodes->vm, nodes->reader, iter->process, Process, monitors, &root))
-			gap(nodes, "the monitors cannot be read");
-		nodes_init(nodes, nodes->vm, nodes->reader, root, false);
+		nodes_init(nodes, nodes->vm, nodes->reader, iter->tree, false);
 		bytes = nodes_next(nodes);
 	}
 	if (!bytes)

@@ -3,6 +3,7 @@
 
 #include <etp/allocators.h>
 #include <etp/code.h>
+#include <etp/dist_entry.h>
 #include <etp/magic.h>
 #include <etp/persistent_term.h>
 #include <etp/ports.h>
@@ -50,6 +51,16 @@ static void look_at_ports(const struct etp_vm *vm, struct etp_reader *reader)
 	}
 }
 
+static void look_at_connections(const struct etp_vm *vm, struct etp_reader *reader)
+{
+	struct etp_dist_entry_iter entries;
+	struct etp_dist_entry entry;
+	uint64_t address;
+	etp_dist_entry_iter_init(&entries, vm, reader);
+	while (etp_dist_entry_iter_next(&entries, &address))
+		image_forgive(etp_dist_entry_read(vm, reader, address, &entry));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct image *image = image_get();
@@ -62,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		etp_reader_init(&reader, target);
 		look_at_globals(vm, &reader);
 		look_at_ports(vm, &reader);
+		look_at_connections(vm, &reader);
 		etp_vm_close(vm);
 	} else {
 		image_forgive(err);

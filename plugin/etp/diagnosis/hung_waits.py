@@ -125,7 +125,12 @@ def _busy_node(hang: Hang, root: Root, limits: HungThresholds) -> Finding:
         f"{_processes(root.waiter.direct)} {_wait(root.waiter.direct)} for {what} the node {name}"
         + _more(behind - root.waiter.direct),
         _chain(hang, root),
-        [("etp-ports", "the port of the connection, and what waits in its queue")],
+        [
+            (
+                f"etp-dist {name}" if not hang.redact else "etp-dist",
+                "the connection, and what waits in its queue",
+            )
+        ],
         behind,
         [name],
     )
