@@ -134,7 +134,7 @@ class Location(TypedDict):
     function: str | None
     arity: int | None
     #: Bytes from the function's name in the code, as in crash dumps; from the start of the module
-    #: when only that is known.
+    #: when only that is known; None where in it the address is cannot be told.
     offset: int | None
     file: str | None
     line: int | None

@@ -325,6 +325,25 @@ def test_stacktraces_without_code(without_code):
     assert functions and near
 
 
+def test_offsets_without_code(without_code):
+    """A place in a function is told where it is known, and never the beginning of the function instead."""
+    dump, vm = without_code
+    whole = open_vm(dump)
+    known = unknown = 0
+    for address, said in processes(dump, vm):
+        found = vm.execution(address)["current_location"]
+        expected = whole.execution(address)["current_location"]
+        assert found["pc"] == expected["pc"]
+        if found["offset"] is None:
+            unknown += 1
+        elif mfa(found) == mfa(expected):
+            assert found["offset"] == expected["offset"] > 0, said["pid"]
+            known += 1
+    assert known and unknown
+    path = Path(vm.info()["core_path"])
+    assert " + 0" not in run_command(dump, "stackdump", "init", path=path)
+
+
 def test_catches_without_code(without_code):
     dump, vm = without_code
     slots = vm.stack(process(vm, "stacks_catches"))

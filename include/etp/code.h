@@ -85,6 +85,9 @@ enum etp_code_kind {
 /** "unknown", "fragment", "module", "near_export" or "function". */
 ETP_EXPORT const char *etp_code_kind_name(enum etp_code_kind kind);
 
+/** Where in the function, or the module, an address is cannot be told. */
+#define ETP_CODE_NO_OFFSET UINT64_MAX
+
 struct etp_code_location {
 	enum etp_code_kind kind;
 	uint64_t pc;
@@ -93,7 +96,8 @@ struct etp_code_location {
 	etp_term module, function;
 	uint64_t arity;
 	/** Bytes from the function's ErtsCodeMFA to the address, as in crash dumps
-	 *  ("lists:map/2 + 56"); from the start of the module when only that is known. */
+	 *  ("lists:map/2 + 56"); from the start of the module when only that is known;
+	 *  ETP_CODE_NO_OFFSET where the name comes from elsewhere than from `pc`. */
 	uint64_t offset;
 	/** Name of the file, a list of characters or (to OTP 23) an atom, and line; 0
 	 *  when there are none. With is_own_file it is the module, and the name is that

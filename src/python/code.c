@@ -31,6 +31,7 @@ static PyObject *location_dict(VMObject *self, struct etp_reader *reader,
 {
 	const struct etp_vm *vm = self->vm;
 	bool is_code = location->kind >= ETP_CODE_MODULE;
+	bool has_offset = is_code && location->offset != ETP_CODE_NO_OFFSET;
 	PyObject *dict = PyDict_New();
 	if (dict && dict_set(dict, "pc", PyLong_FromUnsignedLongLong(location->pc)) &&
 	    dict_set(dict, "kind", PyUnicode_FromString(etp_code_kind_name(location->kind))) &&
@@ -39,7 +40,7 @@ static PyObject *location_dict(VMObject *self, struct etp_reader *reader,
 	    dict_set(dict, "arity",
 	             location->function ? PyLong_FromUnsignedLongLong(location->arity) : none()) &&
 	    dict_set(dict, "offset",
-	             is_code ? PyLong_FromUnsignedLongLong(location->offset) : none()) &&
+	             has_offset ? PyLong_FromUnsignedLongLong(location->offset) : none()) &&
 	    dict_set(dict, "file", file_or_none(vm, reader, location)) &&
 	    dict_set(dict, "line",
 	             location->file ? PyLong_FromUnsignedLong(location->line) : none()) &&

@@ -157,8 +157,17 @@ enum etp_code_kind etp_stack_current(const struct etp_vm *vm, struct etp_reader 
 		etp_code_locate(vm, reader, stack->pc, &location);
 	if (stack->current && location.kind != ETP_CODE_FUNCTION) {
 		struct etp_code_location current;
-		if (etp_code_mfa(vm, reader, stack->current, &current) > location.kind)
+		if (etp_code_mfa(vm, reader, stack->current, &current) > location.kind) {
+			// It names the function, and not the place in it; that is known if
+			// the last exported function before the address is this one.
+			current.pc = location.pc;
+			if (location.function != current.function ||
+			    location.module != current.module || location.arity != current.arity)
+				current.offset = ETP_CODE_NO_OFFSET;
+			else
+				current.offset = location.offset;
 			location = current;
+		}
 	}
 	*ret = location;
 	return location.kind;

@@ -501,6 +501,30 @@ static void test_stacktrace(void **state)
 	assert_true(more);
 }
 
+// Process.current has the name of a function whose code is missing, and says nothing
+// of the place in it.
+static void test_current_without_code(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t current = f->module + OFFSET(&f->m.vm, Module, curr);
+	uint64_t process = PROCESS(f, ETP_NIL, 0x9000);
+	uint64_t mfa = function_at(f, 1) + OFFSET(&f->m.vm, ErtsCodeInfo, mfa);
+	PUT(f, process, Process, i, 0x700000000100);
+	PUT(f, process, Process, current, mfa);
+	PUT(f, current, ModuleInstance, code_hdr, 0x700000000000);
+	load(f);
+	struct etp_stack stack = find_stack(f, process);
+	for (int with_line = 0; with_line < 2; with_line++) {
+		struct etp_code_location found;
+		assert_int_equal(
+			etp_stack_current(&f->m.vm, &f->m.reader, &stack, with_line, &found),
+			ETP_CODE_FUNCTION);
+		assert_int_equal(found.function, f->functions[1]);
+		assert_int_equal(found.pc, 0x700000000100);
+		assert_true(found.offset == ETP_CODE_NO_OFFSET);
+	}
+}
+
 static void test_bad_stacks(void **state)
 {
 	struct fixture *f = *state;
@@ -664,6 +688,7 @@ int main(int argc, char **argv)
 		TEST(test_file_names),
 		TEST(test_stack_words),
 		TEST(test_stacktrace),
+		TEST(test_current_without_code),
 		TEST(test_bad_stacks),
 		TEST(test_heap),
 		TEST(test_off_heap),
