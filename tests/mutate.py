@@ -77,12 +77,16 @@ class Image:
         start, entry, count = struct.unpack_from("<Q14xHH", header, 32)
         self.headers = (start, entry * count)
         self.segments: List[Segment] = []
+        #: Program headers that are not needed: of guard pages, without bytes in the file.
+        self.spare: List[int] = []
         self.notes: Tuple[int, int] = (0, 0)
         for i in range(count):
             at = start + i * entry
-            kind, _flags, offset, address, _, size = struct.unpack_from("<IIQQQQ", self.at(at, 56))
+            kind, flags, offset, address, _, size = struct.unpack_from("<IIQQQQ", self.at(at, 56))
             if kind == 1 and size:
                 self.segments.append(Segment(at, address, offset, size))
+            elif kind == 1 and not flags:
+                self.spare.append(at)
             elif kind == 4:
                 self.notes = (offset, size)
 
@@ -94,6 +98,23 @@ class Image:
             if segment.address <= address < segment.address + segment.size:
                 return segment.offset + address - segment.address
         return None
+
+    def without(self, address: int, size: int) -> List[Tuple[int, bytes]]:
+        """Changes of the program headers: (offset in the file, new bytes), by which these bytes, which
+        are in one segment, were not saved."""
+        segment = next(s for s in self.segments if s.address <= address < s.address + s.size)
+        before = address - segment.address
+        end = min(before + size, segment.size)
+        # p_filesz and p_memsz
+        patches = [(segment.header + 32, struct.pack("<QQ", before, end))]
+        if end < segment.size:
+            flags = struct.unpack("<I", self.at(segment.header + 4, 4))[0]
+            rest, left = segment.address + end, segment.size - end
+            header = struct.pack(
+                "<IIQQQQQQ", 1, flags, segment.offset + end, rest, 0, left, left, PAGE
+            )
+            patches.append((self.spare[0], header))
+        return patches
 
     def word(self, address: int) -> int:
         offset = self.offset(address)

@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who holds which binary, and what a garbage collection would free, against what the VM said itself."""
 
-import json
 import os
-import subprocess
 from collections import Counter
-from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
 
 import _etp
 import cores
-from native import LAYOUTS, open_vm
-import mutate
 import rabbitmq
+from damage import Damage
+from native import open_vm
 
 WORKLOADS = ["healthy", "terms", "ets_kinds", "ets_pins", "demo"]
 FLAVORS = ["stripped", "dwarf", "emu"]
@@ -254,35 +251,7 @@ def test_lists_before_the_leaks(leaks):
     assert leaks[1].census().binaries(unaccounted=True) == []
 
 
-class Damage:
-    """A copy of a core in which words are changed before it is opened."""
-
-    def __init__(self, dump: cores.Core, directory: Path):
-        self.dump = dump
-        self.path = directory / "core"
-        # A copy of the holes too: these cores are mostly holes.
-        subprocess.run(["cp", "--sparse=always", str(dump.path), str(self.path)], check=True)
-        self.image = mutate.Image(self.path)
-        self.vm = open_vm(dump)
-        self.structs = json.loads(
-            Path(self.vm.info()["layout_source"].split(" ", 2)[2]).read_text(encoding="utf-8")
-        )["structs"]
-
-    def process(self, name: str) -> int:
-        pid = self.dump.truth.process(name)["pid"]
-        return next(address for address, found in self.vm.processes() if str(found) == pid)
-
-    def member(self, struct: str, name: str) -> int:
-        return self.structs[struct]["members"][name][0]
-
-    def word(self, address: int) -> int:
-        return self.image.word(address)
-
-    def write(self, address: int, word: int) -> None:
-        offset = self.image.offset(address)
-        assert offset is not None
-        os.pwrite(self.image.file.fileno(), word.to_bytes(8, "little"), offset)
-
+class DamagedHeaps(Damage):
     def heap(self, process: int) -> range:
         """Addresses of the words of its young heap."""
         start, end = (self.word(process + self.member("Process", m)) for m in ("heap", "htop"))
@@ -300,13 +269,7 @@ class Damage:
     def check(self, damaged: str, *problems: str) -> None:
         """That process is damaged, by one of these problems, and all others are as they were."""
         before = by_pid(self.vm.census())
-        after = by_pid(
-            _etp.VM(
-                core=str(self.path),
-                executable=str(self.dump.executable),
-                layout_directories=LAYOUTS,
-            ).census()
-        )
+        after = by_pid(open_vm(self.dump, self.path).census())
         assert after.keys() == before.keys()
         pid = self.dump.truth.process(damaged)["pid"]
         assert after[pid]["unreadable"] > 0
@@ -323,7 +286,7 @@ REFERENCE_HEADERS = (5 << 6 | 8 << 2, 2 << 6 | 10 << 2)
 
 @pytest.fixture
 def damage(core, tmp_path):
-    return Damage(core("bin_leaks", method="gcore", recon=str(rabbitmq.recon())), tmp_path)
+    return DamagedHeaps(core("bin_leaks", method="gcore", recon=str(rabbitmq.recon())), tmp_path)
 
 
 def test_a_header_with_an_absurd_arity(damage):

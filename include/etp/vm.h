@@ -102,6 +102,9 @@ struct etp_process_summary {
 	bool has_name;
 	uint64_t name;
 	enum etp_initial_call_source initial_call_source;
+	/** A part of the dictionary, which may have had what proc_lib was given, could not be
+	 *  read: what spawn was given stands for it. */
+	bool is_proc_lib_call_unknown;
 	uint64_t initial_module, initial_function;
 	uint64_t initial_arity;
 };

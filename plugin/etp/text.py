@@ -17,6 +17,11 @@ def safe(text: str, keep_newlines: bool = False) -> str:
     )
 
 
+def is_unreadable(text: str) -> bool:
+    """Is it the text of an atom or a term of which a part is not in the core?"""
+    return "#Unreadable" in text
+
+
 def shorten(text: str, width: int) -> str:
     """At most ``width`` characters, the last one an ellipsis where something was cut."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"

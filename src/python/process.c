@@ -147,11 +147,13 @@ static PyObject *monitors_list(VMObject *self, struct etp_reader *reader, uint64
 	return list;
 }
 
-static PyObject *pairs_list(VMObject *self, struct etp_reader *reader, uint64_t dictionary)
+// Adds what of it cannot be read to the gaps of `info`.
+static PyObject *pairs_list(VMObject *self, struct etp_reader *reader,
+                            struct etp_process_info *info)
 {
 	struct etp_dictionary_iter iter;
 	etp_term key, value;
-	etp_dictionary_iter_init(&iter, self->vm, reader, dictionary);
+	etp_dictionary_iter_init(&iter, self->vm, reader, info->dictionary);
 	PyObject *list = PyList_New(0);
 	while (list && etp_dictionary_iter_next(&iter, &key, &value)) {
 		PyObject *k = Term_new(self, NULL, key);
@@ -162,6 +164,11 @@ static PyObject *pairs_list(VMObject *self, struct etp_reader *reader, uint64_t 
 		} else if (!append(list, Py_BuildValue("(NN)", k, v))) {
 			Py_CLEAR(list);
 		}
+	}
+	if (iter.gaps) {
+		info->unknown |= UINT32_C(1) << ETP_PROCESS_DICTIONARY;
+		info->gaps += iter.gaps;
+		info->problem = iter.problem;
 	}
 	if (list && PyList_Reverse(list))
 		Py_CLEAR(list);
@@ -306,7 +313,7 @@ PyObject *VM_process_info(VMObject *self, PyObject *args)
 	if (dict && add_identity(self, &info, dict) && add_state(self, &reader, &info, dict) &&
 	    add_sizes(&info, dict) && dict_set(dict, "links", links_list(self, &reader, address)) &&
 	    dict_set(dict, "all_monitors", monitors_list(self, &reader, address)) &&
-	    dict_set(dict, "dictionary", pairs_list(self, &reader, info.dictionary)) &&
+	    dict_set(dict, "dictionary", pairs_list(self, &reader, &info)) &&
 	    dict_set(dict, "unknown", item_names(info.unknown)) &&
 	    dict_set(dict, "uncertain", item_names(info.uncertain)) &&
 	    dict_set(dict, "gaps", number(info.gaps)) &&

@@ -28,7 +28,7 @@ static bool is_initial_call_pair(const struct etp_vm *vm, const struct etp_term_
 }
 
 static bool find_in_slot(const struct etp_vm *vm, struct etp_reader *reader, etp_term slot,
-                         struct etp_term_view *pair)
+                         struct etp_term_view *pair, bool *is_damaged)
 {
 	enum { CHAIN_MAX = 1000 };
 	for (unsigned i = 0; i < CHAIN_MAX; i++) {
@@ -37,14 +37,19 @@ static bool find_in_slot(const struct etp_vm *vm, struct etp_reader *reader, etp
 			return is_initial_call_pair(vm, pair);
 		case ETP_TERM_CONS:
 			slot = pair->cons.tail;
-			etp_term_decode(vm, reader, pair->cons.head, pair);
+			*is_damaged |= etp_term_decode(vm, reader, pair->cons.head, pair) !=
+			               ETP_TERM_TUPLE;
 			if (is_initial_call_pair(vm, pair))
 				return true;
 			break;
+		case ETP_TERM_NIL:
+			return false;
 		default:
+			*is_damaged = true;
 			return false;
 		}
 	}
+	*is_damaged = true;
 	return false;
 }
 
@@ -54,19 +59,27 @@ static bool proc_lib_initial_call(const struct etp_vm *vm, struct etp_reader *re
 {
 	enum { SLOTS_MAX = 1 << 20 };
 	uint32_t used;
-	if (!dictionary || vm->atom_initial_call == UINT64_MAX ||
-	    !READ_U32(vm, reader, dictionary, ProcDict, usedSlots, &used) || used > SLOTS_MAX)
+	if (!dictionary)
 		return false;
+	bool *is_damaged = &ret->is_proc_lib_call_unknown;
+	if (vm->atom_initial_call == UINT64_MAX ||
+	    !READ_U32(vm, reader, dictionary, ProcDict, usedSlots, &used) || used > SLOTS_MAX) {
+		*is_damaged = true;
+		return false;
+	}
 	for (uint32_t i = 0; i < used; i++) {
 		uint64_t slot;
 		struct etp_term_view pair, mfa;
-		if (!etp_read_u64(reader, dictionary + OFFSET(vm, ProcDict, data) + i * 8, &slot))
+		if (!etp_read_u64(reader, dictionary + OFFSET(vm, ProcDict, data) + i * 8, &slot)) {
+			*is_damaged = true;
 			return false;
-		if (term_is_nil(slot) || !find_in_slot(vm, reader, slot, &pair))
+		}
+		if (term_is_nil(slot) || !find_in_slot(vm, reader, slot, &pair, is_damaged))
 			continue;
-		if (etp_term_decode(vm, reader, etp_word_at(pair.tuple.elements, 1), &mfa) !=
-		            ETP_TERM_TUPLE ||
-		    mfa.tuple.arity != 3)
+		enum etp_term_kind kind =
+			etp_term_decode(vm, reader, etp_word_at(pair.tuple.elements, 1), &mfa);
+		*is_damaged = kind == ETP_TERM_INVALID;
+		if (kind != ETP_TERM_TUPLE || mfa.tuple.arity != 3)
 			return false;
 		etp_term module = etp_word_at(mfa.tuple.elements, 0);
 		etp_term function = etp_word_at(mfa.tuple.elements, 1);

@@ -192,6 +192,10 @@ static void read_names(const struct etp_vm *vm, struct etp_reader *reader, const
 	info->name = summary.name;
 	if (WORD_OF(vm, process, Process, reg) && !summary.has_name)
 		unknown(info, ETP_PROCESS_REGISTERED_NAME, "the registered name cannot be read");
+	if (summary.is_proc_lib_call_unknown)
+		unknown(info, ETP_PROCESS_INITIAL_CALL,
+		        "what proc_lib was given may be in a part of its dictionary that cannot be "
+		        "read");
 	if (summary.initial_call_source == ETP_INITIAL_CALL_PROC_LIB) {
 		info->has_proc_lib_call = true;
 		info->proc_lib_module = summary.initial_module;

@@ -8,6 +8,7 @@ from .declaration import Argument, Column, Command, table_arguments
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
     from ..ets import EtsTable
     from ..views import Table
@@ -56,7 +57,7 @@ def run(context: Context, args: Namespace) -> Table:
     chosen = [table for table in tables if _wanted(table, args)]
     rows = [row(table) for table in chosen]
     columns: tuple[Column, ...] = COLUMNS
-    warnings = list(tables.gaps)
+    warnings = [*tables.gaps, *_unnamed(tables, args)]
     if args.binaries or _asks_for_binaries(args):
         warnings += _add_binaries(context, chosen, rows)
         columns = tuple(c for c in COLUMNS if c.name not in GIVE_WAY or args.columns)
@@ -154,6 +155,19 @@ def row(table: EtsTable) -> dict[str, object]:
         "fixed": table.fixed,
         "address": f"{table.address:#x}",
     }
+
+
+def _unnamed(tables: Sequence[EtsTable], args: Namespace) -> list[str]:
+    """What may be missing among those of one name or owner."""
+    from ..text import is_unreadable, plural
+
+    names = sum(is_unreadable(table.name) for table in tables if args.name)
+    owners = sum(is_unreadable(table.owner_label) for table in tables if args.owner)
+    return [
+        f"{plural(count, 'table')} of unknown {what} may be among the wanted."
+        for count, what in ((names, "name"), (owners, "owner"))
+        if count
+    ]
 
 
 def _summary(tables: list[EtsTable], total: int) -> str:

@@ -58,7 +58,7 @@ def run(context: Context, args: Namespace) -> Report:
                 "dim",
             )
         )
-    return Report(blocks, _facts(info, redact))
+    return Report(blocks, _facts(info, redact), warnings=list(context.vm.ets_tables.gaps))
 
 
 def _needed(missing: list[MappedFile]) -> str:

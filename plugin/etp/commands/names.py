@@ -28,14 +28,20 @@ COLUMNS = (
 
 def run(context: Context, args: Namespace) -> Table:
     from ..otp import registry
+    from ..text import is_unreadable, plural
     from ..views import Table
 
     found = registry.names(context.vm, (args.kind,) if args.kind else registry.KINDS)
-    chosen = [entry for entry in found.entries if _wanted(context, entry, args)]
+    entries = [entry for entry in found.entries if _wanted(context, entry, args)]
+    chosen = [entry for entry in entries if _is_named(context, entry, args.NAME)]
+    warnings = [f"{problem}." for problem in found.problems]
+    unread = sum(is_unreadable(_name(context, entry)) for entry in entries if args.NAME)
+    if unread:
+        warnings.append(f"{plural(unread, 'name')} could not be read, and may be among the wanted.")
     view = Table(
         COLUMNS,
         [],
-        warnings=[f"{problem}." for problem in found.problems],
+        warnings=warnings,
         notes=[_summary(chosen)],
         noun="names",
     )
@@ -49,18 +55,20 @@ def run(context: Context, args: Namespace) -> Table:
 
 
 def _wanted(context: Context, entry: Entry, args: Namespace) -> bool:
-    from fnmatch import fnmatchcase
-
     if args.where and not _same(entry.where, args.where):
         return False
     if args.dead and _alive(context, entry) is not False:
         return False
-    if args.who and args.who.replace("#PID", "") != str(entry.who):
-        return False
-    if not args.NAME:
+    return not args.who or args.who.replace("#PID", "") == str(entry.who)
+
+
+def _is_named(context: Context, entry: Entry, wanted: str | None) -> bool:
+    from fnmatch import fnmatchcase
+
+    if not wanted:
         return True
     text = _name(context, entry)
-    return fnmatchcase(text, args.NAME) or fnmatchcase(text, f"Elixir.{args.NAME}")
+    return fnmatchcase(text, wanted) or fnmatchcase(text, f"Elixir.{wanted}")
 
 
 def _same(name: str, wanted: str) -> bool:

@@ -62,8 +62,10 @@ def run(context: Context, args: Namespace) -> Table:
     from .. import processes
     from ..views import Table
 
-    chosen = [row for row in processes.rows(context.vm) if _wanted(row, args)]
-    view = Table(COLUMNS, [], noun="processes", warnings=_warnings(chosen))
+    rows = processes.rows(context.vm)
+    chosen = [row for row in rows if _wanted(row, args)]
+    warnings = _warnings(chosen) + (_unnamed(rows) if args.name else [])
+    view = Table(COLUMNS, [], noun="processes", warnings=warnings)
     view.notes.append(_summary(chosen))
     view.facts["memory"] = sum(row.memory for row in chosen)
     key = SORTED_AS_ROWS.get(args.sort)
@@ -98,6 +100,20 @@ def _wanted(row: Row, args: Namespace) -> bool:
             fnmatchcase(text, wanted) for text in (str(row.pid), row.name or "", row.call_text)
         )
     return True
+
+
+def _unnamed(rows: list[Row]) -> list[str]:
+    """What may be missing among those of one name."""
+    from ..text import is_unreadable, plural
+
+    unread = sum(
+        is_unreadable(f"{row.name} {row.call_text}")
+        or not {"registered_name", "initial_call"}.isdisjoint(row.unknown)
+        for row in rows
+    )
+    if not unread:
+        return []
+    return [f"{plural(unread, 'process', 'processes')} of unknown name may be among the wanted."]
 
 
 def _row(row: Row) -> dict[str, object]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..system_info import SystemInfo
-    from ..views import Report
+    from ..views import Block, Report
     from .context import Context
 
 
@@ -27,7 +27,8 @@ def run(context: Context, args: Namespace) -> Report:
         facts["command_line"] = _redacted(found.command_line)
         facts["node"] = found.node.split("@")[0] + "@..." if "@" in found.node else found.node
     entries = _entries(found, facts)
-    return Report([Facts([(name, text) for name, text in entries if text])], facts)
+    blocks: list[Block | None] = [Facts([(name, text) for name, text in entries if text])]
+    return Report(blocks, facts, warnings=list(context.vm.ets_tables.gaps))
 
 
 def _entries(found: SystemInfo, facts: dict[str, Any]) -> list[tuple[str, str]]:

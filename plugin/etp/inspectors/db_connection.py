@@ -18,7 +18,7 @@ from .. import timers
 from ..code import location
 from ..otp import state as otp_state
 from ..otp.frames import frames
-from ..text import plural, safe
+from ..text import is_unreadable, plural, safe
 from ..vm import VM, Error
 from . import sbroker
 from .base import (
@@ -165,7 +165,7 @@ class _Reader:
     def _is_unknown(self, process: Process) -> bool:
         """proc_lib leaves in the dictionary what it was given: is that what is missing?"""
         call = process.initial_call
-        if call is not None and any(part.startswith("#UnreadableAtom<") for part in call[:2]):
+        if call is not None and any(map(is_unreadable, call[:2])):
             return True
         if call is not None and (
             call[:2] != ("proc_lib", "init_p") or process.initial_call_source != "spawn"

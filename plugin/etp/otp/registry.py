@@ -45,6 +45,8 @@ class Names:
 def names(vm: VM, kinds: tuple[str, ...] = KINDS) -> Names:
     """All names of these kinds."""
     found = Names()
+    if vm.ets_tables.gaps and kinds != ("local",):
+        found.problems.extend(gap.rstrip(".") for gap in vm.ets_tables.gaps)
     readers = {"local": _local, "global": _global, "pg": _pg, "registry": _registries}
     for kind in kinds:
         try:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An answer that has lost something to damage says so: each of these was once silent."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from damage import NOWHERE, Damage
+from reader import Reader
+
+
+@pytest.fixture(scope="module")
+def damage(core, tmp_path_factory):
+    return Damage(core("healthy"), tmp_path_factory.mktemp("damaged"))
+
+
+@contextmanager
+def changed(damage, address, word):
+    """A Reader of the core in which a word is another one."""
+    before = damage.word(address)
+    damage.write(address, word)
+    try:
+        yield Reader(damage.open())
+    finally:
+        damage.write(address, before)
+
+
+def pointer_to_atom(damage, name):
+    """Where in the atom table the address of its Atom stands."""
+    index = damage.vm.find_atom(name).word >> 6
+    pages = damage.word(
+        damage.vm.symbol("erts_atom_table")[0] + damage.member("IndexTable", "seg_table")
+    )
+    return damage.word(pages + (index >> 10) * 8) + (index & 1023) * 8
+
+
+def test_list_of_tables_that_breaks_off(core, tmp_path):
+    damage = Damage(core("ets_kinds"), tmp_path)
+    damage.lose(damage.vm.ets_tables()[-1]["address"])
+    vm = damage.open()
+    assert len(vm.ets_tables) < damage.dump.truth.system["ets_count"]
+    for command in ("etp-system-info", "etp-info", "etp-ets-tables", "etp-registry"):
+        reader = Reader(vm, width=200)
+        assert "The list of ETS tables of scheduler" in reader.run(command)
+        assert any("breaks off" in warning for warning in reader.json(command)["warnings"])
+
+
+def test_names_that_cannot_be_read(damage):
+    """Who looks for a name is told that there are processes and tables whose names are not known."""
+    with changed(damage, pointer_to_atom(damage, "code_server"), NOWHERE) as reader:
+        assert "1 name could not be read" in reader.run("etp-registry", "code_server")
+        assert "could not be read" not in reader.run("etp-registry")
+        text = reader.run("etp-processes", "--name", "code_server")
+        # Its module is the atom too, of which processes may be the initial call.
+        assert "of unknown name may be among the wanted" in text
+    with changed(damage, pointer_to_atom(damage, "ac_tab"), NOWHERE) as reader:
+        text = reader.run("etp-ets-tables", "--name", "ac_tab")
+        assert "1 table of unknown name may be among the wanted" in text
+
+
+def test_dictionary_whose_pairs_are_gone(damage):
+    """The array is there, and the pairs on the heap are not."""
+    process = damage.process("application_controller")
+    dictionary = damage.word(process + damage.member("Process", "dictionary"))
+    slots = dictionary + damage.member("ProcDict", "data")
+    used = range(slots, slots + 8 * damage.vm.process_info(process)["dictionary_size"] * 4, 8)
+    slot = next(address for address in used if damage.word(address) & 3 == 2)
+    with changed(damage, slot, NOWHERE | 2) as reader:
+        for command in ("etp-process-info", "etp-dictdump"):
+            text = reader.run(command, "application_controller")
+            assert "Incomplete" in text and "dictionary" in text, command
