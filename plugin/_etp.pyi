@@ -188,6 +188,7 @@ class VM:
         use_dwarf: bool = True,
         pid: int = 0,
         copy: bool = True,
+        search_path: str | None = None,
     ) -> None:
         """Of a core, or of a process. ``copy`` stops that, copies its memory and lets it run;
         without it, the caller has stopped it (include/etp/target.h)."""
@@ -568,6 +569,7 @@ def layouts(
     use_dwarf: bool = True,
     pid: int = 0,
     copy: bool = True,
+    search_path: str | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """All layout files, each tried on a core or process (include/etp/layouts.h): {path, is_users,
     otp_release, erts_version, machine, flavor, origin, match, difference, refusal}; and why

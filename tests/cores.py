@@ -323,6 +323,11 @@ def start(
         command += ["--beam", str(executable or beam(flavor))]
     for key, value in sorted(args.items()):
         command += ["--arg", f"{key}={value}"]
+    return Live(directory, start_maker(command, directory))
+
+
+def start_maker(command: List[str], directory: Path) -> "subprocess.Popen[bytes]":
+    """make-core, when the VM that it started has written down the truth."""
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "make-core.log"
     with open(log, "wb") as output:
@@ -330,7 +335,7 @@ def start(
     while not (directory / "about.json").exists():
         assert maker.poll() is None, f"{' '.join(command)} failed:\n{log.read_text()}"
         time.sleep(0.02)
-    return Live(directory, maker)
+    return maker
 
 
 def ingredients(workload: str, flavor: str) -> Iterator[Union[bytes, str]]:

@@ -36,6 +36,9 @@ struct etp_core_options {
 	const char *executable;
 	/** Directory below which the paths in NT_FILE are looked up, or NULL. */
 	const char *sysroot;
+	/** Directories, separated by colons, for files that are not there, or are another
+	 *  build's: below each by path, then by name alone (gdb's solib-search-path). Or NULL. */
+	const char *search_path;
 };
 
 /** Open a core file. Errors: OS (no such file, no permission), UNSUPPORTED (not

@@ -33,18 +33,27 @@ def open(  # noqa: A001 - the name is the interface
     sysroot: str | None = None,
     layout: str | None = None,
     pid: int = 0,
+    search_path: str | None = None,
 ) -> VM:
     """Open a core file of beam.smp, or a copy of the memory of the process ``pid``.
 
     The process is stopped while it is copied, and then runs on; ``vm.info.pause_ns`` says for
     how long.  Where there is no room for a copy, it stands still until the VM is dropped.
     ``executable`` is the beam.smp that dumped it (default: the path that the core names, below
-    ``sysroot`` when given).  ``layout`` names a layout file to use instead of the one that fits.
+    ``sysroot`` when given, or else in the directories of ``search_path``, which colons separate).
+    ``layout`` names a layout file to use instead of the one that fits.
     Raises ``etp.Error`` with one or more plain sentences.
     """
     from .vm import VM
 
-    return VM.open(core, executable=executable, sysroot=sysroot, layout=layout, pid=pid)
+    return VM.open(
+        core,
+        executable=executable,
+        sysroot=sysroot,
+        layout=layout,
+        pid=pid,
+        search_path=search_path,
+    )
 
 
 def __getattr__(name: str) -> object:

@@ -30,6 +30,7 @@ class CommandLine(Context):
             core=None if pid else target,
             executable=self._arguments.executable,
             sysroot=self.settings.sysroot,
+            search_path=self.settings.search_path,
             layout=self.settings.layout,
             pid=pid,
         )
@@ -59,6 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-e", "--executable", metavar="BEAM", help="its beam.smp; may stand before COMMAND too"
     )
+    for name in ("sysroot", "search-path"):
+        parser.add_argument(
+            f"--{name}",
+            dest="set",
+            action="append",
+            default=[],
+            type=f"{name}={{}}".format,
+            metavar="DIR" if name == "sysroot" else "DIR[:DIR...]",
+            help=next(setting.summary for setting in SETTINGS if setting.name == name),
+        )
     parser.add_argument(
         "-s",
         "--set",

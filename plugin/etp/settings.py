@@ -115,7 +115,17 @@ SETTINGS = (
         "path",
         "",
         "Directory with the files of the machine or container that the core is from.",
-        "Paths that the core names are looked up below it. Not set: gdb's own\n" "`set sysroot`.",
+        "Paths that the core names are looked up below it. Not set: gdb's own\n"
+        "`set sysroot`, and lldb's `platform select --sysroot`.",
+    ),
+    Setting(
+        "search-path",
+        "path",
+        "",
+        "Directories, separated by colons, with files that are not at the core's paths.",
+        "A file of the right build-id is taken from below them by its path, or by its\n"
+        "name alone. Not set: gdb's own `set solib-search-path`, and lldb's\n"
+        "`settings set target.exec-search-paths`.",
     ),
     Setting(
         "layout",
@@ -152,7 +162,7 @@ SETTINGS = (
 class Settings:
     """The values; ``opens_vm`` names those that change how a core is opened."""
 
-    opens_vm = ("sysroot", "layout")
+    opens_vm = ("sysroot", "search-path", "layout")
 
     def __init__(self) -> None:
         self._values: dict[str, str | int | bool] = {s.name: s.default for s in SETTINGS}
@@ -195,6 +205,10 @@ class Settings:
     @property
     def sysroot(self) -> str | None:
         return str(self._values["sysroot"]) or None
+
+    @property
+    def search_path(self) -> str | None:
+        return str(self._values["search-path"]) or None
 
     @property
     def layout(self) -> str | None:

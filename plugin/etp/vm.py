@@ -243,6 +243,7 @@ class VM:
         use_dwarf: bool = True,
         pid: int = 0,
         copy: bool = True,
+        search_path: str | None = None,
     ) -> VM:
         """Of a core, or of the process ``pid``, which is stopped for a copy of its memory; with
         ``copy=False`` it must stand still already, for as long as the VM is used."""
@@ -258,6 +259,7 @@ class VM:
                 copy=copy,
                 executable=executable,
                 sysroot=sysroot,
+                search_path=search_path,
                 layout=layout,
                 layout_directories=[LAYOUT_DIRECTORY],
                 use_dwarf=use_dwarf,

@@ -41,14 +41,16 @@ static bool opening_set_directories(struct opening *opening, PyObject *directori
 static bool opening_init(struct opening *opening, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {
-		"core",      "executable", "sysroot", "layout", "layout_directories",
-		"use_dwarf", "pid",        "copy",    NULL};
+		"core",      "executable", "sysroot", "layout",      "layout_directories",
+		"use_dwarf", "pid",        "copy",    "search_path", NULL};
 	const char *core = NULL, *executable = NULL, *sysroot = NULL, *layout = NULL;
+	const char *search_path = NULL;
 	PyObject *directories = NULL;
 	int use_dwarf = 1, pid = 0, copy = 1;
 	*opening = (struct opening){0};
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|z$zzzOpip", names, &core, &executable,
-	                                 &sysroot, &layout, &directories, &use_dwarf, &pid, &copy))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|z$zzzOpipz", names, &core, &executable,
+	                                 &sysroot, &layout, &directories, &use_dwarf, &pid, &copy,
+	                                 &search_path))
 		return false;
 	if (!core == !pid) {
 		PyErr_SetString(PyExc_TypeError, "either a core or a pid must be given");
@@ -58,8 +60,10 @@ static bool opening_init(struct opening *opening, PyObject *args, PyObject *kwar
 	opening->layout.no_dwarf = !use_dwarf;
 	if (!opening_set_directories(opening, directories))
 		return false;
-	struct etp_core_options core_options = {
-		.core = core, .executable = executable, .sysroot = sysroot};
+	struct etp_core_options core_options = {.core = core,
+	                                        .executable = executable,
+	                                        .sysroot = sysroot,
+	                                        .search_path = search_path};
 	struct etp_process_options process_options = {
 		.pid = pid, .executable = executable, .copy = copy};
 	struct etp_error *err = core ? etp_target_open_core(&core_options, &opening->target)

@@ -35,6 +35,8 @@ enum verdict {
 	// The core does not have the bytes to tell.
 	UNVERIFIED,
 	DIFFERS,
+	// There is no such file.
+	ABSENT,
 };
 
 static int compare_mappings(const void *a, const void *b)
@@ -190,148 +192,10 @@ static bool find_image(const struct etp_core *core, struct file_group *group,
 	return etp_elf_file_image(file, base, core->page_size, &group->image);
 }
 
-static struct etp_error *add_filled(struct etp_core *core, uint64_t start, uint64_t size,
-                                    const unsigned char *bytes)
+static struct etp_error *fill_from(struct etp_core *core, const struct etp_elf_file *file,
+                                   const struct file_group *group)
 {
-	if (core->filled_count == core->filled_capacity) {
-		size_t capacity = core->filled_capacity ? 2 * core->filled_capacity : 64;
-		struct etp_segment *filled =
-			reallocarray(core->filled, capacity, sizeof(filled[0]));
-		if (!filled)
-			return &etp_error_no_memory;
-		core->filled = filled;
-		core->filled_capacity = capacity;
-	}
-	core->filled[core->filled_count++] =
-		(struct etp_segment){.start = start, .size = size, .bytes = bytes};
-	return NULL;
-}
-
-// Add what the core lacks of [start, end), which the file has at `offset`.
-static struct etp_error *fill_gaps(struct etp_core *core, uint64_t start, uint64_t end,
-                                   const unsigned char *bytes)
-{
-	struct etp_target *target = core->target;
-	// Alternate between what is saved and the PT_LOADs, both in order.
-	size_t low = 0, high = target->segment_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct etp_segment *segment = &target->segments[middle];
-		if (segment->start + (segment->size - 1) < start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	size_t next_saved = low;
-	low = 0, high = core->load_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (core->loads[middle].start + (core->loads[middle].size - 1) < start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	size_t next_load = low;
-
-	for (uint64_t at = start; at < end;) {
-		const struct etp_segment *segment =
-			next_saved < target->segment_count ? &target->segments[next_saved] : NULL;
-		if (segment && segment->start <= at) {
-			at = segment->start + segment->size;
-			next_saved++;
-			if (at == 0)
-				break;
-			continue;
-		}
-		const struct etp_load *load =
-			next_load < core->load_count ? &core->loads[next_load] : NULL;
-		if (load && load->start + (load->size - 1) < at) {
-			next_load++;
-			continue;
-		}
-		uint64_t stop = segment && segment->start < end ? segment->start : end;
-		bool usable = true;
-		if (load && load->start <= at) {
-			// Writable pages that were not saved may have been written to; pages
-			// without access are none.
-			usable = !(load->flags & PF_W) && (load->flags & (PF_R | PF_X));
-			if (load->start + (load->size - 1) < stop - 1)
-				stop = load->start + load->size;
-		} else if (load && load->start < stop) {
-			stop = load->start;
-		}
-		if (usable) {
-			struct etp_error *err =
-				add_filled(core, at, stop - at, bytes + (at - start));
-			if (err)
-				return err;
-		}
-		at = stop;
-	}
-	return NULL;
-}
-
-// Take the pages of one mapping that the core lacks from the file: those of its
-// PT_LOADs that are never writable. (.data.rel.ro is mapped read-only, but was
-// written to before; in the file it belongs to a writable PT_LOAD.)
-static struct etp_error *fill_mapping(struct etp_core *core, const struct etp_elf_file *file,
-                                      uint64_t bias, const struct etp_file_mapping *mapping)
-{
-	uint64_t mask = core->page_size - 1;
-	for (size_t i = 0; i < file->load_count; i++) {
-		const Elf64_Phdr *load = &file->loads[i];
-		uint64_t from = load->p_vaddr + bias, to;
-		if ((load->p_flags & PF_W) || load->p_filesz == 0 || load->p_filesz > UINT32_MAX ||
-		    __builtin_add_overflow(from, load->p_filesz + mask, &to))
-			continue;
-		from &= ~mask;
-		to &= ~mask;
-		uint64_t start = from > mapping->start ? from : mapping->start;
-		uint64_t end = to < mapping->end ? to : mapping->end;
-		if (start >= end)
-			continue;
-		uint64_t offset = mapping->offset + (start - mapping->start);
-		// Another file's idea of this address: not the mapping of this PT_LOAD.
-		if (offset != load->p_offset + (start - bias - load->p_vaddr) ||
-		    offset >= file->map->size)
-			continue;
-		if (end - start > file->map->size - offset)
-			end = start + (file->map->size - offset);
-		struct etp_error *err = fill_gaps(core, start, end, file->map->bytes + offset);
-		if (err)
-			return err;
-	}
-	return NULL;
-}
-
-static struct etp_error *fill_group(struct etp_core *core, const struct etp_elf_file *file,
-                                    const struct file_group *group)
-{
-	if (group->mapping_count > 0) {
-		for (size_t i = 0; i < group->mapping_count; i++) {
-			struct etp_error *err =
-				fill_mapping(core, file, group->image.bias, &group->mappings[i]);
-			if (err)
-				return err;
-		}
-		return NULL;
-	}
-	// No NT_FILE: the program headers tell what the kernel must have mapped.
-	for (size_t i = 0; i < file->load_count; i++) {
-		const Elf64_Phdr *load = &file->loads[i];
-		uint64_t in_page = load->p_vaddr & (core->page_size - 1);
-		struct etp_file_mapping mapping = {
-			.start = group->image.bias + load->p_vaddr - in_page,
-			.end = group->image.bias + load->p_vaddr + load->p_filesz,
-			.offset = load->p_offset - in_page,
-		};
-		if (load->p_offset < in_page || mapping.end < mapping.start)
-			continue;
-		struct etp_error *err = fill_mapping(core, file, group->image.bias, &mapping);
-		if (err)
-			return err;
-	}
-	return NULL;
+	return etp_core_fill(core, file, group->image.bias, group->mappings, group->mapping_count);
 }
 
 // The path in NT_FILE, without what the kernel puts behind that of a file which
@@ -366,6 +230,61 @@ static struct etp_error *set_no_symbols(struct etp_core *core, const char *reaso
 	return core->target->no_symbols_reason ? NULL : &etp_error_no_memory;
 }
 
+// Keep whichever of two files is more surely the one that was mapped.
+static void keep_better(struct etp_elf_file *best, enum verdict *verdict,
+                        struct etp_elf_file *other, enum verdict other_verdict)
+{
+	if (other_verdict < *verdict) {
+		struct etp_elf_file worse = *best;
+		*best = *other;
+		*other = worse;
+		*verdict = other_verdict;
+	}
+	etp_elf_file_close(other);
+}
+
+// Open the file that a core names: at its path below the sysroot, or else, as gdb does,
+// below a directory of the search path, or there by its name alone. The error is that of
+// the first.
+static struct etp_error *open_named_file(struct etp_core *core, const struct file_group *group,
+                                         const char *path, struct etp_elf_file *ret,
+                                         enum verdict *verdict_ret)
+{
+	const struct etp_core_options *options = core->options;
+	struct etp_elf_file best = {.fd = -1};
+	enum verdict verdict = ABSENT;
+	struct etp_error *first = etp_elf_file_open(core->target, path, options->sysroot, &best);
+	if (first && first->kind == ETP_ERROR_NO_MEMORY)
+		return first;
+	if (!first)
+		verdict = judge(core, group, &best);
+	char *directories ETP_CLEANUP_FREE =
+		options->search_path ? strdup(options->search_path) : NULL;
+	if (options->search_path && !directories) {
+		etp_elf_file_close(&best);
+		etp_error_destroy(first);
+		return &etp_error_no_memory;
+	}
+	char *rest = directories;
+	for (char *directory; verdict != MATCHES && (directory = strsep(&rest, ":"));) {
+		const char *const names[] = {path, base_name(path)};
+		for (size_t i = 0; i < 2 && verdict != MATCHES && *directory; i++) {
+			struct etp_elf_file file;
+			struct etp_error *err =
+				etp_elf_file_open(core->target, names[i], directory, &file);
+			if (!err)
+				keep_better(&best, &verdict, &file, judge(core, group, &file));
+			etp_error_destroy(err);
+		}
+	}
+	if (verdict == ABSENT)
+		return first;
+	etp_error_destroy(first);
+	*ret = best;
+	*verdict_ret = verdict;
+	return NULL;
+}
+
 // The executable on its way from paths to symbols.
 struct executable {
 	struct file_group *group;
@@ -384,8 +303,8 @@ static struct etp_error *try_core_path(struct etp_core *core, const struct execu
 	*found_ret = false;
 	if (!executable->core_path)
 		return NULL;
-	struct etp_error *err = etp_elf_file_open(core->target, executable->core_path,
-	                                          core->options->sysroot, file);
+	struct etp_error *err =
+		open_named_file(core, executable->group, executable->core_path, file, verdict_ret);
 	if (err) {
 		if (err->kind == ETP_ERROR_NO_MEMORY)
 			return err;
@@ -393,7 +312,6 @@ static struct etp_error *try_core_path(struct etp_core *core, const struct execu
 		return NULL;
 	}
 	*found_ret = true;
-	*verdict_ret = judge(core, executable->group, file);
 	return NULL;
 }
 
@@ -478,6 +396,7 @@ static struct etp_error *open_given(struct etp_core *core, struct executable *ex
 		               ? warn_unverified(core, executable->file.path)
 		               : NULL;
 	case DIFFERS:
+	case ABSENT:
 		return replace_mismatch(core, executable);
 	}
 	return NULL;
@@ -486,7 +405,6 @@ static struct etp_error *open_given(struct etp_core *core, struct executable *ex
 static struct etp_error *open_named(struct etp_core *core, struct executable *executable)
 {
 	struct etp_target *target = core->target;
-	const char *sysroot = core->options->sysroot;
 	struct etp_error *err;
 	if (!executable->core_path) {
 		err = set_no_symbols(core, "the core does not name the executable that dumped it. "
@@ -500,7 +418,9 @@ static struct etp_error *open_named(struct etp_core *core, struct executable *ex
 		describe(executable->core_path, &executable->group->image.build_id);
 	if (!wanted)
 		return &etp_error_no_memory;
-	err = etp_elf_file_open(target, executable->core_path, sysroot, &executable->file);
+	enum verdict verdict;
+	err = open_named_file(core, executable->group, executable->core_path, &executable->file,
+	                      &verdict);
 	if (err) {
 		if (err->kind == ETP_ERROR_NO_MEMORY)
 			return err;
@@ -517,12 +437,13 @@ static struct etp_error *open_named(struct etp_core *core, struct executable *ex
 		return warned;
 	}
 	executable->is_open = true;
-	switch (judge(core, executable->group, &executable->file)) {
+	switch (verdict) {
 	case MATCHES:
 		return NULL;
 	case UNVERIFIED:
 		return warn_unverified(core, executable->file.path);
 	case DIFFERS:
+	case ABSENT:
 		break;
 	}
 	char *found ETP_CLEANUP_FREE = describe(executable->file.path, &executable->file.build_id);
@@ -534,7 +455,7 @@ static struct etp_error *open_named(struct etp_core *core, struct executable *ex
 	if (err)
 		return err;
 	return etp_target_warn(target,
-	                       "The core was dumped by %s, but on this machine that path holds "
+	                       "The core was dumped by %s, but the file that was found for it is "
 	                       "another one, %s. Neither its symbols nor its pages are used. Pass "
 	                       "the path of the executable that dumped core.",
 	                       wanted, found ? found : "?");
@@ -589,7 +510,7 @@ static struct etp_error *use_executable(struct etp_core *core, struct executable
 	// A process has its pages itself.
 	if (!err && have_pages && !core->live_executable) {
 		entry->used_path = pages.path;
-		err = fill_group(core, &pages, group);
+		err = fill_from(core, &pages, group);
 	}
 	if (have_pages && file->debug_only && !core->live_executable)
 		etp_elf_file_close(&pages);
@@ -670,8 +591,8 @@ static struct etp_error *open_library(struct etp_core *core, const struct file_g
 	if (!path)
 		return &etp_error_no_memory;
 	struct etp_elf_file file;
-	struct etp_error *err =
-		etp_elf_file_open(core->target, path, core->options->sysroot, &file);
+	enum verdict verdict;
+	struct etp_error *err = open_named_file(core, group, path, &file, &verdict);
 	if (err) {
 		if (err->kind == ETP_ERROR_NO_MEMORY)
 			return err;
@@ -679,10 +600,10 @@ static struct etp_error *open_library(struct etp_core *core, const struct file_g
 		return NULL;
 	}
 	entry->file_build_id = file.build_id;
-	if (judge(core, group, &file) == MATCHES && !file.debug_only) {
+	if (verdict == MATCHES && !file.debug_only) {
 		entry->matched = true;
 		entry->used_path = file.path;
-		err = fill_group(core, &file, group);
+		err = fill_from(core, &file, group);
 	}
 	etp_elf_file_close(&file);
 	return err;

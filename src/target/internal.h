@@ -222,6 +222,12 @@ bool etp_build_id_equal(const struct etp_build_id *a, const struct etp_build_id 
 // load the executable's symbols.
 struct etp_error *etp_core_open_files(struct etp_core *core);
 
+// fill.c: take the pages of a file's mappings that the core lacks from that file, loaded
+// at `bias`. Without mappings (no NT_FILE) its program headers tell what was mapped.
+struct etp_error *etp_core_fill(struct etp_core *core, const struct etp_elf_file *file,
+                                uint64_t bias, const struct etp_file_mapping *mappings,
+                                size_t mapping_count);
+
 // symbols.c
 struct etp_error *etp_target_load_symbols(struct etp_target *target,
                                           const struct etp_elf_file *file, uint64_t bias,

@@ -2,10 +2,13 @@
 // Stacks of C by libdwfl: it knows .eh_frame, and we have memory and registers.
 #include <etp/threads.h>
 
+#include <elfutils/libdwelf.h>
 #include <elfutils/libdwfl.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "target/internal.h"
 #include "target/source.h"
@@ -13,7 +16,7 @@
 // struct user_regs_struct of x86-64: where the registers of each DWARF number stand, in words.
 static const unsigned char places[ETP_DWARF_REGISTERS] = {10, 12, 11, 5, 13, 14, 4, 19, 9,
                                                           8,  7,  6,  3, 2,  1,  0, 16};
-enum { PLACE_FS_BASE = 21 };
+enum { PLACE_FS_BASE = 21, PAGE = 4096 };
 
 static const struct etp_thread *threads_of(const struct etp_target *target, size_t *count_ret)
 {
@@ -92,6 +95,47 @@ static void report_file(struct etp_unwinder *unwinder, const char *path, uint64_
 	dwfl_report_elf(unwinder->dwfl, path, path, -1, bias, true);
 }
 
+static bool has_build_id(int fd, const struct etp_build_id *wanted)
+{
+	struct etp_build_id id;
+	const void *bytes;
+	elf_version(EV_CURRENT);
+	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	ssize_t size = elf ? dwelf_elf_gnu_build_id(elf, &bytes) : -1;
+	id.size = size > 0 && (size_t)size <= sizeof(id.bytes) ? (size_t)size : 0;
+	if (id.size)
+		memcpy(id.bytes, bytes, id.size);
+	elf_end(elf);
+	return etp_build_id_equal(&id, wanted);
+}
+
+// Of a process no library was opened yet. Its own root has the files of a container, and
+// ours those of a VM that changed its root; which of the two paths are seen from depends on
+// name spaces, so their build-ids decide.
+static void report_library(struct etp_unwinder *unwinder, const struct etp_file_mapping *mapping)
+{
+	char in_root[32];
+	struct etp_image image;
+	if (!etp_image_read(unwinder->target, mapping->start, PAGE, &image) || !image.build_id.size)
+		return;
+	snprintf(in_root, sizeof(in_root), "/proc/%d/root", unwinder->target->source->pid);
+	const char *const roots[] = {in_root, ""};
+	for (size_t i = 0; i < 2; i++) {
+		char *path ETP_CLEANUP_FREE = NULL;
+		if (asprintf(&path, "%s%s", roots[i], mapping->path) < 0) {
+			path = NULL;
+			return;
+		}
+		int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		bool is_it = fd >= 0 && has_build_id(fd, &image.build_id);
+		// libdwfl takes the descriptor over, unless it fails.
+		if (is_it && dwfl_report_elf(unwinder->dwfl, path, path, fd, image.bias, true))
+			return;
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
 static void report_files(struct etp_unwinder *unwinder)
 {
 	const struct etp_target_info *info = &unwinder->target->info;
@@ -107,15 +151,11 @@ static void report_files(struct etp_unwinder *unwinder)
 	}
 	if (!unwinder->target->source)
 		return;
-	// Of a process no file was opened yet; it has them mapped in its own root.
 	const struct etp_proc_maps *maps = &unwinder->target->source->maps;
 	for (size_t i = 0; i < maps->file_count; i++) {
-		char *path ETP_CLEANUP_FREE = NULL;
 		const struct etp_file_mapping *file = &maps->files[i];
-		bool is_library = file->offset == 0 && strstr(file->path, ".so");
-		if (is_library && asprintf(&path, "/proc/%d/root%s", unwinder->target->source->pid,
-		                           file->path) >= 0)
-			report_file(unwinder, path, file->start);
+		if (file->offset == 0 && strstr(file->path, ".so"))
+			report_library(unwinder, file);
 	}
 }
 
@@ -183,6 +223,13 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {
 	.set_initial_registers = set_registers,
 };
 
+static void name_file(struct etp_c_frame *frame, const char *path, uint64_t start)
+{
+	const char *slash = strrchr(path, '/');
+	frame->file = slash ? slash + 1 : path;
+	frame->offset = frame->pc - start;
+}
+
 // A library of the target that was not found here, or was another build's.
 static void name_missing(const struct etp_unwinder *unwinder, struct etp_c_frame *frame)
 {
@@ -190,12 +237,16 @@ static void name_missing(const struct etp_unwinder *unwinder, struct etp_c_frame
 	frame->is_missing = true;
 	for (size_t i = 0; i < info->file_count; i++) {
 		const struct etp_mapped_file *file = &info->files[i];
-		if (frame->pc < file->start || frame->pc >= file->end)
-			continue;
-		const char *slash = strrchr(file->path, '/');
-		frame->file = slash ? slash + 1 : file->path;
-		frame->offset = frame->pc - file->start;
+		if (frame->pc >= file->start && frame->pc < file->end)
+			return name_file(frame, file->path, file->start);
+	}
+	if (!unwinder->target->source)
 		return;
+	const struct etp_proc_maps *maps = &unwinder->target->source->maps;
+	for (size_t i = 0; i < maps->file_count; i++) {
+		const struct etp_file_mapping *file = &maps->files[i];
+		if (frame->pc >= file->start && frame->pc < file->end && strstr(file->path, ".so"))
+			return name_file(frame, file->path, file->start - file->offset);
 	}
 }
 

@@ -310,6 +310,56 @@ static void test_sysroot(void **state)
 	etp_target_destroy(target);
 }
 
+static struct etp_target *open_with_search_path(const char *search_path)
+{
+	const struct etp_core_options options = {
+		.core = in_dir("core"), .sysroot = in_dir("none"), .search_path = search_path};
+	struct etp_target *target;
+	assert_null(etp_target_open_core(&options, &target));
+	return target;
+}
+
+static void test_search_path(void **state)
+{
+	(void)state;
+	char path[4096];
+	for (const char *const *name =
+	             (const char *const[]){"flat", "tree", "tree/opt", "other", NULL};
+	     *name; name++)
+		assert_int_equal(mkdir(in_dir(*name), 0700), 0);
+	write_core((struct core_options){.path = "/opt/beam.smp", .seed = 5});
+	write_image(in_dir("other/beam.smp"), (struct image_options){.seed = 6});
+
+	// By name; another build of that name is passed over, and what is no directory.
+	write_image(in_dir("flat/beam.smp"), (struct image_options){.seed = 5});
+	snprintf(path, sizeof(path), ":%s/other:/nowhere:%s/flat:", test_dir, test_dir);
+	struct etp_target *target = open_with_search_path(path);
+	check_in_use(target, in_dir("flat/beam.smp"));
+	etp_target_destroy(target);
+
+	// By path, which comes before the name.
+	write_image(in_dir("tree/opt/beam.smp"), (struct image_options){.seed = 5});
+	write_image(in_dir("tree/beam.smp"), (struct image_options){.seed = 5});
+	target = open_with_search_path(in_dir("tree"));
+	check_in_use(target, in_dir("tree/opt/beam.smp"));
+	etp_target_destroy(target);
+
+	// Only another build is there: it is not used, and named.
+	target = open_with_search_path(in_dir("other"));
+	check_not_in_use(target);
+	assert_true(has_warning(target, "another one"));
+	etp_target_destroy(target);
+
+	// The first that cannot be told apart, if the core has no build-id.
+	write_core(
+		(struct core_options){.path = "/opt/beam.smp", .seed = 5, .no_first_page = true});
+	snprintf(path, sizeof(path), "%s/flat:%s/tree", test_dir, test_dir);
+	target = open_with_search_path(path);
+	check_in_use(target, in_dir("flat/beam.smp"));
+	assert_true(has_warning(target, "could not be verified"));
+	etp_target_destroy(target);
+}
+
 static void test_core_without_the_first_page(void **state)
 {
 	(void)state;
@@ -595,6 +645,7 @@ int main(void)
 		TEST(test_no_file_at_the_path_of_the_core),
 		TEST(test_unusable_executable_of_the_user),
 		TEST(test_sysroot),
+		TEST(test_search_path),
 		TEST(test_core_without_the_first_page),
 		TEST(test_executable_without_build_id),
 		TEST(test_core_without_notes),

@@ -55,6 +55,7 @@ class GdbContext(Context):
             connection.num if connection else core_path(),
             gdb.current_progspace().filename,
             self._sysroot(),
+            self._search_path(),
             self.settings.layout,
         )
 
@@ -67,6 +68,7 @@ class GdbContext(Context):
             core=None if pid else core_or_problem(),
             executable=executable,
             sysroot=self._sysroot(),
+            search_path=self._search_path(),
             layout=self.settings.layout,
             pid=pid,
             copy=False,
@@ -86,6 +88,9 @@ class GdbContext(Context):
         # "target:" is where gdb looks by default, which for a core is this machine.
         path = path[len("target:") :] if path.startswith("target:") else path
         return path if path not in ("", "/") else None
+
+    def _search_path(self) -> str | None:
+        return self.settings.search_path or str(gdb.parameter("solib-search-path") or "") or None
 
     def evaluate(self, expression: str) -> int | None:
         try:

@@ -13,7 +13,7 @@ from ..commands.registry import COMMANDS
 from ..errors import Problem
 from .linux import mapped_cores
 from .lldb_settings import run_set
-from .lldb_target import stopped_pid, thread_registers
+from .lldb_target import exec_search_paths, platform_sysroot, stopped_pid, thread_registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class LldbContext(Context):
             process.GetStopID(True),
             process.GetState(),
             _path(self.debugger.GetSelectedTarget().GetExecutable()),
-            self.settings.sysroot,
+            self._sysroot(),
+            self._search_path(),
             self.settings.layout,
         )
         changed = key != self._key
@@ -57,7 +58,8 @@ class LldbContext(Context):
         return dict(
             core=None if pid else self._core(),
             executable=_path(self.debugger.GetSelectedTarget().GetExecutable()),
-            sysroot=self.settings.sysroot,
+            sysroot=self._sysroot(),
+            search_path=self._search_path(),
             layout=self.settings.layout,
             pid=pid,
             copy=False,
@@ -69,6 +71,12 @@ class LldbContext(Context):
 
     def thread_registers(self) -> Registers | None:
         return thread_registers(self._process) if stopped_pid(self._process) else None
+
+    def _sysroot(self) -> str | None:
+        return self.settings.sysroot or platform_sysroot(self.debugger)
+
+    def _search_path(self) -> str | None:
+        return self.settings.search_path or exec_search_paths(self.debugger)
 
     def _core(self) -> str:
         process = self._process

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that lldb has stopped, and the registers of its threads."""
+"""The process that lldb has stopped, the registers of its threads, and where lldb looks for files."""
 
 from __future__ import annotations
+
+import re
 
 import lldb
 
@@ -41,3 +43,21 @@ def thread_registers(process: lldb.SBProcess) -> dict[int, list[int]]:
             for name in (*REGISTERS, THREAD_REGISTER)
         ]
     return found
+
+
+def platform_sysroot(debugger: lldb.SBDebugger) -> str | None:
+    """Of ``platform select --sysroot``, which lldb's Python API does not tell."""
+    result = lldb.SBCommandReturnObject()
+    debugger.GetCommandInterpreter().HandleCommand("platform status", result)
+    found = re.search(r"^\s*Sysroot: (.+)$", result.GetOutput() or "", re.MULTILINE)
+    return found[1] if found and found[1] != "/" else None
+
+
+def exec_search_paths(debugger: lldb.SBDebugger) -> str | None:
+    """Of the setting ``target.exec-search-paths``, separated by colons."""
+    values = lldb.SBDebugger.GetInternalVariableValue(
+        "target.exec-search-paths", debugger.GetInstanceName()
+    )
+    # One string: "  [0]: /a  [1]: /b".
+    paths = re.split(r"\s*\[\d+\]: ", "".join(values))
+    return ":".join(path for path in paths if path) or None
