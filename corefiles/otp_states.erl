@@ -31,10 +31,11 @@ start(_Args) ->
     Stateless = stateless(),
     Vm = [{waiting, P} || P <- processes() -- ([self()] ++ [P || {_, P} <- Asked] ++ [P || {P, _} <- Busy]),
                           in_otp_loop(P)],
-    States = [state(Kind, P) || {Kind, P} <- Asked ++ Vm]
+    Children = children(Asked),
+    States = [state(Kind, P) || {Kind, P} <- settled(Asked ++ Vm)]
         ++ [#{pid => P, activity => busy, state => {w, State}} || {P, State} <- Busy],
     Spinning = named({local, otp_states_spinning}, {spinning, "state"}),
-    #{expect => #{states => States, stateless => Stateless, supervisors => children(Asked),
+    #{expect => #{states => States, stateless => Stateless, supervisors => Children,
                   paths => [[{text, Path}, {w, Value}] || {Path, Value} <- paths()],
                   spinning => {w, sys:get_state(Spinning)}},
       before_dump => fun() -> gen_server:cast(Spinning, {busy, spinning}), timer:sleep(20) end}.
@@ -42,6 +43,17 @@ start(_Args) ->
 %% Asking takes a process out of hibernation only for as long as it answers.
 state(Kind, P) ->
     #{pid => P, activity => Kind, state => {w, sys:get_state(P)}}.
+
+%% Since OTP 28 a supervisor hibernates when it has had nothing to do for a second, and its state says so.
+settled(Asked) ->
+    [case Kind =:= waiting andalso is_supervisor(P) andalso will_hibernate(sys:get_state(P)) of
+         true -> wait_until(fun() -> is_hibernated(P) andalso element(13, sys:get_state(P)) end), {hibernated, P};
+         false -> {Kind, P}
+     end || {Kind, P} <- Asked].
+
+%% #state.hibernate_after of supervisor.erl; element 13 is #state.hibernating.
+will_hibernate(State) ->
+    tuple_size(State) =:= 16 andalso element(12, State) =/= infinity.
 
 in_otp_loop(P) ->
     case process_info(P, current_function) of
@@ -99,7 +111,7 @@ debugged(State) ->
 
 after_a_while(State) ->
     {ok, P} = gen_server:start_link(?MODULE, {server, State}, [{hibernate_after, 1}]),
-    wait_for(P, {erlang, hibernate, 3}),
+    wait_until(fun() -> is_hibernated(P) end),
     P.
 
 suspended(P) ->
@@ -201,8 +213,9 @@ wait_until_busy(P) ->
 current(P, Function) ->
     process_info(P, current_function) =:= {current_function, Function}.
 
-wait_for(P, Function) ->
-    wait_until(fun() -> current(P, Function) end).
+%% Since OTP 28, gen_server calls erlang:hibernate/0, which leaves the frame of its caller.
+is_hibernated(P) ->
+    current(P, {erlang, hibernate, 3}) orelse current(P, {gen_server, loop_hibernate, 4}).
 
 wait_until(Condition) ->
     case Condition() of

@@ -37,7 +37,7 @@ kinds() ->
     Objects = [{I, Body} || I <- lists:seq(1, 40000)],
     [{encode, Size, {erts_internal, term_to_binary_trap, 1},
       fun() -> term_to_binary(value(Terms)) end},
-     {copy, 8000000, {erlang, binary_copy_trap, 2}, fun() -> binary:copy(binary:copy(<<"c">>, 1000), 8000) end},
+     {copy, 8000000, {erlang, binary_copy_trap, any}, fun() -> binary:copy(binary:copy(<<"c">>, 1000), 8000) end},
      {compress, Size, {erts_internal, term_to_binary_trap, 1}, fun() -> term_to_binary(value(Terms), [compressed]) end},
      {insert, none, {ets, insert, 2}, fun() -> insert(value(Objects)) end},
      {to_list, none, {erts_internal, binary_to_list_continue, 1}, fun() -> binary_to_list(value(Source)) end}].
@@ -61,6 +61,13 @@ again(Work) ->
     garbage_collect(),
     again(Work).
 
+%% The arity differs by release.
+is_in(Pid, {Module, Function, any}) ->
+    {current_function, Where} = process_info(Pid, current_function),
+    is_tuple(Where) andalso {Module, Function} =:= {element(1, Where), element(2, Where)};
+is_in(Pid, Function) ->
+    {current_function, Function} =:= process_info(Pid, current_function).
+
 catch_in_the_middle({Kind, Pid, _, _} = Trap) ->
     garbage_collect(),
     Lowest = memory(Kind),
@@ -73,7 +80,7 @@ caught(Trap, _, 0) ->
 caught({Kind, Pid, _, Function} = Trap, Lowest, Tries) ->
     true = erlang:suspend_process(Pid),
     Now = memory(Kind),
-    case {current_function, Function} =:= process_info(Pid, current_function) andalso builds(Trap, Lowest) of
+    case is_in(Pid, Function) andalso builds(Trap, Lowest) of
         true -> ok;
         false ->
             true = erlang:resume_process(Pid),

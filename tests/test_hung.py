@@ -101,10 +101,12 @@ def named(case, cause):
             f"{cause['behind'] - cause['suspended']} more wait behind",
         ]
     if kind == "code_server":
-        return [
-            f"{cause['code_server']} code_server and {cause['behind'] - 1} more wait for {cause['loader']} erl_prim_loader",
-            "prim_file:read_file_nif/1",
-        ]
+        server = f"{cause['code_server']} code_server"
+        if cause["reader"] == cause["code_server"]:
+            wait = f"{cause['behind']} processes wait for {server}"
+        else:
+            wait = f"{server} and {cause['behind'] - 1} more wait for {cause['reader']} erl_prim_loader"
+        return [wait, "prim_file:read_file_nif/1"]
     if kind == "nif":
         return [
             f"Scheduler {cause['scheduler']} has executed the NIF hangs:spin/0 of {cause['server']} nif_server",
@@ -123,7 +125,8 @@ def named(case, cause):
     if kind == "ets_lock":
         return [
             f"{cause['reader']} reader has had the lock of the ETS table {cause['table']}",
-            "in ets:select/2",
+            # Where it was when it last was scheduled out, if that was in the select.
+            ("in ets:select/2", "in a match specification"),
             f"scheduler 3 with {cause['writer']} writer waits for it",
         ]
     if kind == "mailbox":
@@ -156,7 +159,8 @@ def test_the_cause_is_in_the_first_three_lines(case):
     # Where lines break is no matter here.
     first = " ".join("\n".join(context.ask("etp-hung").split("\n")[:3]).split())
     for words in named(name, cause_of(dump)):
-        assert words in first
+        either = words if isinstance(words, tuple) else (words,)
+        assert any(words in first for words in either)
 
 
 def test_nothing_else_comes_first(case):
@@ -264,7 +268,9 @@ def run(*command, **environment):
 def test_all_front_ends_say_the_same(core, name):
     dump = make(core, name)
     expected = json.loads(CoreContext(dump).ask("etp-hung --json"))
-    line = run(sys.executable, "-m", "etp", str(dump.path), "etp-hung", "--json")
+    line = run(
+        sys.executable, "-m", "etp", str(dump.path), str(dump.executable), "etp-hung", "--json"
+    )
     assert json.loads(line) == expected
     entry = cores.ROOT / "plugin" / "etp-gdb.py"
     out = run("gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-x", str(entry),

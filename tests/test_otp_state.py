@@ -43,7 +43,7 @@ def test_states(vm, expect):
     for behaviour in ("gen_server", "gen_statem", "gen_fsm", "gen_event"):
         for activity in ("waiting", "hibernated", "suspended", "busy"):
             assert seen[behaviour, activity], (behaviour, activity)
-    assert seen["supervisor", "waiting"] >= 10
+    assert seen["supervisor", "waiting"] + seen["supervisor", "hibernated"] >= 10
     assert sum(seen.values()) > 350
 
 

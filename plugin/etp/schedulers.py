@@ -104,6 +104,8 @@ class Running:
     pid: Term
     #: Its registered name, or else its initial call.
     label: str
+    #: A stand-in of ERTS's own that executes a match specification; for whom is not kept.
+    is_match: bool
     #: process_info(P, status), and priority; "" when they cannot be read.
     status: str
     priority: str
@@ -116,6 +118,14 @@ class Running:
     is_system_task: bool
     #: Process.state: ERTS_PSFLG_*, without priorities.
     flags: list[str]
+
+    @property
+    def text(self) -> str:
+        return "a match specification" if self.is_match else f"{self.pid} {self.label}".strip()
+
+
+INVALID_PIDS = ((1 << 32) - 13, (1 << 64) - 13)
+"""ERTS_INVALID_PID (erl_node_container_utils.h), to OTP 25 and since 26."""
 
 
 @dataclass(frozen=True)
@@ -247,6 +257,7 @@ def running(vm: VM, scheduler: Scheduler) -> Running | None:
         process=process,
         pid=scheduler.pid,
         label=process.label if process else "",
+        is_match=process is None and scheduler.pid.word in INVALID_PIDS,
         status=info.get("status", ""),
         priority=info.get("priority", ""),
         function=location(execution.get("current_function")),

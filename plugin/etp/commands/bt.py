@@ -93,13 +93,14 @@ def _groups(context: Context, chosen: list[Thread]) -> list[tuple[str, Thread, l
 
 
 def _title(context: Context, thread: Thread) -> str:
+    from ..schedulers import running
+
     scheduler = thread.scheduler
     if scheduler is None:
         return thread.name
     title = f"{thread.name} (thread {thread.tid})"
-    if scheduler.pid is not None:
-        process = context.vm.process(scheduler.process)
-        title += f": {scheduler.pid} {process.label if process else ''}".rstrip()
+    if (what := running(context.vm, scheduler)) is not None:
+        title += f": {what.text}"
     elif scheduler.port is not None:
         title += f": {scheduler.port}"
     else:

@@ -17,6 +17,7 @@ from .finding import Finding, Severity
 if TYPE_CHECKING:
     from _etp import Term
 
+    from ..code import Location
     from ..ets import EtsTable
     from ..hang import Hang
     from ..processes import Mailbox
@@ -39,6 +40,9 @@ class Stuck:
     pid: Term | None
     address: int
     activity: Activity | None
+    #: While it executes a match specification, a process of ERTS's own stands in for the one that
+    #: asked for it (db_prog_match(), erl_db_util.c).
+    in_match: bool = False
 
     @property
     def seconds(self) -> float:
@@ -46,22 +50,32 @@ class Stuck:
 
     @property
     def is_in_ets(self) -> bool:
-        """It walks a table: in a function of ets that goes on where it was interrupted."""
-        function = None if self.activity is None else self.activity.function
-        return function is not None and function.module == "ets"
+        """It walks a table: it matches rows, or is in a function of ets that goes on where it was
+        interrupted."""
+        return self.in_match or self._ets_function is not None
 
     def walks(self, table: EtsTable) -> bool:
         """As its arguments say; true if they do not."""
-        arguments = [] if self.activity is None else self.activity.arguments
-        return not arguments or arguments[0] in (table.id, table.ref)
+        activity = self.activity
+        if activity is None or not activity.arguments or self._ets_function is None:
+            return True
+        return activity.arguments[0] in (table.id, table.ref)
 
     def name(self, hang: Hang) -> str:
         return "a process" if self.pid is None else hang.name(self.pid)
 
     @property
     def function(self) -> str:
+        if self.in_match and self._ets_function is None:
+            # The function is the one that it was in when it last was scheduled out, before that.
+            return "a match specification"
         function = None if self.activity is None else self.activity.function
         return "code that is not known" if function is None else function.name()
+
+    @property
+    def _ets_function(self) -> Location | None:
+        function = None if self.activity is None else self.activity.function
+        return function if function is not None and function.module == "ets" else None
 
 
 def _stuck(hang: Hang, limits: HungThresholds) -> list[Stuck]:
@@ -72,11 +86,11 @@ def _stuck(hang: Hang, limits: HungThresholds) -> list[Stuck]:
         if scheduler.kind != "normal" or not scheduler.is_busy or age < limits.stuck_ms * 10**6:
             continue
         pid, address = scheduler.pid, scheduler.process
-        if pid is not None and hang.process(pid) is None:
-            # While it executes a match specification, a process of ERTS's own stands in for the
-            # one that asked for it (db_prog_match(), erl_db_util.c).
+        in_match = pid is not None and hang.process(pid) is None
+        if in_match:
             pid, address = lost[0] if len(lost) == 1 else (None, 0)
-        found.append(Stuck(scheduler, pid, address, hang.activity(address) if address else None))
+        activity = hang.activity(address) if address else None
+        found.append(Stuck(scheduler, pid, address, activity, in_match))
     return found
 
 
