@@ -292,6 +292,11 @@ class VM:
     def dist_entry_ties(self, address: int, limit: int) -> tuple[list[tuple[str, Term]], int]:
         """((kind of tie, process or name) of the DistEntry at an address, the first ``limit`` or, if
         that is 0, all; places that could not be read)."""
+    def fds(self) -> tuple[list[dict[str, Any]], int, str]:
+        """({fd, type ("none", "driver", "stop_driver", "nif", "stop_nif"), events, active_events (of
+        "in", "out", "error"), in, out, error (ports or pids that are told, or None), resource (address
+        or 0), resource_module, resource_name, is_incomplete} of each file descriptor that the VM waits
+        for events on, places that could not be read, why); include/etp/fds.h."""
     def timers(
         self, *, receivers: Sequence[Term] | None = None, limit: int = 0, reverse: bool = False
     ) -> dict[str, Any]:

@@ -32,7 +32,7 @@ ARGUMENTS = {
 }
 """What commands are given; a PROCESS is session_cache_server."""
 
-OTHER = ("etp-info", "etp-snapshot")
+OTHER = ("etp-fds", "etp-info", "etp-snapshot")
 """These say other things of a process than of a core, and have tests of their own."""
 
 MOVING = (

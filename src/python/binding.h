@@ -148,6 +148,7 @@ PyObject *VM_ports(VMObject *self, PyObject *ignored);
 PyObject *VM_port_links(VMObject *self, PyObject *args);
 PyObject *VM_dist_entries(VMObject *self, PyObject *ignored);
 PyObject *VM_dist_entry_ties(VMObject *self, PyObject *args);
+PyObject *VM_fds(VMObject *self, PyObject *ignored);
 PyObject *VM_mailboxes(VMObject *self, PyObject *args);
 PyObject *VM_waits(VMObject *self, PyObject *args);
 PyObject *VM_timers(VMObject *self, PyObject *args, PyObject *kwargs);

@@ -4,6 +4,7 @@
 #include <etp/allocators.h>
 #include <etp/code.h>
 #include <etp/dist_entry.h>
+#include <etp/fds.h>
 #include <etp/magic.h>
 #include <etp/persistent_term.h>
 #include <etp/ports.h>
@@ -61,6 +62,15 @@ static void look_at_connections(const struct etp_vm *vm, struct etp_reader *read
 		image_forgive(etp_dist_entry_read(vm, reader, address, &entry));
 }
 
+static void look_at_fds(const struct etp_vm *vm, struct etp_reader *reader)
+{
+	struct etp_fd_iter fds;
+	struct etp_fd fd;
+	etp_fd_iter_init(&fds, vm, reader);
+	for (int i = 0; i < 1000 && etp_fd_iter_next(&fds, &fd); i++)
+		;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct image *image = image_get();
@@ -74,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		look_at_globals(vm, &reader);
 		look_at_ports(vm, &reader);
 		look_at_connections(vm, &reader);
+		look_at_fds(vm, &reader);
 		etp_vm_close(vm);
 	} else {
 		image_forgive(err);
