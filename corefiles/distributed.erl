@@ -5,6 +5,7 @@
 %% keep our own processes from looking at what came before.
 %%
 %% Stands for: a cluster with a slow or dead member. Senders are suspended because the distribution channel is busy;
+%% who exits meanwhile stays until its links are told;
 %% what came from another node stays in external format until its receiver looks at it, and keeps the buffers that it
 %% was received in; of a message that comes in fragments some are there.
 %%
@@ -64,11 +65,13 @@ start(_Args) ->
         Pid
     end, ?STAY),
     Later = [spawn_opt(fun() -> later(Kind) end, [{priority, max}]) || Kind <- [spawn_remote, send_binaries, send_lists]],
+    Dying = spawn_opt(fun() -> dying(Control) end, [{priority, max}]),
+    Dying ! {for_nobody, big(dying_message)},
     %% The peer keeps all that it will send, so that this node has nothing left of it.
     ok = ask(Control, {keep, {Receiver, OffHeap, Alias, Dies, Goes, Terms}}),
-    #{expect => #{messages => [{w, Term} || Term <- Terms], off_heap => 2},
-      volatile => [Receiver, OffHeap, Aliased, Linked, Watching | Later],
-      before_dump => fun() -> get_stuck(Control, OsPid, Later) end}.
+    #{expect => #{messages => [{w, Term} || Term <- Terms], off_heap => 2, dying => Dying},
+      volatile => [Receiver, OffHeap, Aliased, Linked, Watching, Dying | Later],
+      before_dump => fun() -> get_stuck(Control, OsPid, Later), die(Dying) end}.
 
 start_peer() ->
     application:set_env(kernel, inet_dist_use_interface, {127, 0, 0, 1}),
@@ -132,6 +135,22 @@ get_stuck(Control, OsPid, [SpawnRemote | Senders]) ->
     [Pid ! go || Pid <- Senders],
     wait_until(fun() -> are_suspended(Senders) andalso begin pause(200), are_suspended(Senders) end end),
     erlang:garbage_collect().
+
+%% Its signals to the other node have to wait, and so has its end: it has left the process table by then.
+die(Dying) ->
+    erlang:system_monitor(self(), [busy_dist_port]),
+    Dying ! go,
+    receive {monitor, Dying, busy_dist_port, _} -> ok end,
+    false = lists:member(Dying, processes()),
+    erlang:system_monitor(undefined),
+    erlang:garbage_collect().
+
+dying(Control) ->
+    register(dist_dying, self()),
+    link(ask(Control, new_process)),
+    monitor(process, Control),
+    put(cache, big(dying_dictionary)),
+    receive go -> exit({reason, big(dying_reason)}) end.
 
 later(Kind) ->
     receive go -> ok end,

@@ -120,4 +120,5 @@ def test_connection_by_a_port(core):
         pids = {said["pid"], name} if tie == "monitored by" else {said["pid"]}
         count = sum(entry["tie"] == tie and entry["process"] in pids for entry in found)
         assert count == len(said[key]) > 0, (name, tie)
-    assert peer.ties["suspended"] == 2
+    # Two that send, and one that exits.
+    assert peer.ties["suspended"] == 3

@@ -13,6 +13,7 @@ import cores
 import etp
 import mutate
 from etp import paths, processes
+from reader import Reader
 
 TEXT = {"syntax": "p", "width": 0}
 PEER = "'etp_peer@127.0.0.1'"
@@ -74,13 +75,13 @@ def test_every_reference_is_found(case):
     assert census.binaries(unaccounted=True) == []
     kinds = Counter(root["kind"] for root in census.roots)
     assert kinds["dist_output"] == kinds["dist_input"] == 1
-    # Of two processes that send, those that are in the middle of a message.
-    assert kinds["magic"] in (1, 2)
+    # Of two processes that send and one that exits, those that are in the middle of a message.
+    assert kinds["magic"] in (1, 2, 3)
     for root in census.roots:
         if root["kind"].startswith("dist_"):
             assert str(root["term"]) == PEER
         elif root["kind"] == "magic":
-            assert processes.info(vm, vm.process(root["term"])).status == "suspended"
+            assert processes.info(vm, vm.process(root["term"])).status in ("suspended", "free")
 
 
 def test_ways_to_binaries(case):
@@ -89,7 +90,7 @@ def test_ways_to_binaries(case):
     for binary in vm.native.census().binaries():
         for holding in paths.holdings_of_binary(vm, binary, TEXT):
             for path in holding.paths:
-                found.setdefault(holding.label.split(" ")[1], set()).add(path.text(TEXT))
+                found.setdefault(holding.label.split(" ")[-1], set()).add(path.text(TEXT))
     count = len(messages(vm, "dist_receiver"))
     # What came in one piece may share its binary with what came before.
     assert f"message in transit {count} -> external format" in found["dist_receiver"]
@@ -99,6 +100,27 @@ def test_ways_to_binaries(case):
     if cores.has_aliases():
         # With the options of monitor/3 came its tag.
         assert found["dist_monitors"] == {"monitor tag -> {2}"}
+
+
+def test_who_exits_is_read(case):
+    """It has left the process table, and its links and name are gone; what it holds is not."""
+    dump, vm = case
+    pid = dump.truth.workload["expect"]["dying"]
+    process = vm.find_process(pid)
+    info = processes.info(vm, process)
+    assert (info.status, process.name, info.links, info.monitors) == ("free", None, [], [])
+    assert info.message_queue_len == 1
+    found = {
+        path.text(TEXT)
+        for binary in vm.native.census().binaries()
+        for holding in paths.holdings_of_binary(vm, binary, TEXT)
+        if holding.label.split(" ")[0] == pid
+        for path in holding.paths
+    }
+    assert {"dictionary -> cache", "message 1 -> {2}"} <= found
+    listed = Reader(vm).json("etp-processes", "--limit", "all")["processes"]
+    assert [row["status"] for row in listed if row["pid"] == pid] == ["free"]
+    assert pid in str(vm.native.waits()["statuses"]["free"][1][0]["term"])
 
 
 def test_no_way_is_told_of_what_only_registers_hold(case):
@@ -114,7 +136,7 @@ def test_no_way_is_told_of_what_only_registers_hold(case):
     running = [holding for holding in found if holding.label.split(" ")[0] == writer]
     assert {holding.doubt for holding in running} == {"running"}
     still = {"dist_receiver", "dist_monitors", "dist_watching"}
-    assert {h.doubt for h in found if h.label.split(" ")[1] in still} == {""}
+    assert {h.doubt for h in found if h.label.split(" ")[-1] in still} == {""}
 
 
 def test_forged_bytes(core, tmp_path):

@@ -105,7 +105,9 @@ def test_who_waits_for_a_busy_connection(core):
     assert root["kind"] == "node" and str(root["term"]) == "'etp_peer@127.0.0.1'"
     # The workload went on only when its senders were.
     suspended, examples = waits["statuses"]["suspended"]
-    assert root["waits"] == {"node": suspended} and suspended >= 1
+    exiting, ended = waits["statuses"]["free"]
+    assert [str(waiter["term"]) for waiter in ended] == [dump.truth.workload["expect"]["dying"]]
+    assert root["waits"] == {"node": suspended + exiting} and suspended >= 1
     assert {waiter["wait"] for waiter in examples} == {"node"}
 
 

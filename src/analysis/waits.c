@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <etp/chain.h>
 #include <etp/code.h>
 #include <etp/dist_entry.h>
 #include <etp/links.h>
 #include <etp/stack.h>
 
 #include "analysis/wait_order.h"
+#include "vm/proc_list.h"
 #include "vm/vm.h"
 
 enum {
@@ -147,27 +147,20 @@ static uint32_t find_node(struct scan *scan, etp_term name, uint64_t entry)
 
 // ---- lists of suspended processes -------------------------------------------------------
 
-// An ErtsProcList is circular.
 static void read_suspended(struct scan *scan, uint64_t first, enum etp_wait_kind kind,
                            uint32_t target)
 {
-	const struct etp_vm *vm = scan->vm;
-	struct etp_chain chain = {0};
-	uint64_t element = first;
-	while (element) {
-		etp_term pid;
-		if (!etp_chain_step(&chain, element) ||
-		    !READ_WORD(vm, &scan->reader, element, ErtsProcList, pid, &pid) ||
-		    !READ_WORD(vm, &scan->reader, element, ErtsProcList, next, &element)) {
-			gap(scan, "a list of suspended processes breaks off");
-			return;
-		}
+	struct etp_proc_list list;
+	etp_term pid;
+	uint64_t ignored;
+	etp_proc_list_init(&list, scan->vm, &scan->reader, first);
+	while (etp_proc_list_next(&list, &pid, &ignored)) {
 		uint32_t who = find(scan, pid);
 		if (who != ETP_WAIT_NOBODY)
 			set_wait(scan, who, kind, target);
-		if (element == first)
-			return;
 	}
+	if (list.is_broken)
+		gap(scan, "a list of suspended processes breaks off");
 }
 
 static void read_ports(struct scan *scan)
@@ -390,6 +383,10 @@ static void read_process(struct scan *scan, uint32_t who)
 		return;
 	}
 	note_status(scan, who, status);
+	// Whoever exits until its last signals are sent: its status does not say that it is
+	// suspended.
+	if (status == ETP_PROCESS_FREE && is_on_list)
+		return;
 	if (status == ETP_PROCESS_WAITING && !is_on_list) {
 		read_waiting(scan, who);
 	} else if (status != ETP_PROCESS_SUSPENDED) {
@@ -411,8 +408,10 @@ static void find_servers(struct scan *scan)
 	for (size_t i = 0; i < SERVERS; i++)
 		scan->servers[i] = ETP_WAIT_NOBODY;
 	for (uint32_t who = 0; who < vm->processes.count; who++) {
-		if (!READ_WORD(vm, &scan->reader, vm->processes.addresses[who], Process, reg,
-		               &reg) ||
+		uint64_t process = vm->processes.addresses[who];
+		if (etp_process_is_free(vm, &scan->reader, process))
+			continue;
+		if (!READ_WORD(vm, &scan->reader, process, Process, reg, &reg) ||
 		    (reg && !READ_WORD(vm, &scan->reader, reg, RegProc, name, &name))) {
 			gap(scan, "the name of a process cannot be read");
 			continue;

@@ -3,6 +3,7 @@
 
 #include <etp/links.h>
 
+#include "vm/proc_list.h"
 #include "vm/vm.h"
 
 enum {
@@ -131,31 +132,23 @@ static bool see_monitors(const struct etp_vm *vm, struct etp_reader *reader, uin
 	return true;
 }
 
-// An ErtsProcList is circular.
 static bool see_suspended(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
                           bool (*see)(void *, enum etp_dist_tie, etp_term), void *context,
                           uint64_t *gaps)
 {
-	uint64_t first, element;
-	struct etp_chain chain = {0};
+	uint64_t first, ignored;
 	if (!HAS(vm, DistEntry, suspended) || !HAS(vm, ErtsProcList, next) ||
 	    !READ_WORD(vm, reader, address, DistEntry, suspended, &first)) {
 		++*gaps;
 		return true;
 	}
-	for (element = first; element;) {
-		etp_term pid;
-		if (!etp_chain_step(&chain, element) ||
-		    !READ_WORD(vm, reader, element, ErtsProcList, pid, &pid) ||
-		    !READ_WORD(vm, reader, element, ErtsProcList, next, &element)) {
-			++*gaps;
-			return true;
-		}
+	struct etp_proc_list list;
+	etp_term pid;
+	etp_proc_list_init(&list, vm, reader, first);
+	while (etp_proc_list_next(&list, &pid, &ignored))
 		if (!see(context, ETP_DIST_SUSPENDED, pid))
 			return false;
-		if (element == first)
-			return true;
-	}
+	*gaps += list.is_broken;
 	return true;
 }
 

@@ -182,7 +182,8 @@ void etp_link_iter_init(struct etp_link_iter *iter, const struct etp_vm *vm,
 {
 	*iter = (struct etp_link_iter){0};
 	uint64_t root = 0;
-	bool readable = READ_WORD(vm, reader, process, Process, links, &root);
+	bool readable = etp_process_is_free(vm, reader, process) ||
+	                READ_WORD(vm, reader, process, Process, links, &root);
 	nodes_init(&iter->nodes, vm, reader, root, false);
 	if (!readable)
 		gap(&iter->nodes, "the links cannot be read");
@@ -323,9 +324,10 @@ void etp_monitor_iter_init(struct etp_monitor_iter *iter, const struct etp_vm *v
                            struct etp_reader *reader, uint64_t process)
 {
 	uint64_t list = 0, tree = 0;
-	bool readable = (!HAS(vm, Process, lt_monitors) ||
-	                 READ_WORD(vm, reader, process, Process, lt_monitors, &list)) &
-	                READ_WORD(vm, reader, process, Process, monitors, &tree);
+	bool readable = etp_process_is_free(vm, reader, process) ||
+	                ((!HAS(vm, Process, lt_monitors) ||
+	                  READ_WORD(vm, reader, process, Process, lt_monitors, &list)) &
+	                 READ_WORD(vm, reader, process, Process, monitors, &tree));
 	monitor_iter_init(iter, vm, reader, list, tree, readable);
 }
 

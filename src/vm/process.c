@@ -122,7 +122,8 @@ struct etp_error *etp_vm_process_summary(const struct etp_vm *vm, struct etp_rea
 		return etp_error_create(ETP_ERROR_BAD_DATA,
 		                        "0x%llx is not a process: no pid stands in it.",
 		                        (unsigned long long)address);
-	if (reg && READ_WORD(vm, reader, reg, RegProc, name, &name) && term_is_atom(name)) {
+	if (reg && !etp_process_is_free(vm, reader, address) &&
+	    READ_WORD(vm, reader, reg, RegProc, name, &name) && term_is_atom(name)) {
 		summary.has_name = true;
 		summary.name = term_atom_index(name);
 	}

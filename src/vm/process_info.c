@@ -122,6 +122,12 @@ bool etp_process_status(const struct etp_vm *vm, struct etp_reader *reader, uint
 	return true;
 }
 
+bool etp_process_is_free(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address)
+{
+	enum etp_process_status status;
+	return etp_process_status(vm, reader, address, &status) && status == ETP_PROCESS_FREE;
+}
+
 static void read_state(const struct etp_vm *vm, const void *process, struct etp_process_info *info)
 {
 	uint32_t state = (uint32_t)SMALL_OF(vm, process, Process, state);
@@ -190,7 +196,8 @@ static void read_names(const struct etp_vm *vm, struct etp_reader *reader, const
 	}
 	info->has_name = summary.has_name;
 	info->name = summary.name;
-	if (WORD_OF(vm, process, Process, reg) && !summary.has_name)
+	if (info->status != ETP_PROCESS_FREE && WORD_OF(vm, process, Process, reg) &&
+	    !summary.has_name)
 		unknown(info, ETP_PROCESS_REGISTERED_NAME, "the registered name cannot be read");
 	if (summary.is_proc_lib_call_unknown)
 		unknown(info, ETP_PROCESS_INITIAL_CALL,

@@ -86,8 +86,9 @@ static size_t hash_id(etp_term id)
 	return (size_t)((id >> ID_DATA_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
 }
 
-static struct etp_error *build_index(struct etp_ptab *ptab)
+struct etp_error *etp_ptab_index(struct etp_ptab *ptab)
 {
+	free(ptab->index);
 	size_t size = 16;
 	while (size < ptab->count * 2)
 		size *= 2;
@@ -137,6 +138,7 @@ struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, 
 
 	// One more than the count: an element may be on its way in.
 	size_t capacity = (size_t)count + 64;
+	ptab->capacity = capacity;
 	ptab->addresses = calloc(capacity, sizeof(*ptab->addresses));
 	ptab->ids = calloc(capacity, sizeof(*ptab->ids));
 	ptab->slots = calloc(capacity, sizeof(*ptab->slots));
@@ -170,7 +172,36 @@ struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, 
 			ptab->slots[ptab->count++] = slot + i;
 		}
 	}
-	return build_index(ptab);
+	return etp_ptab_index(ptab);
+}
+
+static struct etp_error *grow(struct etp_ptab *ptab, size_t capacity)
+{
+	uint64_t *addresses = reallocarray(ptab->addresses, capacity, sizeof(*addresses));
+	if (addresses)
+		ptab->addresses = addresses;
+	etp_term *ids = reallocarray(ptab->ids, capacity, sizeof(*ids));
+	if (ids)
+		ptab->ids = ids;
+	uint32_t *slots = reallocarray(ptab->slots, capacity, sizeof(*slots));
+	if (slots)
+		ptab->slots = slots;
+	if (!addresses || !ids || !slots)
+		return &etp_error_no_memory;
+	ptab->capacity = capacity;
+	return NULL;
+}
+
+struct etp_error *etp_ptab_add(struct etp_ptab *ptab, uint64_t address, etp_term id)
+{
+	struct etp_error *err =
+		ptab->count < ptab->capacity ? NULL : grow(ptab, ptab->capacity * 2);
+	if (err)
+		return err;
+	ptab->addresses[ptab->count] = address;
+	ptab->ids[ptab->count] = id;
+	ptab->slots[ptab->count++] = (uint32_t)etp_id_slot(&ptab->format, id);
+	return NULL;
 }
 
 void etp_ptab_deinit(struct etp_ptab *ptab)

@@ -38,8 +38,8 @@ uint64_t etp_id_slot(const struct etp_id_format *format, etp_term id);
 
 struct etp_ptab {
 	struct etp_id_format format;
-	// Live elements in order of their slot.
-	size_t count;
+	// Live elements in order of their slot, and behind them those that were added.
+	size_t count, capacity;
 	uint64_t *addresses;
 	etp_term *ids;
 	uint32_t *slots;
@@ -57,6 +57,10 @@ struct etp_ptab {
 struct etp_error *etp_ptab_init(struct etp_ptab *ptab, const struct etp_vm *vm, const char *name,
                                 unsigned tag);
 void etp_ptab_deinit(struct etp_ptab *ptab);
+
+// Add an element that has left the table, and then index what was added.
+struct etp_error *etp_ptab_add(struct etp_ptab *ptab, uint64_t address, etp_term id);
+struct etp_error *etp_ptab_index(struct etp_ptab *ptab);
 
 // Position in the arrays of the element with this id, SIZE_MAX if there is none.
 size_t etp_ptab_position(const struct etp_ptab *ptab, etp_term id);

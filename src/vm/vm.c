@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/code.h"
+#include "vm/proc_list.h"
 #include "vm/trial.h"
 
 #include "target/warn.h"
@@ -270,6 +271,8 @@ static struct etp_error *open_tables(struct etp_vm *vm)
 		err = find_node(vm);
 	if (!err)
 		err = etp_ptab_init(&vm->processes, vm, "erts_proc", TAG_IMMED1_PID);
+	if (!err)
+		err = etp_vm_add_exiting(vm);
 	if (!err)
 		err = etp_ptab_init(&vm->ports, vm, "erts_port", TAG_IMMED1_PORT);
 	if (!err)

@@ -113,6 +113,9 @@ struct etp_error *etp_atoms_init(struct etp_vm *vm);
 // Where the name of an atom is, and its bytes. False if that cannot be read.
 bool etp_vm_atom_text(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,
                       uint64_t *address_ret, uint64_t *size_ret);
+// Has a process left the process table? What it kept for its links, monitors and name is
+// overwritten then (erts_ptab_delete_element(), erl_ptab.c).
+bool etp_process_is_free(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address);
 // Runs all self-checks, fills vm->checks; an error if one failed.
 struct etp_error *etp_vm_check(struct etp_vm *vm);
 void etp_checks_deinit(struct etp_vm *vm);
