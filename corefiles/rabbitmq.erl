@@ -11,9 +11,10 @@
 %% The broker listens on the loopback interface only, and keeps its files in the core's directory. It collects statistics
 %% once an hour, so that its tables stand still.
 %%
-%% With gcore, lines of kind `state`: what sys:get_state/1 returns for each process that answers, right after the core was
-%% taken; of those that are kept busy, what it returned before. Lines of kind `supervisor` and `application` say who
-%% supervises whom, and those of kind `inspected` what channels and queues say of their messages.
+%% With gcore, lines of kind `table_after`: how large each table is right after the core was taken; and of kind `state`:
+%% what sys:get_state/1 returns for each process that answers, then; of those that are kept busy, what it returned
+%% before. Lines of kind `supervisor` and `application` say who supervises whom, and those of kind `inspected` what
+%% channels and queues say of their messages.
 -module(rabbitmq).
 -export([start/1]).
 -export([start_link/0, register_node/2, register_node/3, port_please/2, port_please/3, listen_port_please/2,
@@ -36,7 +37,13 @@ start(Args) ->
     Channels = connections(Port),
     #{rows => maps:from_list([{ets:info(T, name), {sample, 1}} || T <- ets:all()]),
       before_dump => fun() -> put(busy, busy(Channels)), timer:sleep(3000) end,
-      after_dump => fun() -> states(get(busy)) ++ inspected() end}.
+      %% Bound, because the states are asked for by messages.
+      after_dump => fun() -> Tables = tables(), Tables ++ states(get(busy)) ++ inspected() end}.
+
+%% What is as it was before stood still meanwhile.
+tables() ->
+    [#{kind => table_after, table => truth_ets:tid(T), size => Size, memory => ets:info(T, memory)}
+     || T <- ets:all(), Size <- [ets:info(T, size)], Size =/= undefined].
 
 environment(Dir, Plugins, Port) ->
     Data = filename:join(Dir, "rabbitmq"),
@@ -87,7 +94,7 @@ work(Connection, {Kind, N, ChannelNumber}) ->
          Queue
      end || Type <- types(Kind, N)]}.
 
-types(network, 1) -> [classic, durable, quorum];
+types(network, 1) -> [classic, durable, quorum, stream];
 types(_, _) -> [classic, durable].
 
 %% From here on the records of rabbit_framing.hrl and amqp_client.hrl.
@@ -103,7 +110,7 @@ publish(Channel, Queue, Size) ->
     Message = {amqp_msg, setelement(5, Properties, 2), binary:copy(<<"x">>, Size)},
     amqp_channel:call(Channel, {'basic.publish', 0, <<>>, Queue, false, false}, Message).
 
-consume(_, _, quorum) ->
+consume(_, _, Type) when Type =:= quorum; Type =:= stream ->
     ok;
 consume(Channel, Queue, _) ->
     {'basic.qos_ok'} = amqp_channel:call(Channel, {'basic.qos', 0, 10, false}),

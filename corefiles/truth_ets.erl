@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% The truth about ETS: one line a table, one line a row, and one line a table about the binaries its rows hold.
 -module(truth_ets).
--export([warm_up/1, write_rows/3, table_lines/1, check_still/1]).
+-export([warm_up/1, write_rows/3, table_lines/1, check_still/1, tid/1]).
 
 %% Tables up to this many rows are written in full unless the workload says otherwise.
 -define(FULL_ROWS, 2000).
