@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .commands.declaration import Command
+
 
 class CommandLine(Context):
     def __init__(self, arguments: argparse.Namespace, settings: Settings) -> None:
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         ' prefix "etp-" may be left out.',
     )
     parser.add_argument("TARGET", metavar="CORE|PID", help="core file, or number of a process")
-    parser.add_argument("COMMAND", help="etp-ets-leaks, for example")
+    parser.add_argument("COMMAND", nargs="?", help="etp-ets-leaks, for example")
     parser.add_argument("ARGUMENT", nargs=argparse.REMAINDER, help="arguments of the command")
     parser.add_argument(
         "-e", "--executable", metavar="BEAM", help="its beam.smp; may stand before COMMAND too"
@@ -81,9 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _command(name: str | None) -> Command:
+    if name is None:
+        raise Problem(
+            "Which command? hung, memory, ets-leaks, processes and db-connections are those to"
+            " begin with; help lists all."
+        )
+    command = find(name)
+    if command is None:
+        raise Problem(f"No command {name!r}.{did_you_mean(name)} The command help lists all.")
+    return command
+
+
 def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
-    if find(arguments.COMMAND) is None and arguments.ARGUMENT and find(arguments.ARGUMENT[0]):
+    if arguments.ARGUMENT and find(arguments.COMMAND) is None and find(arguments.ARGUMENT[0]):
         arguments.executable = arguments.COMMAND
         arguments.COMMAND = arguments.ARGUMENT.pop(0)
     settings = Settings()
@@ -91,11 +105,7 @@ def main(argv: list[str]) -> int:
         for assignment in arguments.set:
             name, _, value = assignment.partition("=")
             settings.set(name, value)
-        command = find(arguments.COMMAND)
-        if command is None:
-            names = ", ".join(c.name for c in COMMANDS)
-            hint = did_you_mean(arguments.COMMAND)
-            raise Problem(f"No command {arguments.COMMAND!r}.{hint} There are: {names}.")
+        command = _command(arguments.COMMAND)
         from .commands.runner import explain, run_command
 
         try:

@@ -365,3 +365,20 @@ def test_leaks_name_what_can_be_freed(native, context):
 
 def test_identifiers_of_fakes():
     assert FakeTerm(Identifier("<0.1.0>")).kind == "pid"
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["core"], "etp: Which command? hung, memory"),
+        (["core", "ets-leek"], "No command 'ets-leek'. Did you mean ets-leaks"),
+        (["core", "xyzzy", "--limit", "5"], "No command 'xyzzy'. The command help lists all."),
+        (["/no/such", "ets-tables", "--limit", "5"], "/no/such"),
+    ],
+)
+def test_the_command_line_says_what_it_lacks(arguments, text, capsys):
+    from etp.__main__ import main
+
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert text in said and len(said.splitlines()) == 1

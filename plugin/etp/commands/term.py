@@ -25,7 +25,7 @@ def run(context: Context, args: Namespace) -> TermText | Report:
 
     text, path = _split((args.EXPRESSION or "").strip())
     if not text:
-        raise UsageError("Which term? etp EXPRESSION; see etp --help.")
+        raise UsageError("Which term? etp EXPRESSION; see etp --help. etp-help lists all commands.")
     pid = pid_text(text)
     if pid is not None:
         process = context.vm.process_by_text(pid)
@@ -235,11 +235,14 @@ COMMAND = Command(
     EXPRESSION is a raw tagged word, the address of a boxed term or of a cons cell, a pid such as
     <0.123.0>, the reference of a table, or any expression of the debugger whose value is one of
     these. Of a pid, and of the address of a Process, the registered name and the initial call are
-    shown; of that of a table or an off-heap Binary, what it is. Terms print as io:format("~p") or, after `set etp syntax elixir`, as inspect/1 would
-    print them. `set etp max-depth`, `max-length` and `max-string` bound what is printed.
+    shown; of that of a table or an off-heap Binary, what it is. Terms print as io:format("~p") or,
+    after `set etp syntax elixir`, as inspect/1 would print them. `set etp max-depth`, `max-length`
+    and `max-string` bound what is printed.
 
     Behind a blank may stand a path to a part, with the steps that etp-state --help describes, and
     of a pid one as etp-who tells it: dictionary -> cache -> [17], message 1 -> {2}.
+
+    etp-help lists all other commands.
     """,
     run=run,
     arguments=(
