@@ -49,6 +49,16 @@ def test_connections_are_as_the_vm_said(case):
     assert sum(row["queue_size"] > 0 for row in rows.values()) == 2
 
 
+def test_what_waits_for_a_carrier_is_found(case):
+    """Binaries in the queues of connections that processes serve: each reference has its holder."""
+    dump, _, _ = case
+    vm = etp.open(core=str(dump.path), executable=str(dump.executable))
+    census = vm.native.census()
+    assert census.roots_unreadable == (0, "") and census.binaries(unaccounted=True) == []
+    nodes = {str(r["term"]).strip("'") for r in census.roots if r["kind"] == "dist_output"}
+    assert nodes == {"busy@far.example", "visible@far.example"}
+
+
 def test_busy_limit(case):
     dump, reader, rows = case
     limit = dump.truth.system["dist_buf_busy_limit"]
