@@ -150,11 +150,22 @@ def workloads() -> List[str]:
 
 @cache
 def roots() -> Dict[str, Path]:
-    """The roots of other suites by the OTP release that is in them."""
+    """The roots of other suites by the OTP release that is in them; "25-arm64" if it is for another machine than this."""
     found = {}
+    machine = machine_of(Path("/bin/sh"))
     for path in sorted((CACHE / "roots").glob("*/usr/lib/erlang/releases/[0-9]*/OTP_VERSION")):
-        found[path.parent.name] = path.parents[5]
+        directory = path.parents[5]
+        name = path.parent.name
+        if machine_of(directory / "bin" / "sh") != machine:
+            name += "-" + directory.name.rpartition("-")[2]
+        found[name] = directory
     return found
+
+
+def machine_of(executable: Path) -> int:
+    """e_machine of an ELF file."""
+    with open(executable, "rb") as file:
+        return int.from_bytes(file.read(20)[18:], "little")
 
 
 def root() -> Optional[Path]:

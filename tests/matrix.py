@@ -109,7 +109,9 @@ def main() -> None:
     installed = Path(cores.installed_beam()).parents[2].joinpath("releases/RELEASES")
     here = re.search(r'"(\d+)"', installed.read_text())
     assert here, f"{installed} names no release"
-    releases = arguments.release or sorted({here[1], *cores.roots()}, key=int)
+    releases = arguments.release or sorted(
+        {here[1], *filter(str.isdecimal, cores.roots())}, key=int
+    )
     rows, failures = [], 0
     for release in releases:
         print(f"== OTP {release}", flush=True)
