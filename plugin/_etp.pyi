@@ -225,7 +225,8 @@ class VM:
     def process(self, pid: Term | int) -> dict[str, Any] | None:
         """Summary of a live process by pid (Term or address of the Process):
         {address, pid: Term, name: str | None, initial_call: (m, f, a) | None,
-        initial_call_source: "proc_lib" | "spawn" | "none"}; None if it is dead."""
+        initial_call_source: "proc_lib" | "spawn" | "unreadable" (of proc_lib, which was
+        given something that is not in the core) | "none"}; None if it is dead."""
     def processes(self) -> list[tuple[int, Term]]:
         """(address, pid) of all live processes."""
     def process_info(self, which: Term | int) -> dict[str, Any]:

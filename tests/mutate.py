@@ -5,11 +5,12 @@
     tests/mutate.py CORE --executable BEAM [--ask WHAT] [--count N] [--first N] [--seed N]
 
 Each mutation is made from its number and the seed alone, so that a failure is repeated by
---first NUMBER --count 1.  A child process opens the damaged core and asks all that the binding can
-answer, within limits of time and memory.  It may find that the core cannot be opened or that parts
-cannot be read, by an error of etp; any signal, timeout or other exception is a failure.  So is an
-answer that lost rows and does not say so, where memory was taken away (never where it was changed:
-nobody can know what a forged pointer pointed to).
+--first NUMBER --count 1.  A child process opens the damaged core and asks, within limits of time and
+memory: all that the binding can answer (--ask everything), every command of the registry (commands,
+see command_lines.py), or what is about pools.  It may find that the core cannot be opened or that
+parts cannot be read, by an error of etp; any signal, timeout or other exception is a failure.  So is
+an answer that has lost something and does not say so, where memory was taken away (never where it
+was changed: nobody can know what a forged pointer pointed to).
 
 With a build for AddressSanitizer:
 
@@ -33,12 +34,13 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+import command_lines
 import damaged_pools
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYOUTS = str(ROOT / "plugin" / "etp" / "layouts")
 PAGE = 4096
-SECONDS = 20
+SECONDS = 60
 MEMORY = 6 << 30
 ROWS_A_TABLE = 60
 WORD = struct.Struct("<Q")
@@ -246,11 +248,13 @@ class Mutator:
         self.kinds = sorted(self.places)
         self.makers = [self.bits, self.value, self.redirect, self.redirect, self.circle, self.swap]
         self.makers += [self.page, self.garbage, self.header_of_term, self.drop, self.truncate]
-        self.makers += [self.elf, self.many, self.shared]
+        self.makers += [self.elf, self.many, self.shared, self.lose]
+        self.lossy_makers = [self.drop, self.truncate, self.lose, self.lose]
 
-    def make(self, number: int) -> Mutation:
+    def make(self, number: int, lossy: bool) -> Mutation:
+        """With ``lossy`` one that takes memory away."""
         self.rng = random.Random(f"{self.seed}:{number}")
-        return self.rng.choice(self.makers)()
+        return self.rng.choice(self.lossy_makers if lossy else self.makers)()
 
     def place(self, kind: Optional[str] = None) -> Tuple[str, int, int]:
         if kind not in self.places:
@@ -358,6 +362,13 @@ class Mutator:
             )
         what = ", ".join(f"{segment.address:#x}" for segment in chosen)
         return Mutation(f"drop {what}", [(s.header + 32, bytes(8)) for s in chosen], lossy=True)
+
+    def lose(self) -> Mutation:
+        """Pages that were not saved, around something that an answer rests on."""
+        kind, address, _offset = self.any_word()
+        count = self.rng.choice([1, 1, 1, 4, 64])
+        patches = self.image.without(address & ~(PAGE - 1), count * PAGE)
+        return Mutation(f"lose {count} pages, {kind} at {address:#x}", patches, lossy=True)
 
     def truncate(self) -> Mutation:
         size = self.rng.randrange(self.image.size)
@@ -559,11 +570,13 @@ def lost_rows(expected: Dict[str, Any], found: Dict[str, Any]) -> Optional[str]:
     return None
 
 
-QUESTIONS: Dict[str, Tuple[Ask, Lost]] = {
-    "everything": (ask_everything, lost_rows),
-    "pools": (damaged_pools.ask, damaged_pools.lost),
+QUESTIONS: Dict[str, Tuple[Callable[[Path, str, int], Ask], Lost]] = {
+    "everything": (lambda *_: ask_everything, lost_rows),
+    "commands": (command_lines.asker, command_lines.lost),
+    "pools": (lambda *_: damaged_pools.ask, damaged_pools.lost),
 }
-"""What is asked of a damaged core, and what tells that an answer lost something without a word."""
+"""What is asked of a damaged core, given the undamaged one, its executable and a seed; and what tells
+that an answer lost something without a word."""
 
 
 def copy(core: Path, to: Path) -> None:
@@ -596,6 +609,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0, help="start no more after this time")
+    parser.add_argument("--lossy", action="store_true", help="take memory away, and change none")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     extension = load_extension()
@@ -608,11 +622,13 @@ def main() -> int:
 
 def campaign(arguments: argparse.Namespace, extension: Any, path: Path) -> int:
     copy(arguments.core, path)
+    os.utime(path, (0, 0))
     image = Image(path)
     vm = extension.VM(core=str(path), executable=arguments.executable, layout_directories=[LAYOUTS])
     places = Places(vm, image, random.Random(arguments.seed))
     del vm, places.vm
-    ask, lost_something = QUESTIONS[arguments.ask]
+    make_ask, lost_something = QUESTIONS[arguments.ask]
+    ask = make_ask(path, arguments.executable, arguments.seed)
     expected = run_child(extension, path, arguments.executable, ask)
     assert expected[0] == "ok", f"the undamaged core: {expected}"
     mutator = Mutator(image, places, arguments.seed)
@@ -621,8 +637,10 @@ def campaign(arguments: argparse.Namespace, extension: Any, path: Path) -> int:
     for number in range(arguments.first, arguments.first + arguments.count):
         if arguments.seconds and time.monotonic() - started > arguments.seconds:
             break
-        mutation = mutator.make(number)
+        mutation = mutator.make(number, arguments.lossy)
         undo = apply(path, image, mutation)
+        # When the core was written is part of some answers.
+        os.utime(path, (0, 0))
         before = time.monotonic()
         outcome, detail = run_child(extension, path, arguments.executable, ask)
         took = time.monotonic() - before

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from etp import processes
+from etp.text import is_unreadable
+
 from damage import NOWHERE, Damage
 from reader import Reader
 
@@ -69,3 +72,40 @@ def test_dictionary_whose_pairs_are_gone(damage):
         for command in ("etp-process-info", "etp-dictdump"):
             text = reader.run(command, "application_controller")
             assert "Incomplete" in text and "dictionary" in text, command
+
+
+def test_initial_call_that_is_gone(damage):
+    """It stands in the dictionary, as proc_lib left it; that of proc_lib itself is no answer."""
+    process = damage.process("kernel_sup")
+    said = damage.dump.truth.process("kernel_sup")
+    assert Reader(damage.open()).json("etp-process-info", "kernel_sup")["proc_lib_initial_call"]
+    dictionary = damage.word(process + damage.member("Process", "dictionary"))
+    slots = dictionary + damage.member("ProcDict", "data")
+    for slot in range(slots, slots + 8 * 16, 8):
+        if damage.word(slot) & 3 != 2:
+            continue
+        with changed(damage, slot, NOWHERE | 2) as reader:
+            row = next(r for r in processes.rows(reader.vm) if r.name == "kernel_sup")
+            is_lost = row.initial_call == ("proc_lib", "init_p", 5)
+            assert is_lost == ("initial_call" in row.unknown) == is_unreadable(row.call_text)
+            assert is_lost == is_unreadable(reader.vm.process(process).initial_call_text)
+            if is_lost:
+                break
+    else:
+        raise AssertionError(f"the initial call of {said['pid']} was not lost")
+
+
+def test_registered_name_that_is_gone(damage):
+    process = damage.process("kernel_sup")
+    with changed(damage, process + damage.member("Process", "reg"), NOWHERE) as reader:
+        assert "#UnreadableName" in reader.run("etp-registry", "--kind", "local", "--limit", "all")
+        assert "1 name could not be read" in reader.run("etp-registry", "kernel_sup")
+        pid = damage.dump.truth.process("kernel_sup")["pid"]
+        assert "#UnreadableName" in reader.run("etp-process-info", pid)
+
+
+def test_atoms_that_are_gone(damage):
+    index = damage.vm.find_atom("code_server").word >> 6
+    with changed(damage, pointer_to_atom(damage, "code_server"), NOWHERE) as reader:
+        assert f"1 of {len(reader.vm.atoms):,} atoms".replace(",", "") in reader.run("etp-info")
+        assert reader.vm.atoms[index] == f"#UnreadableAtom<{index}>"

@@ -45,6 +45,12 @@ def test_damaged_cores(core, workload):
     run(core(workload), 15, COUNT)
 
 
+@pytest.mark.parametrize("workload, how", [("ets_kinds", []), ("otp_states", ["--lossy"])])
+def test_commands_on_damaged_cores(core, workload, how):
+    """Every command of the registry."""
+    run(core(workload), 12, 12, "--ask", "commands", *how)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pools_of_damaged_cores(core, family):
     """No traceback, and nothing of what was taken away is missing without a word."""

@@ -93,18 +93,19 @@ enum etp_initial_call_source {
 	ETP_INITIAL_CALL_PROC_LIB,
 	/** What spawn was given. */
 	ETP_INITIAL_CALL_SPAWN,
+	/** The same, proc_lib; what that was given may be in a part of the dictionary that
+	 *  cannot be read. */
+	ETP_INITIAL_CALL_UNREADABLE,
 };
 
 struct etp_process_summary {
 	uint64_t address;
 	etp_term pid;
-	/** Registered name (atom index), if has_name. */
-	bool has_name;
+	/** Registered name (atom index), if has_name; it has one that cannot be read, if
+	 *  is_name_unreadable. */
+	bool has_name, is_name_unreadable;
 	uint64_t name;
 	enum etp_initial_call_source initial_call_source;
-	/** A part of the dictionary, which may have had what proc_lib was given, could not be
-	 *  read: what spawn was given stands for it. */
-	bool is_proc_lib_call_unknown;
 	uint64_t initial_module, initial_function;
 	uint64_t initial_arity;
 };

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
-from .text import safe
+from .text import plural, safe
 from .units import WORD
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class Row(NamedTuple):
 
     @property
     def call_text(self) -> str:
-        return call_text(self.initial_call)
+        text = call_text(self.initial_call)
+        return text + " (#Unreadable)" if text and "initial_call" in self.unknown else text
 
     @property
     def label(self) -> str:
@@ -100,6 +101,17 @@ def _items(bits: int) -> list[str]:
 def rows(vm: VM) -> list[Row]:
     """All processes, in one pass."""
     return [Row._make(row) for row in vm.native.process_list()]
+
+
+def unread(found: list[Row]) -> list[str]:
+    """What must be said of processes that could not be read in full, a sentence each."""
+    incomplete = [row for row in found if row.unknown_bits and row.status != "exiting"]
+    if not incomplete:
+        return []
+    return [
+        f"{plural(len(incomplete), 'process', 'processes')} could not be read in full, first"
+        f" {incomplete[0].pid}; etp-process-info tells what is missing."
+    ]
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def render(
         _render_json(view, screen, list(warnings), as_of)
         return
     own = [] if isinstance(view, TermText) else view.warnings
-    for warning in [*warnings, *own]:
+    for warning in dict.fromkeys([*warnings, *own]):
         _block(Paragraph("Warning: " + warning, "warning", hang=2), screen)
     if isinstance(view, Table):
         _block(view, screen)
@@ -161,7 +161,7 @@ def _render_json(
         return
     data = view.data()
     if isinstance(data, dict) and warnings:
-        data = {**data, "warnings": [*warnings, *data.get("warnings", [])]}
+        data = {**data, "warnings": list(dict.fromkeys([*warnings, *data.get("warnings", [])]))}
     if isinstance(data, dict) and as_of:
         data = {**data, "as_of": as_of}
     screen.write(_json(data, indent=2) + "\n")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .code import Location, location
+from .text import plural
 
 if TYPE_CHECKING:
     from _etp import Term
@@ -223,6 +224,14 @@ class ThreadProgress:
 def schedulers(vm: VM) -> list[Scheduler]:
     """All schedulers: normal, dirty CPU, dirty IO."""
     return [Scheduler(**facts) for facts in vm.native.schedulers()]
+
+
+def unread(found: list[Scheduler]) -> list[str]:
+    """What must be said of schedulers that could not be read, a sentence each."""
+    incomplete = sum(scheduler.is_incomplete for scheduler in found)
+    if not incomplete:
+        return []
+    return [f"Of {plural(incomplete, 'scheduler')} something could not be read."]
 
 
 def run_queues(vm: VM) -> RunQueues:

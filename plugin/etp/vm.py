@@ -178,7 +178,8 @@ class Process:
     #: Registered name.
     name: str | None
     initial_call: tuple[str, str, int] | None
-    #: "proc_lib", "spawn" or "none".
+    #: "proc_lib", "spawn" or "none"; "unreadable": what proc_lib was given is not in the core, and the call is
+    #: that of proc_lib.
     initial_call_source: str
 
     @property
@@ -186,7 +187,8 @@ class Process:
         if self.initial_call is None:
             return ""
         module, function, arity = self.initial_call
-        return f"{module}:{function}/{arity}"
+        text = f"{module}:{function}/{arity}"
+        return text + " (#Unreadable)" if self.initial_call_source == "unreadable" else text
 
     @property
     def label(self) -> str:

@@ -81,6 +81,10 @@ PyObject *Term_of_magic_binary(VMObject *vm, uint64_t binary);
 PyObject *Term_of_ref_numbers(VMObject *vm, const uint32_t numbers[3]);
 PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index);
 
+// None without a name; "#UnreadableName" for one that is not in the core.
+PyObject *registered_name(const struct etp_vm *vm, bool has_name, bool is_unreadable,
+                          uint64_t name);
+
 // Is the term of this VM? Sets an exception if not: words of two cores say nothing about
 // each other.
 bool Term_is_of(const TermObject *self, const VMObject *vm);

@@ -14,9 +14,10 @@ static PyObject *none(void)
 	Py_RETURN_NONE;
 }
 
-static PyObject *atom_or_none(VMObject *self, bool has, uint64_t index)
+static PyObject *name_of(VMObject *self, const struct etp_process_info *info)
 {
-	return has ? atom_to_str(self->vm, index) : none();
+	return registered_name(self->vm, info->has_name,
+	                       info->unknown >> ETP_PROCESS_REGISTERED_NAME & 1, info->name);
 }
 
 static PyObject *term_or_none(VMObject *self, etp_term term)
@@ -276,7 +277,7 @@ static bool add_identity(VMObject *self, const struct etp_process_info *info, Py
 {
 	return dict_set(dict, "address", number(info->address)) &&
 	       dict_set(dict, "pid", Term_new(self, NULL, info->pid)) &&
-	       dict_set(dict, "registered_name", atom_or_none(self, info->has_name, info->name)) &&
+	       dict_set(dict, "registered_name", name_of(self, info)) &&
 	       dict_set(dict, "initial_call",
 	                mfa(self, info->has_initial_call, info->initial_module,
 	                    info->initial_function, info->initial_arity)) &&
@@ -357,7 +358,7 @@ static PyObject *list_row(VMObject *self, struct mfa_cache *cache,
                           const struct etp_process_info *info)
 {
 	PyObject *pid = Term_new(self, NULL, info->pid);
-	PyObject *name = pid ? atom_or_none(self, info->has_name, info->name) : NULL;
+	PyObject *name = pid ? name_of(self, info) : NULL;
 	PyObject *call = name ? cached_mfa(self, cache, info) : NULL;
 	if (!call) {
 		Py_XDECREF(pid);

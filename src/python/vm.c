@@ -120,6 +120,13 @@ PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index)
 	return PyUnicode_DecodeUTF8(name, (Py_ssize_t)size, "replace");
 }
 
+PyObject *registered_name(const struct etp_vm *vm, bool has_name, bool is_unreadable, uint64_t name)
+{
+	if (is_unreadable)
+		return PyUnicode_FromString("#UnreadableName");
+	return has_name ? atom_to_str(vm, name) : Py_BuildValue("");
+}
+
 static PyObject *VM_atom(VMObject *self, PyObject *args)
 {
 	unsigned long long index;
@@ -228,6 +235,8 @@ static const char *initial_call_source_name(enum etp_initial_call_source source)
 		return "proc_lib";
 	case ETP_INITIAL_CALL_SPAWN:
 		return "spawn";
+	case ETP_INITIAL_CALL_UNREADABLE:
+		return "unreadable";
 	default:
 		return "none";
 	}
@@ -245,7 +254,8 @@ static PyObject *process_summary(VMObject *self, uint64_t address)
 	if (dict && dict_set(dict, "address", PyLong_FromUnsignedLongLong(summary.address)) &&
 	    dict_set(dict, "pid", Term_new(self, NULL, summary.pid)) &&
 	    dict_set(dict, "name",
-	             summary.has_name ? atom_to_str(self->vm, summary.name) : Py_BuildValue("")) &&
+	             registered_name(self->vm, summary.has_name, summary.is_name_unreadable,
+	                             summary.name)) &&
 	    dict_set(dict, "initial_call", initial_call(self, &summary)) &&
 	    dict_set(dict, "initial_call_source",
 	             PyUnicode_FromString(initial_call_source_name(summary.initial_call_source))))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "target/warn.h"
 #include "vm/vm.h"
 
 enum {
@@ -101,6 +102,36 @@ bool etp_vm_is_atom(const struct etp_vm *vm, struct etp_reader *reader, etp_term
 	return text && size == strlen(name) && !memcmp(text, name, size);
 }
 
+static uint64_t count_unreadable(const struct etp_vm *vm, struct etp_reader *reader)
+{
+	uint64_t count = 0, page, next;
+	for (uint64_t i = 0; i < vm->atoms.count; i = next) {
+		next = (i | INDEX_PAGE_MASK) + 1;
+		if (next > vm->atoms.count)
+			next = vm->atoms.count;
+		if (!etp_read_u64(reader, vm->atoms.seg_table + (i >> INDEX_PAGE_SHIFT) * 8,
+		                  &page)) {
+			count += next - i;
+			continue;
+		}
+		for (size_t size; i < next; i++)
+			count += !etp_vm_atom(vm, reader, i, &size);
+	}
+	return count;
+}
+
+static struct etp_error *warn_unreadable(struct etp_vm *vm, struct etp_reader *reader)
+{
+	uint64_t count = vm->is_trial ? 0 : count_unreadable(vm, reader);
+	if (!count)
+		return NULL;
+	return etp_target_warn(
+		vm->target,
+		"%llu of %llu atoms cannot be read: what is looked for by one of them, "
+		"a name, a function or a key, is not found.",
+		(unsigned long long)count, (unsigned long long)vm->atoms.count);
+}
+
 struct etp_error *etp_atoms_init(struct etp_vm *vm)
 {
 	uint64_t table;
@@ -136,5 +167,5 @@ struct etp_error *etp_atoms_init(struct etp_vm *vm)
 	// proc_lib's: one of the first few thousand atoms of every system.
 	if (!find_below(vm, &reader, entries, "$initial_call", 13, &vm->atom_initial_call))
 		vm->atom_initial_call = UINT64_MAX;
-	return NULL;
+	return warn_unreadable(vm, &reader);
 }

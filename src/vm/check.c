@@ -317,6 +317,15 @@ static struct etp_error *warn_failed(struct etp_vm *vm, const struct etp_check *
 	                       check->failure ? check->failure : "(no words for it)");
 }
 
+// Whoever asks for tables, or for all that refers to something, misses these.
+static struct etp_error *warn_gaps(struct etp_vm *vm, const struct etp_ets_tables *tables)
+{
+	struct etp_error *err = NULL;
+	for (size_t i = 0; !err && !vm->is_trial && i < tables->gap_count; i++)
+		err = etp_target_warn(vm->target, "%s", tables->gaps[i]);
+	return err;
+}
+
 static struct etp_error *refuse(const struct etp_vm *vm, const struct etp_check *check)
 {
 	const struct etp_layout *layout = vm->layout;
@@ -357,6 +366,8 @@ struct etp_error *etp_vm_check(struct etp_vm *vm)
 		if (!refuted && is_refuted(c.check))
 			refuted = c.check;
 	}
+	if (!refuted)
+		err = warn_gaps(vm, &tables);
 	etp_ets_tables_deinit(&tables);
 	if (refuted)
 		return refuse(vm, refuted);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
 #include "vm/vm.h"
 
 uint64_t etp_vm_process(const struct etp_vm *vm, etp_term pid)
@@ -55,13 +57,13 @@ static bool find_in_slot(const struct etp_vm *vm, struct etp_reader *reader, etp
 
 // `$initial_call` of proc_lib: {Module, Function, Arity}.
 static bool proc_lib_initial_call(const struct etp_vm *vm, struct etp_reader *reader,
-                                  uint64_t dictionary, struct etp_process_summary *ret)
+                                  uint64_t dictionary, struct etp_process_summary *ret,
+                                  bool *is_damaged)
 {
 	enum { SLOTS_MAX = 1 << 20 };
 	uint32_t used;
 	if (!dictionary)
 		return false;
-	bool *is_damaged = &ret->is_proc_lib_call_unknown;
 	if (vm->atom_initial_call == UINT64_MAX ||
 	    !READ_U32(vm, reader, dictionary, ProcDict, usedSlots, &used) || used > SLOTS_MAX) {
 		*is_damaged = true;
@@ -109,6 +111,14 @@ static bool spawn_initial_call(const struct etp_vm *vm, struct etp_reader *reade
 	return true;
 }
 
+static bool may_be_proc_lib(const struct etp_vm *vm, struct etp_reader *reader, uint64_t module)
+{
+	static const char name[] = "proc_lib";
+	size_t size;
+	const char *text = etp_vm_atom(vm, reader, module, &size);
+	return !text || (size == sizeof(name) - 1 && !memcmp(text, name, size));
+}
+
 struct etp_error *etp_vm_process_summary(const struct etp_vm *vm, struct etp_reader *reader,
                                          uint64_t address, struct etp_process_summary *ret)
 {
@@ -122,15 +132,20 @@ struct etp_error *etp_vm_process_summary(const struct etp_vm *vm, struct etp_rea
 		return etp_error_create(ETP_ERROR_BAD_DATA,
 		                        "0x%llx is not a process: no pid stands in it.",
 		                        (unsigned long long)address);
-	if (reg && !etp_process_is_free(vm, reader, address) &&
-	    READ_WORD(vm, reader, reg, RegProc, name, &name) && term_is_atom(name)) {
-		summary.has_name = true;
-		summary.name = term_atom_index(name);
+	if (reg && !etp_process_is_free(vm, reader, address)) {
+		summary.has_name =
+			READ_WORD(vm, reader, reg, RegProc, name, &name) && term_is_atom(name);
+		summary.is_name_unreadable = !summary.has_name;
+		summary.name = summary.has_name ? term_atom_index(name) : 0;
 	}
-	if (proc_lib_initial_call(vm, reader, dictionary, &summary))
+	bool is_damaged = false;
+	if (proc_lib_initial_call(vm, reader, dictionary, &summary, &is_damaged))
 		summary.initial_call_source = ETP_INITIAL_CALL_PROC_LIB;
 	else if (spawn_initial_call(vm, reader, address, &summary))
-		summary.initial_call_source = ETP_INITIAL_CALL_SPAWN;
+		summary.initial_call_source =
+			is_damaged && may_be_proc_lib(vm, reader, summary.initial_module)
+				? ETP_INITIAL_CALL_UNREADABLE
+				: ETP_INITIAL_CALL_SPAWN;
 	*ret = summary;
 	return NULL;
 }

@@ -196,10 +196,9 @@ static void read_names(const struct etp_vm *vm, struct etp_reader *reader, const
 	}
 	info->has_name = summary.has_name;
 	info->name = summary.name;
-	if (info->status != ETP_PROCESS_FREE && WORD_OF(vm, process, Process, reg) &&
-	    !summary.has_name)
+	if (summary.is_name_unreadable)
 		unknown(info, ETP_PROCESS_REGISTERED_NAME, "the registered name cannot be read");
-	if (summary.is_proc_lib_call_unknown)
+	if (summary.initial_call_source == ETP_INITIAL_CALL_UNREADABLE)
 		unknown(info, ETP_PROCESS_INITIAL_CALL,
 		        "what proc_lib was given may be in a part of its dictionary that cannot be "
 		        "read");

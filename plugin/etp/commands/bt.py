@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def run(context: Context, args: Namespace) -> Report:
     from ..backtrace import threads
+    from ..schedulers import schedulers, unread
     from ..text import plural
     from ..views import Lines, Paragraph, Report
 
@@ -41,7 +42,7 @@ def run(context: Context, args: Namespace) -> Report:
     elif blocks and blocks[-1] is None:
         blocks.pop()
     facts = {"threads": [_facts(context, thread, args.limit) for thread in chosen]}
-    return Report(blocks, facts)
+    return Report(blocks, facts, warnings=unread(schedulers(context.vm)))
 
 
 def _choose(found: list[Thread], which: str | None, sort: str) -> list[Thread]:

@@ -47,7 +47,7 @@ def run(context: Context, args: Namespace) -> Table:
             if rest and not left:
                 view.notes.append("There is more; --limit all shows it.")
                 break
-    if not view.rows:
+    if not view.rows and not view.warnings:
         view.notes.append("Nothing is off the heap.")
     if sorts:
         view.arrange(args.sort, limit=args.limit)

@@ -182,15 +182,10 @@ def _summary(rows: list[Row]) -> str:
 
 
 def _warnings(rows: list[Row]) -> list[str]:
+    from ..processes import unread
     from ..text import plural
 
-    found = []
-    unread = [row for row in rows if row.unknown_bits and row.status != "exiting"]
-    if unread:
-        found.append(
-            f"{plural(len(unread), 'process', 'processes')} could not be read in full, first"
-            f" {unread[0].pid}; etp-process-info tells what is missing."
-        )
+    found = unread(rows)
     moving = [row for row in rows if row.uncertain_bits]
     if moving:
         found.append(

@@ -272,12 +272,10 @@ def _migrates(queue: RunQueue) -> str | None:
 def _warnings(
     found: list[Scheduler], queues: RunQueues, progress: ThreadProgress | None
 ) -> list[str]:
+    from ..schedulers import unread
     from ..text import plural
 
-    warnings = []
-    incomplete = sum(scheduler.is_incomplete for scheduler in found)
-    if incomplete:
-        warnings.append(f"Of {plural(incomplete, 'scheduler')} something could not be read.")
+    warnings = unread(found)
     broken = sum(queue.is_incomplete for queue in queues.queues) + queues.unreadable
     if broken:
         warnings.append(f"Of {plural(broken, 'run queue')} something could not be read.")

@@ -60,6 +60,7 @@ def run(context: Context, args: Namespace) -> Table:
             view.notes.append(_summary(application, totals[id(top)]))
     if not args.TOP:
         view.notes.append("etp-supervision APPLICATION shows a whole tree.")
+    view.warnings += trees.problems
     for problem in sorted({str(row["problem"]) for row in view.rows if row["problem"]}):
         view.warnings.append(f"{_who(view.rows, problem)}: {problem}.")
     return view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def run(context: Context, args: Namespace) -> Report:
     from dataclasses import asdict
 
+    from ..schedulers import schedulers, unread
     from ..system_info import system_info
     from ..views import Facts, Report
 
@@ -28,7 +29,8 @@ def run(context: Context, args: Namespace) -> Report:
         facts["node"] = found.node.split("@")[0] + "@..." if "@" in found.node else found.node
     entries = _entries(found, facts)
     blocks: list[Block | None] = [Facts([(name, text) for name, text in entries if text])]
-    return Report(blocks, facts, warnings=list(context.vm.ets_tables.gaps))
+    warnings = [*context.vm.ets_tables.gaps, *unread(schedulers(context.vm))]
+    return Report(blocks, facts, warnings=warnings)
 
 
 def _entries(found: SystemInfo, facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -168,7 +168,8 @@ class _Reader:
         if call is not None and any(map(is_unreadable, call[:2])):
             return True
         if call is not None and (
-            call[:2] != ("proc_lib", "init_p") or process.initial_call_source != "spawn"
+            call[:2] != ("proc_lib", "init_p")
+            or process.initial_call_source not in ("spawn", "unreadable")
         ):
             return False
         try:

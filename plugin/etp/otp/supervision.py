@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
 
 from ..errors import Problem
-from ..processes import Row, rows
+from ..processes import Row, rows, unread
 from ..vm import Error
+from ..text import plural
 from .records import CHILD, SUPERVISOR, named
 from .roles import is_atom
 from .state import OtpState, state
@@ -111,6 +112,8 @@ class Trees:
         self.rows = {row.pid.word: row for row in rows(vm)}
         self._info: dict[int, tuple[int, list[int]]] = {}
         self._by_ancestor: dict[int, list[Row]] | None = None
+        #: What could not be read, a sentence each.
+        self.problems = unread(list(self.rows.values()))
         self._names = {row.name: row.pid.word for row in self.rows.values() if row.name}
 
     # ---- applications ----------------------------------------------------------------------
@@ -128,13 +131,18 @@ class Trees:
 
     def _masters(self) -> Iterator[tuple[str, Row]]:
         """{{application_master, Name}, Pid} in ac_tab (application_controller.erl)."""
-        for row in self.vm.ets_table("ac_tab").rows():
+        found = self.vm.ets_table("ac_tab").rows()
+        for row in found:
             key = row.key
             if key.kind != "tuple" or len(key) != 2 or not is_atom(key[0], "application_master"):
                 continue
             pid = row.term[1]
             if pid.kind == "pid" and pid.word in self.rows:
                 yield str(key[1].value()), self.rows[pid.word]
+        if found.gaps:
+            self.problems.append(
+                f"Applications may be missing: {plural(found.gaps, 'row')} of ac_tab could not be read."
+            )
 
     def _application(self, name: str, master: Row, led: list[Row]) -> Application:
         processes = [master, *(row for row in led if row is not master)]
