@@ -140,7 +140,8 @@ def test_totals_are_sums_over_the_tree(broker):
     totals = trees.totals(rabbit.top)
     children = [child for _depth, child, _parent in trees.walk(rabbit.top)]
     pids = [child.pid.word for child in children if child.row is not None]
-    assert len(pids) == len(set(pids)) > 150
+    # RabbitMQ 3.8 starts fewer of its own.
+    assert len(pids) == len(set(pids)) > 90
     total = totals[id(rabbit.top)]
     rows = [trees.rows[pid] for pid in pids]
     assert total.processes == len(rows)

@@ -83,7 +83,9 @@ def test_nothing_else_is_found(dump, found, expect):
     assert found.count == len(found.timers) == sum(found.kinds.values())
     assert Counter(timer.kind for timer in found.timers) == found.kinds
     assert found.gaps == 0 and found.problem == ""
-    assert found.overdue == 0
+    # A scheduler that the machine is late to run has ERTS's own still to serve.
+    late = [timer for timer in found.timers if timer.remaining_ms < 0]
+    assert found.overdue == len(late) and {timer.kind for timer in late} <= {"callback"}
     order = [timer.remaining_ms for timer in found.timers]
     assert order == sorted(order) and order[0] == found.soonest_ms and order[-1] == found.longest_ms
 
@@ -126,7 +128,8 @@ def test_a_storm_is_named(vm, found, expect):
     assert (str(receiver), count) == (expect["storm"], expect["storm_timers"])
     text = Reader(vm, width=80).run("etp-timers")
     lines = text.splitlines()
-    assert lines[0].startswith(f"{found.count:,} timers, the soonest in ")
+    soonest = "overdue by" if found.overdue else "in"
+    assert lines[0].startswith(f"{found.count:,} timers, the soonest {soonest} ")
     assert f"{expect['storm']} storm has {expect['storm_timers']:,} timers" in text
     assert all(len(line) <= 80 for line in lines)
     assert f"30 of {found.count:,} timers shown" in text

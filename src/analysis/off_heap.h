@@ -53,8 +53,8 @@ static inline bool off_heap_next_proc_bin(struct off_heap_iter *iter, uint64_t *
 }
 
 // Binary.flags (erl_binary.h): bytes of a NIF's resource, which may be anywhere
-// (enif_make_resource_binary()).
-enum { BIN_FLAG_MAGIC = 1 };
+// (enif_make_resource_binary()); allocated as the binaries of drivers are.
+enum { BIN_FLAG_MAGIC = 1, BIN_FLAG_DRV = 2 };
 
 // What the header of an off-heap binary says.
 struct off_heap_binary {

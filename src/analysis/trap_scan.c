@@ -39,13 +39,14 @@ static bool is_block(struct etp_reader *reader, uint64_t address, uint64_t size)
 }
 
 // Has what is at `address` all marks of a binary that one BIF holds and nothing else: no flags,
-// one reference, and a block that is just large enough? Then `ret` gets it.
+// one reference, and a block that is just large enough? Then `ret` gets it. To OTP 23
+// erts_bin_nrml_alloc() made all binaries as drivers do.
 static bool is_unfinished(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
                           struct off_heap_binary *ret)
 {
 	uint64_t head = OFFSET(vm, Binary, orig_bytes);
 	return address && address % 8 == 0 && off_heap_read_binary(vm, reader, address, ret) &&
-	       !ret->flags && ret->refc == 1 && ret->size > ON_HEAP_MAX &&
+	       !(ret->flags & ~(uint64_t)BIN_FLAG_DRV) && ret->refc == 1 && ret->size > ON_HEAP_MAX &&
 	       ret->size < UINT64_C(1) << 47 && is_block(reader, address, head + ret->size) &&
 	       etp_reader_at(reader, address + head + ret->size - 1, 1);
 }

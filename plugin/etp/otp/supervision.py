@@ -216,7 +216,10 @@ class Trees:
             supervisor.children = [self._child(spec) for spec in children]
         elif children:
             spec = children[0]
-            for term in _dynamics(record["dynamics"]):
+            dynamic = _dynamics(record["dynamics"])
+            if dynamic is None:
+                supervisor.problem = "its children are kept in a way that is not known"
+            for term in dynamic or []:
                 child = self._child(spec, term)
                 child.id = None
                 supervisor.children.append(child)
@@ -404,16 +407,22 @@ def _specifications(children: Term) -> Iterator[dict[str, Term]]:
                 yield spec
 
 
-def _dynamics(dynamics: Term) -> Iterator[Term]:
-    """{maps, #{Pid => Args}}, {mapsets, #{Pid => []}} or {sets, Set}."""
-    if dynamics.kind != "tuple" or len(dynamics) != 2:
-        return
-    inner = dynamics[1]
-    if inner.kind == "map":
-        yield from inner.keys()
-    elif is_atom(dynamics[0], "sets") and inner.kind == "tuple" and len(inner) == 9:
-        # #set{} of sets.erl: segments of buckets, which are lists.
-        for segment in inner[8]:
-            for bucket in list(segment):
-                if bucket.kind == "cons":
-                    yield from bucket
+def _dynamics(dynamics: Term) -> list[Term] | None:
+    """The pids of {maps, #{Pid => Args}}, {mapsets, #{Pid => []}} or {sets, Set}; supervisor2 to
+    RabbitMQ 3.8 has a set, or a dict, without the tag.  None if it is nothing of these."""
+    if dynamics.kind == "tuple" and len(dynamics) == 2:
+        dynamics = dynamics[1]
+    if dynamics.kind == "map":
+        return list(dynamics.keys())
+    if dynamics.kind != "tuple" or len(dynamics) != 9 or not is_atom(dynamics[0], "set", "dict"):
+        return None
+    # #set{} and #dict{} of sets.erl and dict.erl: segments of buckets, which are lists.
+    entries = [
+        entry
+        for segment in dynamics[8]
+        for bucket in segment
+        if bucket.kind == "cons"
+        for entry in bucket
+    ]
+    # An entry of a dict is [Key | Value].
+    return [entry[0] if entry.kind == "cons" else entry for entry in entries]
