@@ -73,6 +73,17 @@ end
 defmodule ElixirOtp do
   alias ElixirOtp.Server
 
+  # As in otp_states.erl: since OTP 28 a supervisor hibernates when it has had nothing to do for a second.
+  defp settled({pid, activity}) do
+    case :sys.get_state(pid) do
+      state when elem(state, 0) == :state and tuple_size(state) == 16 and elem(state, 11) != :infinity ->
+        if elem(state, 12), do: {pid, :hibernated}, else: Process.sleep(1) && settled({pid, activity})
+
+      _ ->
+        {pid, activity}
+    end
+  end
+
   def start(_args) do
     Process.flag(:trap_exit, true)
     registries = registries()
@@ -82,7 +93,8 @@ defmodule ElixirOtp do
     names = names()
     busy = busy()
 
-    asked = servers ++ supervisors ++ below(ElixirOtp.Quiet)
+    children = for({pid, _} <- supervisors, do: children(pid))
+    asked = Enum.map(servers ++ supervisors ++ below(ElixirOtp.Quiet), &settled/1)
     states =
       for({pid, activity} <- asked, do: %{pid: pid, activity: activity, state: {:w, :sys.get_state(pid)}}) ++
         for {pid, state} <- busy, do: %{pid: pid, activity: :busy, state: {:w, state}}
@@ -91,7 +103,7 @@ defmodule ElixirOtp do
       expect: %{
         states: states,
         tasks: tasks,
-        supervisors: for({pid, _} <- supervisors, do: children(pid)),
+        supervisors: children,
         registries: Map.new(registries, &{&1, entries(&1)}),
         global: for(name <- :global.registered_names(), do: [{:w, name}, :global.whereis_name(name)]),
         pg: for(scope <- [:pg, :other_scope], group <- :pg.which_groups(scope), do: [scope, {:w, group}, Enum.sort(:pg.get_members(scope, group))]),

@@ -350,6 +350,35 @@ def test_globals_are_those_of_the_symbols():
     assert found["erts_proc"] and found["erts_atom_table"]
 
 
+@pytest.mark.parametrize(
+    "name, value",
+    [("etp_fun_subtag", 0x20), ("etp_map_subtag_head_array", 0x6C), ("etp_tag_immed1_small", 3)],
+)
+def test_other_tags_than_those_of_the_release_are_refused(core, tmp_path, name, value):
+    """As of a build of a branch: the constants of the program, which a core does not have, say something else."""
+    dump = core("healthy", flavor="emu")
+    found = re.search(
+        rf"^([0-9a-f]+) [Rr] {name}$",
+        subprocess.run(["nm", dump.executable], check=True, capture_output=True, text=True).stdout,
+        re.M,
+    )
+    if found is None:
+        pytest.skip("no tags are published before OTP 27")
+    headers = subprocess.run(
+        ["readelf", "-SW", dump.executable], check=True, capture_output=True, text=True
+    ).stdout
+    start, offset = (
+        int(field, 16) for field in re.search(r" \.rodata +\S+ +(\w+) (\w+)", headers).groups()
+    )
+    program = bytearray(dump.executable.read_bytes())
+    at = int(found[1], 16) - start + offset
+    program[at : at + 8] = value.to_bytes(8, "little")
+    other = tmp_path / "beam.smp"
+    other.write_bytes(program)
+    with pytest.raises(_etp.Error, match=f"its {name} is {value:#x}: it does not have the tags"):
+        _etp.VM(core=str(dump.path), executable=str(other))
+
+
 def test_every_global_is_registered():
     """What the code looks up by name is in globals.def, so that layout files have it."""
     registered = set(

@@ -125,7 +125,7 @@ def test_children_of_dynamic_supervisors(core):
     assert ("supervisor", "rest_for_one", 3, 5) in seen
 
 
-def test_applications(broker):
+def test_applications_of_a_broker(broker):
     dump, vm = broker
     found = {a.name: (str(a.master.pid), str(a.top.pid)) for a in Trees(vm).applications()}
     assert found == {
@@ -133,7 +133,7 @@ def test_applications(broker):
     }
 
 
-def test_totals_are_sums_over_the_tree(broker):
+def test_totals_of_a_broker_are_sums_over_the_tree(broker):
     _dump, vm = broker
     trees = Trees(vm)
     (rabbit,) = [a for a in trees.applications() if a.name == "rabbit"]
@@ -153,7 +153,7 @@ def test_totals_are_sums_over_the_tree(broker):
     }
 
 
-def test_command(broker):
+def test_command_on_a_broker(broker):
     _dump, vm = broker
     reader = Reader(vm)
     text = reader.run("etp-supervision", "--limit", "all")

@@ -46,8 +46,9 @@ static bool is_unfinished(const struct etp_vm *vm, struct etp_reader *reader, ui
 {
 	uint64_t head = OFFSET(vm, Binary, orig_bytes);
 	return address && address % 8 == 0 && off_heap_read_binary(vm, reader, address, ret) &&
-	       !(ret->flags & ~(uint64_t)BIN_FLAG_DRV) && ret->refc == 1 && ret->size > ON_HEAP_MAX &&
-	       ret->size < UINT64_C(1) << 47 && is_block(reader, address, head + ret->size) &&
+	       !(ret->flags & ~(uint64_t)BIN_FLAG_DRV) && ret->refc == 1 &&
+	       ret->size > ON_HEAP_MAX && ret->size < UINT64_C(1) << 47 &&
+	       is_block(reader, address, head + ret->size) &&
 	       etp_reader_at(reader, address + head + ret->size - 1, 1);
 }
 

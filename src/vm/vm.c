@@ -155,7 +155,8 @@ static struct etp_error *identify(struct etp_vm *vm)
 			"This is OTP %s (ERTS %s, %s). This version of etp decodes the terms of "
 			"OTP 23 to 29 only; a newer etp may know this release.",
 			vm->otp_release, vm->erts_version, vm->info.flavor);
-	return check_members(vm);
+	err = etp_vm_check_tags(vm);
+	return err ? err : check_members(vm);
 }
 
 // A count that ERTS keeps in a global of 8 or 4 bytes; 0 when it cannot be read.

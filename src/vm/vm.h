@@ -102,6 +102,8 @@ const char *etp_vm_read_string(struct etp_reader *reader, uint64_t address, uint
 
 struct etp_error *etp_vm_symbol_word(const struct etp_vm *vm, const char *name, uint64_t *ret);
 
+// Are the tags of terms that the VM publishes those of its scheme? An error names one that is not.
+struct etp_error *etp_vm_check_tags(const struct etp_vm *vm);
 // A member that every VM of the release has and the layout lacks, or NULL.
 const char *etp_vm_lacking_member(const struct etp_vm *vm);
 // Find everything that is looked up once, by the layout that `vm` has, and run the self-checks.
