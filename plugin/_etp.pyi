@@ -293,6 +293,10 @@ class VM:
     def dist_entry_ties(self, address: int, limit: int) -> tuple[list[tuple[str, Term]], int]:
         """((kind of tie, process or name) of the DistEntry at an address, the first ``limit`` or, if
         that is 0, all; places that could not be read)."""
+    def locks(self) -> tuple[list[dict[str, Any]], int]:
+        """({owner ("process", "port", "table", "node"), address, term, name, index, is_exclusive, readers
+        (-1: some), is_awaited, thread (id, 0: not recorded)} of each lock that is held or awaited, places that could not be read);
+        include/etp/locks.h."""
     def fds(self) -> tuple[list[dict[str, Any]], int, str]:
         """({fd, type ("none", "driver", "stop_driver", "nif", "stop_nif"), events, active_events (of
         "in", "out", "error"), in, out, error (ports or pids that are told, or None), resource (address

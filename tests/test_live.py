@@ -37,7 +37,7 @@ OTHER = ("etp-fds", "etp-info", "etp-snapshot")
 
 MOVING = (
     "etp-memory", "etp-processes --limit all", "etp-timers", "etp-schedulers", "etp-run-queues",
-    "etp-bt", "etp-system-info", "etp-hung",
+    "etp-bt", "etp-system-info", "etp-hung", "etp-locks",
 )  # fmt: skip
 """A stop later, OTP's own processes may hibernate, threads of the VM have allocated something, and
 worked, and timers are nearer."""

@@ -119,6 +119,9 @@ PyObject *Term_tally(TermObject *self, PyObject *ignored);
 // Append a new reference, which is stolen; as dict_set() otherwise.
 bool list_append(PyObject *list, PyObject *item);
 
+// All tables of a VM, which keeps them; NULL with an exception.
+const struct etp_ets_tables *VM_tables(VMObject *self);
+
 // Forget the tables of a VM that goes.
 void VM_tables_free(VMObject *self);
 
@@ -153,6 +156,7 @@ PyObject *VM_port_links(VMObject *self, PyObject *args);
 PyObject *VM_dist_entries(VMObject *self, PyObject *ignored);
 PyObject *VM_dist_entry_ties(VMObject *self, PyObject *args);
 PyObject *VM_fds(VMObject *self, PyObject *ignored);
+PyObject *VM_locks(VMObject *self, PyObject *ignored);
 PyObject *VM_mailboxes(VMObject *self, PyObject *args);
 PyObject *VM_waits(VMObject *self, PyObject *args);
 PyObject *VM_timers(VMObject *self, PyObject *args, PyObject *kwargs);

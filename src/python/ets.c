@@ -87,9 +87,8 @@ static PyObject *table_dict(VMObject *self, const struct etp_ets_table *table)
 	return NULL;
 }
 
-// All tables of the VM, which keeps them; NULL with an exception. A script that asks for
-// the rows of thousands of tables must not find them all anew each time.
-static const struct etp_ets_tables *load_tables(VMObject *self)
+// A script that asks for the rows of thousands of tables must not find them all anew each time.
+const struct etp_ets_tables *VM_tables(VMObject *self)
 {
 	if (!VM_is_open(self) || self->tables)
 		return self->tables;
@@ -116,7 +115,7 @@ void VM_tables_free(VMObject *self)
 
 PyObject *VM_ets_tables(VMObject *self, PyObject *ignored)
 {
-	const struct etp_ets_tables *tables = load_tables(self);
+	const struct etp_ets_tables *tables = VM_tables(self);
 	PyObject *list = tables ? PyList_New(0) : NULL;
 	for (size_t i = 0; list && i < tables->count; i++)
 		if (!list_append(list, table_dict(self, &tables->tables[i])))
@@ -126,7 +125,7 @@ PyObject *VM_ets_tables(VMObject *self, PyObject *ignored)
 
 PyObject *VM_ets_tables_gaps(VMObject *self, PyObject *ignored)
 {
-	const struct etp_ets_tables *tables = load_tables(self);
+	const struct etp_ets_tables *tables = VM_tables(self);
 	PyObject *list = tables ? PyList_New(0) : NULL;
 	for (size_t i = 0; list && i < tables->gap_count; i++)
 		if (!list_append(list, PyUnicode_FromString(tables->gaps[i])))
@@ -156,7 +155,7 @@ typedef struct {
 
 static EtsRowIteratorObject *iterator_of(VMObject *self, uint64_t address)
 {
-	const struct etp_ets_tables *tables = load_tables(self);
+	const struct etp_ets_tables *tables = VM_tables(self);
 	if (!tables)
 		return NULL;
 	size_t i = 0;

@@ -413,6 +413,7 @@ static PyMethodDef VM_methods[] = {
 	{"ports", (PyCFunction)VM_ports, METH_NOARGS, NULL},
 	{"port_links", (PyCFunction)VM_port_links, METH_VARARGS, NULL},
 	{"dist_entries", (PyCFunction)VM_dist_entries, METH_NOARGS, NULL},
+	{"locks", (PyCFunction)VM_locks, METH_NOARGS, NULL},
 	{"fds", (PyCFunction)VM_fds, METH_NOARGS, NULL},
 	{"dist_entry_ties", (PyCFunction)VM_dist_entry_ties, METH_VARARGS, NULL},
 	{"timers", (PyCFunction)(void (*)(void))VM_timers, METH_VARARGS | METH_KEYWORDS, NULL},

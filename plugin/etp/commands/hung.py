@@ -49,7 +49,7 @@ def run(context: Context, args: Namespace) -> Report:
 
 _UNKNOWN = (
     "limits on memory (cgroup, ulimit)",
-    "locks other than those of whole ETS tables",
+    "what locks other than those of whole ETS tables mean (etp-locks lists them)",
     "what happens on other nodes",
 )
 
