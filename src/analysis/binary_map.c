@@ -6,13 +6,15 @@
 enum {
 	// Buckets at first.
 	BUCKETS = CHUNK_ITEMS,
-	ENTRIES_A_BUCKET = 2,
+	ENTRIES_A_BUCKET = 1,
 	// Chunks that an empty map keeps.
 	CHUNKS_KEPT = 64,
 	// A map with fewer entries is emptied entry by entry.
 	FEW = 64,
 	// What a set costs beside its ranges, in ranges.
 	RANGES_A_SET = 2,
+	// How long before it is needed something is fetched: of a large map nothing is in a cache.
+	AHEAD = 8,
 	FLAGS = 0x7f,
 };
 
@@ -111,6 +113,22 @@ size_t binary_map_index(const struct binary_map *map, uint64_t address)
 	return found ? number - 1 : SIZE_MAX;
 }
 
+static void fetch_first_entry(const struct binary_map *map, uint32_t number)
+{
+	if (number)
+		__builtin_prefetch(binary_map_at(map, number - 1), 1);
+}
+
+void binary_map_look_ahead(const struct binary_map *map, const struct binary_map *from, size_t i)
+{
+	if (map->count < AHEAD * CHUNK_ITEMS || i + 2 * AHEAD >= from->count)
+		return;
+	uint64_t soon = hash_address(binary_map_at(from, i + AHEAD)->address);
+	uint64_t later = hash_address(binary_map_at(from, i + 2 * AHEAD)->address);
+	fetch_first_entry(map, *bucket_of(map, soon));
+	__builtin_prefetch(bucket_of(map, later), 1);
+}
+
 // One bucket more: it gets its share of the one that it was part of.
 static bool add_bucket(struct binary_map *map)
 {
@@ -118,6 +136,10 @@ static bool add_bucket(struct binary_map *map)
 	if (!chunks_reserve(&map->buckets, added, sizeof(uint32_t)))
 		return false;
 	size_t power = (size_t)1 << (63 - __builtin_clzll(added));
+	// The next ones to be divided are those behind this one.
+	if (added - power + AHEAD < added)
+		fetch_first_entry(map, *(uint32_t *)chunk_item(&map->buckets, added - power + AHEAD,
+		                                               sizeof(uint32_t)));
 	uint32_t *old = chunk_item(&map->buckets, added - power, sizeof(*old));
 	uint32_t *new = chunk_item(&map->buckets, added, sizeof(*new));
 	uint32_t number = *old;
@@ -257,6 +279,7 @@ bool binary_map_add(struct binary_map *map, const struct binary_map *from)
 {
 	for (size_t i = 0; i < from->count; i++) {
 		const struct binary_entry *other = binary_map_at(from, i);
+		binary_map_look_ahead(map, from, i);
 		struct binary_entry *entry = binary_map_insert(map, other->address);
 		if (!entry)
 			return false;

@@ -5,7 +5,7 @@
 // Distinct off-heap binaries by the address of their Binary, with the references
 // found to them and the bytes that these references can see.
 //
-// Memory: 56 bytes a binary and half of a bucket of 4, in chunks, so that nothing is ever
+// Memory: 56 bytes a binary and a bucket of 4, in chunks, so that nothing is ever
 // copied to grow. Of binaries of which more parts than one are seen, 24 bytes and 16 to 32 a
 // part, but never more than BINARY_MAP_RANGES times 16 in all.
 
@@ -16,8 +16,9 @@
 #include "analysis/range_set.h"
 #include "util/chunks.h"
 
+static const uint32_t BINARY_MAP_NONE = UINT32_MAX;
+
 enum {
-	BINARY_MAP_NONE = UINT32_MAX,
 	// Ranges for which a map has room: 64 MiB.
 	BINARY_MAP_RANGES = 1 << 22,
 };
@@ -71,6 +72,10 @@ size_t binary_map_index(const struct binary_map *map, uint64_t address);
 // The entry at `address`, made if need be (then all zero but for address and the
 // lists). NULL when memory ran out.
 struct binary_entry *binary_map_insert(struct binary_map *map, uint64_t address);
+
+// All of `from` is about to be looked up in `map`, in its order, and number `i` is next: fetch
+// what those behind it will need.
+void binary_map_look_ahead(const struct binary_map *map, const struct binary_map *from, size_t i);
 
 // One more reference to the Binary at `address`, whose header says this. NULL when memory ran out.
 struct binary_entry *binary_map_add_reference(struct binary_map *map, uint64_t address,

@@ -36,6 +36,7 @@ bool binary_store_merge(struct binary_store *store, const struct binary_map *loc
 {
 	for (size_t i = 0; i < local->count; i++) {
 		const struct binary_entry *entry = binary_map_at(local, i);
+		binary_map_look_ahead(&store->map, local, i);
 		struct binary_entry *global = binary_map_insert(&store->map, entry->address);
 		if (!global)
 			return false;
