@@ -437,8 +437,10 @@ static bool add_share(struct scan_work *work, struct share share)
 // Takes `parts`, also when memory runs out.
 static bool share_out(struct scan_work *work, size_t table, struct ets_parts *parts)
 {
-	struct shared_table **slot = array_add(&work->shared, &work->shared_count,
-	                                       &work->shared_capacity, sizeof(*slot));
+	// An array of pointers. NOLINTNEXTLINE(bugprone-sizeof-expression)
+	const size_t size = sizeof(struct shared_table *);
+	struct shared_table **slot =
+		array_add(&work->shared, &work->shared_count, &work->shared_capacity, size);
 	struct shared_table *shared = slot ? calloc(1, sizeof(*shared)) : NULL;
 	if (slot)
 		*slot = shared;
@@ -505,7 +507,7 @@ static bool scan_all(struct scan_work *work)
 	for (size_t i = 0; i < work->scan->table_count; i++)
 		work->total += work->tables[i].size > 0 ? (uint64_t)work->tables[i].size : 0;
 	work->workers = crew_size(work->total / ROWS_A_THREAD + 1, threads);
-	struct scanner scanners[CREW_THREADS_MAX];
+	struct scanner scanners[CREW_THREADS_MAX] = {0};
 	void *workers[CREW_THREADS_MAX];
 	for (size_t i = 0; i < work->workers; i++) {
 		scanner_init(&scanners[i], work, i);

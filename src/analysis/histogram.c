@@ -118,6 +118,7 @@ static bool add_shape(struct counter *c, size_t slot, struct etp_shape shape)
 		if (!keys)
 			return false;
 		shape.keys = memcpy(keys, shape.keys, shape.arity * sizeof(*keys));
+		// cppcheck-suppress memleak ; the shape has them now
 	}
 	c->out->shapes[c->out->count] = shape;
 	c->index[slot] = (uint32_t)++c->out->count;

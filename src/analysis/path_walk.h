@@ -16,7 +16,7 @@
 
 #include "analysis/heap_bits.h"
 
-enum { PATH_NODE_NONE = UINT32_MAX };
+static const uint32_t PATH_NODE_NONE = UINT32_MAX;
 
 struct path_node {
 	// Of the thing or cons cell.

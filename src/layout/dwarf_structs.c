@@ -97,7 +97,7 @@ static struct etp_error *search_init(struct search *s, const struct etp_registry
 	s->names = calloc(capacity, sizeof(*s->names));
 	s->name_mask = capacity - 1;
 	s->first_member = calloc(registry->struct_count + 1, sizeof(*s->first_member));
-	s->found = calloc(registry->struct_count, sizeof(*s->found));
+	s->found = calloc(registry->struct_count + 1, sizeof(*s->found));
 	s->scratch = calloc(registry->member_count + 1, sizeof(*s->scratch));
 	if (!s->names || !s->first_member || !s->found || !s->scratch)
 		return &etp_error_no_memory;
@@ -285,9 +285,8 @@ static bool resolve_path(Dwarf_Die *aggregate, const char *path, size_t length,
 	struct place place = {0};
 	const char *end = path + length;
 	for (const char *p = path;;) {
-		size_t n = (size_t)((const char *)memchr(p, '.', (size_t)(end - p)) - p);
-		if (!memchr(p, '.', (size_t)(end - p)))
-			n = (size_t)(end - p);
+		const char *dot = memchr(p, '.', (size_t)(end - p));
+		size_t n = (size_t)((dot ? dot : end) - p);
 		// A path through an array means its first element.
 		while (dwarf_tag(&type) == DW_TAG_array_type) {
 			Dwarf_Die element;

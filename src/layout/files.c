@@ -40,6 +40,7 @@ static struct etp_error *read_file(struct etp_layout_files *files, const char *d
 	}
 	if (err) {
 		free(file.path);
+		// cppcheck-suppress memleak ; without memory for it there is no problem
 		return err;
 	}
 	files->files[files->count++] = file;

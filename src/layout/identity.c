@@ -132,7 +132,7 @@ static struct etp_error *read_compiled_options(const struct source *source, char
 		return &etp_error_no_memory;
 	struct etp_error *err = NULL;
 	for (size_t i = 0; i < sizeof(ints) / sizeof(*ints) && !err; i++) {
-		int value;
+		int value = 0;
 		err = read_named_int(source, ints[i], &value);
 		if (!err) {
 			fprintf(out, "%s=%d\n", ints[i], value);

@@ -71,7 +71,7 @@ static struct etp_error *read_file(const char *path, char **ret, size_t *size_re
 		                       MAX_FILE);
 	else if (!(text = malloc((size_t)st.st_size + 1)))
 		err = &etp_error_no_memory;
-	while (!err && size < (size_t)st.st_size) {
+	while (text && size < (size_t)st.st_size) {
 		ssize_t n = read(fd, text + size, (size_t)st.st_size - size);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -82,7 +82,7 @@ static struct etp_error *read_file(const char *path, char **ret, size_t *size_re
 		size += (size_t)n;
 	}
 	close(fd);
-	if (err) {
+	if (err || !text) {
 		free(text);
 		return err;
 	}

@@ -43,7 +43,11 @@ PyObject *VM_measure_each(VMObject *self, PyObject *args)
 	size_t count = (size_t)PyList_Size(list);
 	etp_term *terms = PyMem_Calloc(count + 1, sizeof(*terms));
 	uint64_t *words = PyMem_Calloc(count + 1, sizeof(*words));
-	PyObject *sizes = terms && words ? PyList_New(0) : PyErr_NoMemory();
+	PyObject *sizes = NULL;
+	if (terms && words)
+		sizes = PyList_New(0);
+	else
+		PyErr_NoMemory();
 	for (size_t i = 0; sizes && i < count; i++) {
 		PyObject *item = PyList_GetItem(list, (Py_ssize_t)i);
 		if (!PyObject_TypeCheck(item, Term_type)) {

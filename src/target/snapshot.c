@@ -41,6 +41,8 @@ struct bytes {
 
 static void append(struct bytes *bytes, const void *from, size_t size)
 {
+	if (!size)
+		return;
 	if (bytes->size + size > bytes->capacity) {
 		size_t capacity = 2 * (bytes->size + size);
 		unsigned char *larger = bytes->failed ? NULL : realloc(bytes->at, capacity);

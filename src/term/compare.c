@@ -60,7 +60,7 @@ static bool equal_bits(const struct etp_term_view *a, const struct etp_term_view
 	uint64_t whole = a->bits.bit_size / 8;
 	unsigned rest = a->bits.bit_size % 8;
 	if (!a->bits.bit_offset && !b->bits.bit_offset) {
-		if (memcmp(a->bits.bytes, b->bits.bytes, whole))
+		if (memcmp(a->bits.bytes, b->bits.bytes, whole) != 0)
 			return false;
 	} else {
 		for (uint64_t i = 0; i < whole; i++)
@@ -104,6 +104,8 @@ static bool equal_things(struct comparison *c, const struct etp_term_view *a,
 		return a->big.negative == b->big.negative && a->big.count == b->big.count &&
 		       !memcmp(a->big.digits, b->big.digits, a->big.count * 8);
 	case ETP_TERM_FLOAT:
+		// Bits, as a copy has: nothing else is the same as a NaN of a damaged core.
+		// NOLINTNEXTLINE(bugprone-suspicious-memory-comparison)
 		return !memcmp(&a->float_value, &b->float_value, sizeof(a->float_value));
 	case ETP_TERM_CONS:
 		return push(c, a->cons.tail, b->cons.tail) && push(c, a->cons.head, b->cons.head);

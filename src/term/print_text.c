@@ -71,6 +71,7 @@ void print_format(struct etp_printer *p, const char *format, ...)
 	char text[128];
 	va_list ap;
 	va_start(ap, format);
+	// va_start() is right above. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized)
 	int size = vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	if (size > 0)
@@ -171,5 +172,6 @@ bool print_grow(struct etp_printer *p, void *items, size_t *capacity, size_t cou
 	}
 	memcpy(items, &grown, sizeof(grown));
 	*capacity = bigger;
+	// cppcheck-suppress memleak ; it was copied to where `items` points
 	return true;
 }

@@ -100,7 +100,7 @@ static void check_atoms(struct checker *c)
 	uint64_t count = vm->atoms.count < ATOMS_SAMPLE ? vm->atoms.count : ATOMS_SAMPLE;
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t page, atom;
-		uint32_t index;
+		uint32_t index = 0;
 		size_t size;
 		bool readable =
 			etp_read_u64(&c->reader, vm->atoms.seg_table + i / 1024 * 8, &page) &&
@@ -160,7 +160,7 @@ static void check_heaps(struct checker *c)
 		vm->processes.count < PROCESSES_SAMPLE ? vm->processes.count : PROCESSES_SAMPLE;
 	for (size_t i = 0; i < count; i++) {
 		uint64_t p = vm->processes.addresses[i];
-		uint64_t heap, htop, stop, hend, size;
+		uint64_t heap = 0, htop = 0, stop = 0, hend = 0, size = 0;
 		if (!tried(c, READ_WORD(vm, &c->reader, p, Process, heap, &heap) &&
 		                      READ_WORD(vm, &c->reader, p, Process, htop, &htop) &&
 		                      READ_WORD(vm, &c->reader, p, Process, stop, &stop) &&
@@ -181,6 +181,7 @@ static void check_node(struct checker *c)
 {
 	size_t size;
 	const char *name = etp_vm_atom(c->vm, &c->reader, c->vm->info.node_name, &size);
+	// tried() returns what it is given. NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker)
 	if (tried(c, name != NULL) && !memchr(name, '@', size))
 		fail(c, "this node is called %.*s", (int)size, name);
 }

@@ -74,11 +74,8 @@ static bool divide_tree(struct planner *p, uint64_t root, unsigned levels)
 		uint64_t node;
 		unsigned level, above;
 		bool is_entered;
-	} stack[2 * LEVELS_MAX + 2];
-	unsigned depth = 0;
-	stack[depth].node = root;
-	stack[depth].level = stack[depth].above = 0;
-	stack[depth++].is_entered = false;
+	} stack[2 * LEVELS_MAX + 2] = {{.node = root}};
+	unsigned depth = 1;
 	while (depth) {
 		uint64_t node = stack[--depth].node, left, right;
 		unsigned level = stack[depth].level, above = stack[depth].above;
@@ -128,6 +125,7 @@ static bool find_base_nodes(struct planner *p, uint64_t node)
 	while (node || depth) {
 		uint64_t is_base, next;
 		if (!node) {
+			// cppcheck-suppress uninitvar ; depth counts what was put there
 			if (!READ_WORD(vm, p->reader, stack[--depth], DbTableCATreeNode, right,
 			               &node))
 				return false;

@@ -342,7 +342,6 @@ static struct etp_error *walk_scheduler(struct etp_ets_tables *tables, size_t *c
 		if (next != first && (seen > count + 1000 || seen > TABLES_MAX))
 			break;
 		why = NULL;
-		contradiction = false;
 		if (next == first) {
 			contradiction = seen < count;
 			why = contradiction ? "the list comes back to its start too early" : NULL;
