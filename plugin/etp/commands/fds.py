@@ -116,7 +116,7 @@ def _warnings(found: FileDescriptors) -> list[str]:
 
 COMMAND = Command(
     name="etp-fds",
-    summary="List the file descriptors that the VM waits for events on, and for whom.",
+    summary="List file descriptors that the VM waits for, and for whom.",
     description="""
     Sockets, pipes and terminals for which a driver or a NIF has asked to be told when they can be read or written. Of a
     process, all others that it has open too, each with what it is. The kernel writes nothing of file descriptors to a core:

@@ -94,7 +94,7 @@ def _of(context: Context, lock: Lock) -> str:
 
 COMMAND = Command(
     name="etp-locks",
-    summary="List the locks of processes, ports, tables and connections that are held.",
+    summary="List held locks of processes, ports, tables and connections.",
     description="""
     A lock that is held is nothing out of the ordinary: whoever executes a process has its main lock. One that is awaited
     in every look, or by all schedulers, is what a VM hangs on.
