@@ -223,7 +223,7 @@ def test_a_healthy_vm_is_called_healthy(core, workload):
 def test_the_busy_vm_is_busy(core):
     """Or else it would be no merit that nothing is found."""
     checked = " ".join(json.loads(CoreContext(core("hangs")).ask("etp-hung --json"))["checked"])
-    (executing,) = re.findall(r"schedulers, (\d+) of which execute", checked)
+    (executing,) = re.findall(r"schedulers, (\d+) of which executes?", checked)
     (queued,) = re.findall(r"run queues with (\d+) entries", checked)
     (waiting,) = re.findall(r"(\d+) of which wait for another", checked)
     assert int(executing) >= 2 and int(queued) + int(waiting) >= 10

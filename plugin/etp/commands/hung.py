@@ -89,7 +89,8 @@ def _looked_at(found: Hang) -> list[str]:
     parts = []
     if found.schedulers:
         busy = sum(scheduler.is_busy for scheduler in found.schedulers)
-        parts.append(f"{plural(len(found.schedulers), 'scheduler')}, {busy} of which execute")
+        execute = "executes" if busy == 1 else "execute"
+        parts.append(f"{plural(len(found.schedulers), 'scheduler')}, {busy} of which {execute}")
     if found.queues is not None:
         parts.append(f"run queues with {plural(found.queues.length, 'entry', 'entries')}")
     if found.waits is not None:
