@@ -169,8 +169,10 @@ def location(facts: binding.Location | None) -> Location | None:
     return None if facts is None else Location(**facts)
 
 
-def execution(vm: VM, process: Process) -> Execution:
-    facts = vm.native.execution(process.address)
+def execution(vm: VM, process: Process | int) -> Execution:
+    """Of a process, or of the one at an address."""
+    address = process if isinstance(process, int) else process.address
+    facts = vm.native.execution(address)
     return Execution(
         current_function=location(facts["current_function"]),
         current_location=location(facts["current_location"]),

@@ -95,7 +95,7 @@ def call_text(call: Call | None) -> str:
 
 
 def _items(bits: int) -> list[str]:
-    return [name for i, name in enumerate(ITEMS) if bits >> i & 1]
+    return [name for i, name in enumerate(ITEMS) if bits >> i & 1] if bits else []
 
 
 def rows(vm: VM) -> list[Row]:

@@ -16,7 +16,6 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from .commands.declaration import Column
@@ -32,7 +31,6 @@ UNLIMITED = 100_000
 
 _STYLES = {"strong": "bold", "warning": "bold yellow", "good": "bold green", "dim": "dim"}
 _NUMERIC = ("count", "bytes", "percent")
-_BATCH = 100
 
 
 class Screen:
@@ -216,7 +214,7 @@ def _block(block: Block, screen: Screen) -> None:
         for line in block.lines:
             text = safe(line)
             if block.cut and screen.width:
-                text = _cut(text, screen.width - block.indent - cell_len(block.tail))
+                text = _cut(text, screen.width - block.indent - _width(block.tail))
             screen.write(" " * block.indent + text + block.tail + "\n")
     else:
         _table(block, screen)
@@ -241,7 +239,7 @@ def _fill(text: str, width: int, hang: int) -> list[str]:
     for word in re.split(r" (?!%)", text):
         room = width - (hang if lines else 0)
         longer = f"{line} {word}" if line else word
-        if line and cell_len(longer) > room:
+        if line and _width(longer) > room:
             lines.append(line)
             line = word
         else:
@@ -250,7 +248,7 @@ def _fill(text: str, width: int, hang: int) -> list[str]:
 
 
 def _facts(facts: Facts, screen: Screen) -> None:
-    label_width = max((cell_len(label) for label, _ in facts.entries), default=0)
+    label_width = max((_width(label) for label, _ in facts.entries), default=0)
     column = facts.indent + label_width + 2
     for label, value in facts.entries:
         lines = _fill(safe(value), screen.reading_width - column, 0)
@@ -261,13 +259,18 @@ def _facts(facts: Facts, screen: Screen) -> None:
             screen.console.print(text, soft_wrap=True)
 
 
+def _width(text: str) -> int:
+    """In columns of the screen."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
 def _cut(text: str, width: int) -> str:
-    if cell_len(text) <= width:
+    if _width(text) <= width:
         return text
     out = ""
     room = width - 1
     for character in text:
-        room -= cell_len(character)
+        room -= _width(character)
         if room < 0:
             break
         out += character
@@ -300,24 +303,17 @@ def _table(table: Table, screen: Screen) -> None:
     cells = [[cell_text(row.get(c.key), c, table.units) for c in columns] for row in table.rows]
     headers = [_header(column, table.units) for column in columns]
     widths = [
-        max([cell_len(header), *(cell_len(row[i]) for row in cells)])
+        max([_width(header), *(_width(row[i]) for row in cells)])
         for i, header in enumerate(headers)
     ]
     shown = _fit(columns, headers, widths, screen.width, fixed=table.chosen is not None)
     if not table.rows:
         _block(Paragraph(f"No {table.noun}."), screen)
-    for start in range(0, len(cells), _BATCH):
-        part = RichTable(box=None, padding=0, show_header=start == 0, header_style="bold")
-        for i in shown:
-            gap = "" if i == shown[-1] else "  "
-            header = _aligned(headers[i], columns[i], widths[i]) + gap
-            part.add_column(Text(header), width=widths[i] + len(gap), no_wrap=True)
-        for row in cells[start : start + _BATCH]:
-            part.add_row(*(Text(_aligned(row[i], columns[i], widths[i])) for i in shown))
-        with screen.console.capture() as captured:
-            screen.console.print(part, crop=False)
-        for line in captured.get().splitlines():
-            screen.write(line.rstrip() + "\n")
+    else:
+        header = _line(headers, columns, widths, shown)
+        screen.console.print(Text(header, style="bold"), soft_wrap=True)
+    for row in cells:
+        screen.write(_line(row, columns, widths, shown) + "\n")
     for note in _notes(table, [columns[i].name for i in range(len(columns)) if i not in shown]):
         _block(Paragraph(note, "dim"), screen)
 
@@ -351,7 +347,7 @@ def _fit(
 
     def least(i: int) -> int:
         flexible = columns[i].flexible
-        return min(widths[i], max(flexible, cell_len(headers[i]))) if flexible else widths[i]
+        return min(widths[i], max(flexible, _width(headers[i]))) if flexible else widths[i]
 
     def total(of: Callable[[int], int]) -> int:
         return sum(of(i) for i in shown) + 2 * (len(shown) - 1)
@@ -370,10 +366,19 @@ def _fit(
     return shown
 
 
+def _line(cells: list[str], columns: list[Column], widths: list[int], shown: list[int]) -> str:
+    """Aligned here and not by rich, which pads after the last column, beyond the screen, and takes
+    longer for a row of a long table than all else that it needs."""
+    return "  ".join(_aligned(cells[i], columns[i], widths[i]) for i in shown).rstrip()
+
+
 def _aligned(text: str, column: Column, width: int) -> str:
-    """Done here and not by rich, which pads after the last column, beyond the screen."""
-    text = _cut(text, width)
-    return " " * (width - cell_len(text)) + text if column.kind in _NUMERIC else text
+    missing = width - _width(text)
+    if missing < 0:
+        text = _cut(text, width)
+        missing = width - _width(text)
+    padding = " " * missing
+    return padding + text if column.kind in _NUMERIC else text + padding
 
 
 def _notes(table: Table, hidden: list[str]) -> list[str]:

@@ -149,13 +149,12 @@ def _locate(context: Context, row: dict[str, object]) -> None:
         return
     row["function"] = row["place"] = None
     try:
-        process = context.vm.process(int(str(row["address"]), 16))
-        found = execution(context.vm, process) if process else None
+        found = execution(context.vm, int(str(row["address"]), 16))
     except (Error, Problem):
         return
-    if found and found.current_function:
+    if found.current_function:
         row["function"] = found.current_function.name(str(context.settings.get("syntax")))
-    if found and found.current_location:
+    if found.current_location:
         row["place"] = found.current_location.place
 
 
