@@ -13,6 +13,12 @@
 -module(schedulers).
 -export([start/1, take/1, take_dirty_cpu/1, take_dirty_io/1, threads/0]).
 
+-define(STEP(N), ((N * 31 + 7) band 16#ffffff)).
+-define(TIMES_4(N), ?STEP(?STEP(?STEP(?STEP(N))))).
+-define(TIMES_16(N), ?TIMES_4(?TIMES_4(?TIMES_4(?TIMES_4(N))))).
+-define(TIMES_64(N), ?TIMES_16(?TIMES_16(?TIMES_16(?TIMES_16(N))))).
+-define(TIMES_256(N), ?TIMES_64(?TIMES_64(?TIMES_64(?TIMES_64(N))))).
+
 start(_Args) ->
     ok = erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "schedulers_nif"), 0),
     %% Code that is not loaded now never will be: that takes thread progress.
@@ -43,8 +49,9 @@ taken(Role, Take, Options) ->
 result(Fun) ->
     {result, Fun()}.
 
+%% Much of it for one reduction: between two times that it is executed, its scheduler executes nobody.
 compute(N) ->
-    compute(N + 1).
+    compute(?TIMES_256(N)).
 
 wait_until(Done) ->
     Done() orelse begin receive after 10 -> ok end, wait_until(Done) end.
