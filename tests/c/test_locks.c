@@ -12,33 +12,7 @@
 #include <etp/ets.h>
 #include <etp/locks.h>
 
-#include "mock_vm.h"
-
-static const char *layout_path;
-
-#define PUT(m, address, struct_, member, value)                                                    \
-	mock_member(m, address, ETP_MEMBER_##struct_##_##member, value)
-
-static int set_up(void **state)
-{
-	struct mock *m = malloc(sizeof(*m));
-	struct etp_error *err = mock_init(m, layout_path);
-	assert_null(err);
-	*state = m;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	mock_deinit(*state);
-	free(*state);
-	return 0;
-}
-
-static uint64_t new_struct(struct mock *m, enum etp_struct_id id)
-{
-	return mock_alloc(m, (m->vm.layout->struct_sizes[id] + 7) / 8);
-}
+#include "mock_test.h"
 
 struct seen {
 	size_t count;

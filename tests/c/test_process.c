@@ -13,33 +13,7 @@
 #include <etp/links.h>
 #include <etp/process.h>
 
-#include "mock_vm.h"
-
-static const char *layout_path;
-
-#define PUT(m, address, struct_, member, value)                                                    \
-	mock_member(m, address, ETP_MEMBER_##struct_##_##member, value)
-
-static int set_up(void **state)
-{
-	struct mock *m = malloc(sizeof(*m));
-	struct etp_error *err = mock_init(m, layout_path);
-	assert_null(err);
-	*state = m;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	mock_deinit(*state);
-	free(*state);
-	return 0;
-}
-
-static uint64_t new_struct(struct mock *m, enum etp_struct_id id)
-{
-	return mock_alloc(m, (m->vm.layout->struct_sizes[id] + 7) / 8);
-}
+#include "mock_test.h"
 
 static uint64_t make_pid(uint64_t number)
 {
@@ -268,11 +242,8 @@ static void test_queues(void **state)
 static uint64_t new_signal(struct mock *m, unsigned op, unsigned type, uint64_t next)
 {
 	uint64_t signal = new_message(m, 0, next);
-	uint64_t header = 0;
-	while (header_thing(m->vm.scheme, header) != ETP_THING_EXTERNAL_PID)
-		header += 1 << 2;
 	mock_put(m, signal + OFFSET(&m->vm, ErtsMessage, m),
-	         header | (uint64_t)(type << 8 | op) << HEADER_ARITY_SHIFT);
+	         mock_header(m, ETP_THING_EXTERNAL_PID, type << 8 | op));
 	return signal;
 }
 
@@ -285,10 +256,8 @@ static void test_torn_signals(void **state)
 	uint64_t alias = new_signal(m, ALIAS_MESSAGE, TYPE_HEAP, new_message(m, 1, 0));
 	uint64_t exits = new_signal(m, EXIT, GEN_EXIT, alias);
 	uint64_t fragment = exits + OFFSET(&m->vm, ErtsMessage, hfrag);
-	uint64_t tuple = mock_alloc(m, 4);
-	mock_put(m, tuple, 3 << HEADER_ARITY_SHIFT);
 	uint64_t from = alias + OFFSET(&m->vm, ErtsMessage, m) + 16;
-	mock_put(m, from, tuple | TAG_PRIMARY_BOXED);
+	mock_put(m, from, mock_tuple(m, make_pid(1), ETP_NIL, ETP_NIL));
 	PUT(m, process, Process, sig_qs_first, exits);
 	assert_int_equal(count_messages(m, process, &gaps), 1);
 	assert_int_equal(gaps, 0);
@@ -296,7 +265,7 @@ static void test_torn_signals(void **state)
 	PUT(m, fragment, ErlHeapFragment, used_size, UINT64_C(1) << 50);
 	assert_int_equal(count_messages(m, process, &gaps), 1);
 	assert_int_equal(gaps, 1);
-	mock_put(m, from, MOCK_NOWHERE | TAG_PRIMARY_BOXED);
+	mock_put(m, from, mock_boxed(MOCK_NOWHERE));
 	assert_int_equal(count_messages(m, process, &gaps), 1);
 	assert_int_equal(gaps, 2);
 	struct etp_signal_iter iter;
