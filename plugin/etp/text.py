@@ -17,6 +17,13 @@ def safe(text: str, keep_newlines: bool = False) -> str:
     )
 
 
+def agree(verb: str, count: int) -> str:
+    """The verb behind a number of things: ``wait``, of one ``waits``; ``are``, of one ``is``."""
+    if count != 1:
+        return verb
+    return "is" if verb == "are" else verb + "s"
+
+
 def is_unreadable(text: str) -> bool:
     """Is it the text of an atom or a term of which a part is not in the core?"""
     return "#Unreadable" in text

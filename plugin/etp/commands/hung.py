@@ -84,13 +84,13 @@ def _finding(number: int, finding: Finding) -> list[Block | None]:
 
 def _looked_at(found: Hang) -> list[str]:
     """What was read, and what is ordinary about it."""
-    from ..text import plural
+    from ..text import agree, plural
 
     parts = []
     if found.schedulers:
         busy = sum(scheduler.is_busy for scheduler in found.schedulers)
-        execute = "executes" if busy == 1 else "execute"
-        parts.append(f"{plural(len(found.schedulers), 'scheduler')}, {busy} of which {execute}")
+        schedulers = plural(len(found.schedulers), "scheduler")
+        parts.append(f"{schedulers}, {busy} of which {agree('execute', busy)}")
     if found.queues is not None:
         parts.append(f"run queues with {plural(found.queues.length, 'entry', 'entries')}")
     if found.waits is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..activity import Activity
 from ..schedulers import KINDS
-from ..text import plural, safe
+from ..text import agree, plural, safe
 from ..units import format_bytes, format_pause
 from .finding import Finding, Severity
 
@@ -125,7 +125,11 @@ def _stuck_finding(hang: Hang, group: list[Stuck]) -> Finding:
             f"{len(group)} of {online} schedulers have executed {what} for up to"
             f" {format_pause(first.seconds)}, one for {first.name(hang)}"
         )
-    title += f"; {plural(behind, 'process', 'processes')} {_wait(behind)} for it" if behind else ""
+    title += (
+        f"; {plural(behind, 'process', 'processes')} {agree('wait', behind)} for it"
+        if behind
+        else ""
+    )
     evidence = [_why_stuck(first)]
     awaited = {t.scheduler for t in hang.progress.awaited} if hang.progress else set()
     if awaited & {s.scheduler.number for s in group}:
@@ -135,10 +139,12 @@ def _stuck_finding(hang: Hang, group: list[Stuck]) -> Finding:
         )
     queued = hang.queue_of("normal")
     if queued:
-        evidence.append(f"{plural(queued, 'process', 'processes')} {_wait(queued)} in run queues.")
+        evidence.append(
+            f"{plural(queued, 'process', 'processes')} {agree('wait', queued)} in run queues."
+        )
     if hang.timers is not None and hang.timers.overdue:
         late = plural(hang.timers.overdue, "timer")
-        evidence.append(f"{late} {_is(hang.timers.overdue)} overdue.")
+        evidence.append(f"{late} {agree('are', hang.timers.overdue)} overdue.")
     commands = [("etp-schedulers", "what all of them execute")]
     if first.pid is not None:
         commands.append((f"etp-stacktrace {first.pid}", "who called it"))
@@ -186,7 +192,7 @@ def dirty_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) ->
             kind,
             Severity.LIKELY,
             f"All {len(own)} {name} are taken, {inside} by {function};"
-            f" {plural(waiting, 'process', 'processes')} {_wait(waiting)} for one",
+            f" {plural(waiting, 'process', 'processes')} {agree('wait', waiting)} for one",
             evidence,
             [("etp-schedulers", "what each executes"), ("etp-run-queues", "what waits")],
             waiting + sum(hang.behind(s.process) for s in own),
@@ -206,13 +212,13 @@ def collections(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iter
         if waiter.address in explained or doing.heap_bytes < enough:
             continue
         behind = waiter.behind
-        waiting = f"; {plural(behind, 'process', 'processes')} {_wait(behind)} for it"
+        waiting = f"; {plural(behind, 'process', 'processes')} {agree('wait', behind)} for it"
         evidence = []
         if doing.function is not None:
             evidence.append(f"It was in {doing.function.name(hang.syntax)}.")
         if doing.messages:
             evidence.append(
-                f"{plural(doing.messages, 'message')} {_wait(doing.messages)} in its mailbox."
+                f"{plural(doing.messages, 'message')} {agree('wait', doing.messages)} in its mailbox."
             )
         yield Finding(
             "collection",
@@ -238,7 +244,8 @@ def run_queues(hang: Hang, limits: HungThresholds, explained: set[int]) -> Itera
     activities = [hang.activity(s.process) for s in own if s.process]
     counts = Counter(a.function.name(hang.syntax) for a in activities if a.function)
     executed = [
-        f"{plural(n, 'scheduler')} {_executes(n)} {name}." for name, n in counts.most_common(3)
+        f"{plural(n, 'scheduler')} {agree('execute', n)} {name}."
+        for name, n in counts.most_common(3)
     ]
     busy = sum(s.is_busy for s in own)
     yield Finding(
@@ -431,15 +438,3 @@ def timer_storm(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iter
         subjects,
         weight=found.due_soon,
     )
-
-
-def _wait(count: int) -> str:
-    return "waits" if count == 1 else "wait"
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _executes(count: int) -> str:
-    return "executes" if count == 1 else "execute"

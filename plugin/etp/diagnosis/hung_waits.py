@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..activity import argument_text
-from ..text import plural, shorten
+from ..text import agree, plural, shorten
 from ..units import format_bytes
 from .finding import Finding, Severity
 
@@ -99,7 +99,7 @@ def _busy_port(hang: Hang, root: Root) -> Finding:
             f" queue, and {format_bytes(port['output'])} were written to it."
         )
     evidence += _chain(hang, root)
-    title = f"{_processes(direct)} {_is(direct)} suspended on the busy port {hang.name(root.waiter.term)}"
+    title = f"{_processes(direct)} {agree('are', direct)} suspended on the busy port {hang.name(root.waiter.term)}"
     return Finding(
         "busy_port",
         Severity.HANG,
@@ -122,7 +122,7 @@ def _busy_node(hang: Hang, root: Root, limits: HungThresholds) -> Finding:
     return Finding(
         "busy_node" if suspended else "remote_call",
         Severity.LIKELY if suspended or behind >= limits.stalled_callers else Severity.STRAIN,
-        f"{_processes(root.waiter.direct)} {_wait(root.waiter.direct)} for {what} the node {name}"
+        f"{_processes(root.waiter.direct)} {agree('wait', root.waiter.direct)} for {what} the node {name}"
         + _more(behind - root.waiter.direct),
         _chain(hang, root),
         [
@@ -147,11 +147,11 @@ def _suspended(hang: Hang, root: Root) -> Finding:
         f" {root.waiter.term} resumes it (erlang:resume_process/1) or dies.",
         *_chain(hang, root),
     ]
-    waiting = f"; {_processes(behind)} {_wait(behind)} behind" if behind else ""
+    waiting = f"; {_processes(behind)} {agree('wait', behind)} behind" if behind else ""
     return Finding(
         "suspended",
         Severity.HANG if behind else Severity.LIKELY,
-        f"{who} {_is(count)} suspended by {hang.name(root.waiter.term)}{others}{waiting}",
+        f"{who} {agree('are', count)} suspended by {hang.name(root.waiter.term)}{others}{waiting}",
         evidence,
         [
             (f"etp-stacktrace {root.waiter.term}", "what the one that suspended it does"),
@@ -187,17 +187,19 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
         evidence.append("It works, but gets more requests than it answers.")
     if doing.messages:
         evidence.append(
-            f"{plural(doing.messages, 'message')} {_wait(doing.messages)} in its mailbox."
+            f"{plural(doing.messages, 'message')} {agree('wait', doing.messages)} in its mailbox."
         )
     evidence += _chain(hang, root)
     among = [member for member in system if member is not waiter]
-    who = f"{hang.name(among[0].term)}, and so much of OTP, waits" if among else ""
+    who = f"{_processes(waiter.behind)} {agree('wait', waiter.behind)}"
+    if among:
+        who = f"{hang.name(among[0].term)}, and so much of OTP, waits"
     if among and waiter.behind > 1:
         who = f"{hang.name(among[0].term)} and {waiter.behind - 1:,} more wait"
     yield Finding(
         "blocker",
         Severity.LIKELY,
-        f"{who or f'{_processes(waiter.behind)} {_wait(waiter.behind)}'} for {hang.name(waiter.term)}, which {doing.text}",
+        f"{who} for {hang.name(waiter.term)}, which {doing.text}",
         evidence,
         [
             (f"etp-stacktrace {waiter.term}", "where it is, and how it came there"),
@@ -242,7 +244,7 @@ def unexplained_suspensions(
     yield Finding(
         "suspended_unknown",
         Severity.STRAIN,
-        f"{_processes(count)} {_is(count)} suspended, and nothing tells by whom",
+        f"{_processes(count)} {agree('are', count)} suspended, and nothing tells by whom",
         [f"{hang.name(waiter.term)} {hang.activity(waiter.address).text}." for waiter in first[:3]],
         [("etp-processes --sort status", "who is suspended")],
         0,
@@ -269,13 +271,5 @@ def _processes(count: int) -> str:
     return plural(count, "process", "processes")
 
 
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _wait(count: int) -> str:
-    return "waits" if count == 1 else "wait"
-
-
 def _more(count: int) -> str:
-    return f"; {count:,} more {_wait(count)} behind" if count else ""
+    return f"; {count:,} more {agree('wait', count)} behind" if count else ""
