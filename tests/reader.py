@@ -2,7 +2,7 @@
 """Commands on a VM without a debugger, and what they write."""
 
 import json
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from etp.commands.context import Context
 from etp.commands.registry import find
@@ -14,7 +14,7 @@ from etp.vm import VM
 class Reader(Context):
     """Runs commands, and gives back what they write."""
 
-    def __init__(self, vm: VM, width: int = 120) -> None:
+    def __init__(self, vm: VM, width: Optional[int] = 120) -> None:
         super().__init__()
         self._opened = vm
         self._width = width

@@ -13,34 +13,17 @@ import sys
 
 import cores
 import pytest
-from etp.commands.context import Context
-from etp.commands.registry import find
-from etp.commands.runner import run_command
 from etp.diagnosis.thresholds import HUNG_THRESHOLDS
-from etp.render import Screen
 from etp.vm import VM
+from reader import Reader
 
 
-class CoreContext(Context):
-    def __init__(self, core):
-        super().__init__()
-        self._core = core
-        self.out = []
-
-    def open_vm(self):
-        return VM.open(str(self._core.path), executable=str(self._core.executable))
-
-    def screen(self):
-        return Screen(self.out.append, width=100)
-
-    def ask(self, line):
-        # That the VM was dumped in the middle of a change is told once, before the first answer.
-        assert self.vm
-        self.new_warnings()
-        name, *words = line.split()
-        self.out.clear()
-        run_command(find(name), words, self)
-        return "".join(self.out)
+def reader_of(core):
+    reader = Reader(VM.open(str(core.path), executable=str(core.executable)), width=100)
+    # That the VM was dumped in the middle of a change is told once, before the first answer.
+    assert reader.vm
+    reader.new_warnings()
+    return reader
 
 
 CASES = {
@@ -68,7 +51,7 @@ def make(core, case):
 @pytest.fixture(scope="module", params=CASES)
 def case(request, core):
     dump = make(core, request.param)
-    context = CoreContext(dump)
+    context = reader_of(dump)
     yield request.param, dump, context
     # A core of a huge heap is a large map.
     context.drop_vm()
@@ -157,7 +140,7 @@ FIRST = {
 def test_the_cause_is_in_the_first_three_lines(case):
     name, dump, context = case
     # Where lines break is no matter here.
-    first = " ".join("\n".join(context.ask("etp-hung").split("\n")[:3]).split())
+    first = " ".join("\n".join(context.run("etp-hung").split("\n")[:3]).split())
     for words in named(name, cause_of(dump)):
         either = words if isinstance(words, tuple) else (words,)
         assert any(words in first for words in either)
@@ -165,7 +148,7 @@ def test_the_cause_is_in_the_first_three_lines(case):
 
 def test_nothing_else_comes_first(case):
     name, _, context = case
-    found = json.loads(context.ask("etp-hung --json"))
+    found = json.loads(context.run("etp-hung", "--json"))
     assert found["findings"][0]["kind"] == FIRST[name.partition("-")[0]]
     assert [f["kind"] for f in found["findings"] if f["severity"] != "strain"][1:] == []
     if name != "timers":
@@ -175,7 +158,7 @@ def test_nothing_else_comes_first(case):
 def test_numbers_are_those_of_the_vm(case):
     name, dump, context = case
     cause = cause_of(dump)
-    first = json.loads(context.ask("etp-hung --json"))["findings"][0]
+    first = json.loads(context.run("etp-hung", "--json"))["findings"][0]
     if name.startswith("call_cycle"):
         at = cause["members"].index(first["subjects"][0])
         assert first["subjects"] == cause["members"][at:] + cause["members"][:at]
@@ -204,25 +187,25 @@ def test_numbers_are_those_of_the_vm(case):
 
 def test_the_commands_that_it_names_work(case):
     _, _, context = case
-    for finding in json.loads(context.ask("etp-hung --json"))["findings"]:
+    for finding in json.loads(context.run("etp-hung", "--json"))["findings"]:
         assert finding["commands"]
         for line in finding["commands"]:
-            assert context.ask(line), line
+            assert context.run(*line.split()), line
 
 
 @pytest.mark.parametrize("workload", ["hangs", "healthy", "demo"])
 def test_a_healthy_vm_is_called_healthy(core, workload):
-    context = CoreContext(core(workload))
-    lines = context.ask("etp-hung").split("\n")
+    context = reader_of(core(workload))
+    lines = context.run("etp-hung").split("\n")
     assert lines[0] == "Nothing found that hangs."
     assert lines[1].startswith("Checked: ")
-    found = json.loads(context.ask("etp-hung --json"))
+    found = json.loads(context.run("etp-hung", "--json"))
     assert found["verdict"] == "nothing" and found["findings"] == [] and found["unread"] == []
 
 
 def test_the_busy_vm_is_busy(core):
     """Or else it would be no merit that nothing is found."""
-    checked = " ".join(json.loads(CoreContext(core("hangs")).ask("etp-hung --json"))["checked"])
+    checked = " ".join(json.loads(reader_of(core("hangs")).run("etp-hung", "--json"))["checked"])
     (executing,) = re.findall(r"schedulers, (\d+) of which executes?", checked)
     (queued,) = re.findall(r"run queues with (\d+) entries", checked)
     (waiting,) = re.findall(r"(\d+) of which wait for another", checked)
@@ -230,25 +213,27 @@ def test_the_busy_vm_is_busy(core):
 
 
 def test_thresholds_are_options(core):
-    context = CoreContext(make(core, "huge_gc"))
-    assert "huge_server" in context.ask("etp-hung --callers 100")
-    quiet = CoreContext(make(core, "nif"))
-    found = json.loads(quiet.ask("etp-hung --stuck-ms 100000 --json"))
+    context = reader_of(make(core, "huge_gc"))
+    assert "huge_server" in context.run("etp-hung", "--callers", "100")
+    quiet = reader_of(make(core, "nif"))
+    found = json.loads(quiet.run("etp-hung", "--stuck-ms", "100000", "--json"))
     assert found["findings"] == []
-    (finding,) = json.loads(quiet.ask("etp-hung --stuck-ms 100000 --callers 3 --json"))["findings"]
+    (finding,) = json.loads(
+        quiet.run("etp-hung", "--stuck-ms", "100000", "--callers", "3", "--json")
+    )["findings"]
     assert finding["kind"] == "blocker" and finding["behind"] == 3
-    explained = quiet.ask("etp-hung --explain")
+    explained = quiet.run("etp-hung", "--explain")
     assert re.search(rf"stuck +{HUNG_THRESHOLDS.stuck_ms:,} ms", explained)
 
 
 def test_nothing_secret_is_shown(core):
-    context = CoreContext(make(core, "code_server"))
+    context = reader_of(make(core, "code_server"))
     context.settings.set("redact", True)
-    assert "stuck.beam" not in context.ask("etp-hung")
-    assert "code_server" in context.ask("etp-hung")
-    context = CoreContext(make(core, "atoms"))
+    assert "stuck.beam" not in context.run("etp-hung")
+    assert "code_server" in context.run("etp-hung")
+    context = reader_of(make(core, "atoms"))
     context.settings.set("redact", True)
-    assert "user_1" not in context.ask("etp-hung")
+    assert "user_1" not in context.run("etp-hung")
 
 
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "ETP_BUILD_DIR": str(cores.BUILD)}
@@ -267,7 +252,7 @@ def run(*command, **environment):
 @pytest.mark.parametrize("name", ["nif", "code_server"])
 def test_all_front_ends_say_the_same(core, name):
     dump = make(core, name)
-    expected = json.loads(CoreContext(dump).ask("etp-hung --json"))
+    expected = json.loads(reader_of(dump).run("etp-hung", "--json"))
     line = run(
         sys.executable, "-m", "etp", str(dump.path), str(dump.executable), "etp-hung", "--json"
     )

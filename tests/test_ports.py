@@ -4,40 +4,23 @@
 import json
 
 import pytest
-from etp.commands.context import Context
-from etp.commands.registry import find
-from etp.commands.runner import run_command
-from etp.render import Screen
 from etp.vm import VM
+from reader import Reader
 
 
-class CoreContext(Context):
-    def __init__(self, core):
-        super().__init__()
-        self._core = core
-        self.out = []
-
-    def open_vm(self):
-        return VM.open(str(self._core.path), executable=str(self._core.executable))
-
-    def screen(self):
-        return Screen(self.out.append)
-
-    def ask(self, name, *words):
-        self.out.clear()
-        run_command(find(name), list(words), self)
-        return "".join(self.out)
+def reader_of(core):
+    return Reader(VM.open(str(core.path), executable=str(core.executable)), width=None)
 
 
 @pytest.fixture(scope="module", params=["stripped", "emu"])
 def ports(request, core):
     found = core("ports", request.param)
-    return found, CoreContext(found)
+    return found, reader_of(found)
 
 
 def test_ports_are_those_of_the_vm(ports):
     core, context = ports
-    found = json.loads(context.ask("etp-ports", "--json", "--limit", "all"))
+    found = json.loads(context.run("etp-ports", "--json", "--limit", "all"))
     rows = {row["port"]: row for row in found["ports"]}
     assert set(rows) == set(core.truth.ports)
     assert found["warnings"] == []
@@ -55,20 +38,20 @@ def test_ports_are_those_of_the_vm(ports):
 def test_links_of_a_port_are_those_of_the_vm(ports):
     core, context = ports
     for port, said in core.truth.ports.items():
-        row = json.loads(context.ask("etp-port-info", port, "--json"))
+        row = json.loads(context.run("etp-port-info", port, "--json"))
         assert sorted(row["links"]) == sorted(said["links"])
 
 
 def test_the_port_with_a_full_pipe_is_named(ports):
     core, context = ports
-    out = context.ask("etp-ports")
+    out = context.run("etp-ports")
     (first, *_rest) = [line for line in out.split("\n") if "#Port" in line]
     assert "full_pipe" in first and "busy" in first
     assert "1 busy, on 1 of which processes are suspended" in out
-    row = json.loads(context.ask("etp-port-info", "full_pipe", "--json"))
+    row = json.loads(context.run("etp-port-info", "full_pipe", "--json"))
     assert row["is_busy"] and row["has_suspended"] and row["driver"] == "spawn"
     assert row["queue_size"] == core.truth.ports[row["port"]]["queue_size"] > 100000
-    busy = [r for r in json.loads(context.ask("etp-ports", "--json"))["ports"] if r["is_busy"]]
+    busy = [r for r in json.loads(context.run("etp-ports", "--json"))["ports"] if r["is_busy"]]
     assert [r["registered_name"] for r in busy] == ["full_pipe"]
 
 
@@ -76,13 +59,13 @@ def test_no_such_port(ports):
     from etp.errors import Problem
 
     with pytest.raises(Problem, match="No open port is nobody"):
-        ports[1].ask("etp-port-info", "nobody")
+        ports[1].run("etp-port-info", "nobody")
 
 
 def test_command_lines_are_redacted(ports):
     _core, context = ports
     context.settings.set("redact", True)
     try:
-        assert "/bin/sleep" not in context.ask("etp-ports", "--columns", "all")
+        assert "/bin/sleep" not in context.run("etp-ports", "--columns", "all")
     finally:
         context.settings.set("redact", False)
