@@ -209,7 +209,8 @@ def test_the_busy_vm_is_busy(core):
     (executing,) = re.findall(r"schedulers, (\d+) of which executes?", checked)
     (queued,) = re.findall(r"run queues with (\d+) entries", checked)
     (waiting,) = re.findall(r"(\d+) of which wait for another", checked)
-    assert int(executing) >= 2 and int(queued) + int(waiting) >= 10
+    # The process that dumps always executes. Another scheduler may just look for what to run next.
+    assert int(executing) >= 1 and int(queued) + int(waiting) >= 10
 
 
 def test_thresholds_are_options(core):
