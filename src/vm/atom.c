@@ -18,13 +18,20 @@ enum {
 	STATIC_ATOMS_MAX = 4096,
 };
 
+// The page of the table of atoms that has this index.
+static bool read_page(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,
+                      uint64_t *ret)
+{
+	return etp_read_u64(reader, vm->atoms.seg_table + (index >> INDEX_PAGE_SHIFT) * 8, ret);
+}
+
 // Address of the Atom with this index, 0 on a fault.
 static uint64_t atom_address(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index)
 {
 	uint64_t page, atom;
 	if (index >= vm->atoms.count)
 		return 0;
-	if (!etp_read_u64(reader, vm->atoms.seg_table + (index >> INDEX_PAGE_SHIFT) * 8, &page) ||
+	if (!read_page(vm, reader, index, &page) ||
 	    !etp_read_u64(reader, page + (index & INDEX_PAGE_MASK) * 8, &atom))
 		return 0;
 	return atom;
@@ -69,8 +76,15 @@ const char *etp_vm_atom(const struct etp_vm *vm, struct etp_reader *reader, uint
 static bool find_below(const struct etp_vm *vm, struct etp_reader *reader, uint64_t limit,
                        const char *name, size_t size, uint64_t *index_ret)
 {
+	uint64_t page;
 	for (uint64_t i = 0; i < limit; i++) {
 		size_t n;
+		// The number of atoms comes from the core: what is not there is left out by the
+		// page.
+		if (!(i & INDEX_PAGE_MASK) && !read_page(vm, reader, i, &page)) {
+			i |= INDEX_PAGE_MASK;
+			continue;
+		}
 		const char *text = etp_vm_atom(vm, reader, i, &n);
 		if (text && n == size && !memcmp(text, name, size)) {
 			*index_ret = i;
@@ -109,8 +123,7 @@ static uint64_t count_unreadable(const struct etp_vm *vm, struct etp_reader *rea
 		next = (i | INDEX_PAGE_MASK) + 1;
 		if (next > vm->atoms.count)
 			next = vm->atoms.count;
-		if (!etp_read_u64(reader, vm->atoms.seg_table + (i >> INDEX_PAGE_SHIFT) * 8,
-		                  &page)) {
+		if (!read_page(vm, reader, i, &page)) {
 			count += next - i;
 			continue;
 		}
