@@ -84,7 +84,10 @@ def _pg(vm: VM, problems: list[str]) -> Iterator[Entry]:
         if process is None or process.initial_call != ("pg", "init", 1):
             continue
         for row in _rows(table, 3, problems):
-            for pid in _list(row[1]):
+            if not row[1].is_proper_list():
+                problems.append(f"{table.name}: the members of {row[0]} could not be read")
+                continue
+            for pid in row[1]:
                 yield Entry("pg", table.name, row[0], pid)
 
 
@@ -131,7 +134,3 @@ def _rows(table: EtsTable, arity: int, problems: list[str]) -> Iterator[Term]:
             yield row.term
     if rows.gaps:
         problems.append(f"{table.name}: {rows.gaps:,} rows could not be read ({rows.problem})")
-
-
-def _list(term: Term) -> list[Term]:
-    return list(term) if term.kind == "cons" and term.is_proper_list() else []
