@@ -8,6 +8,7 @@ import os
 import sys
 
 from .commands.context import Context
+from .commands.help import COMMAND as HELP
 from .commands.registry import COMMANDS, did_you_mean, find
 from .errors import Problem
 from .settings import SETTINGS, Settings
@@ -87,11 +88,11 @@ def _command(name: str | None) -> Command:
     if name is None:
         raise Problem(
             "Which command? hung, memory, ets-leaks, processes and db-connections are those to"
-            " begin with; help lists all."
+            " begin with; `etp help` lists all."
         )
     command = find(name)
     if command is None:
-        raise Problem(f"No command {name!r}.{did_you_mean(name)} The command help lists all.")
+        raise Problem(f"No command {name!r}.{did_you_mean(name)} `etp help all` lists all.")
     return command
 
 
@@ -100,6 +101,11 @@ def main(argv: list[str]) -> int:
     if arguments.ARGUMENT and find(arguments.COMMAND) is None and find(arguments.ARGUMENT[0]):
         arguments.executable = arguments.COMMAND
         arguments.COMMAND = arguments.ARGUMENT.pop(0)
+    if find(arguments.TARGET) is HELP and not os.path.exists(arguments.TARGET):
+        # It needs no VM.
+        if arguments.COMMAND is not None:
+            arguments.ARGUMENT.insert(0, arguments.COMMAND)
+        arguments.COMMAND = HELP.name
     settings = Settings()
     try:
         for assignment in arguments.set:

@@ -297,11 +297,30 @@ def test_an_address_without_a_tag_is_understood(native, context):
 
 
 def test_help_lists_all_commands_and_settings(context):
-    shown = context.run("etp-help")
-    assert "etp-ets-leaks" in shown and "set etp redact" in shown
+    from etp.commands.registry import COMMANDS, GROUPS
+
+    shown = context.run("etp-help", "all")
+    assert "etp-ets-leaks" in shown and "redact" in shown
+    assert all(f"  {command.name} " in shown for command in COMMANDS)
+    assert "redact" in context.run("etp-help", "settings")
     assert context.run("etp-help", "ets-show") == context.run("etp-ets-show", "--help")
+    for group in GROUPS:
+        said = context.run("etp-help", group.name)
+        assert all(f"  {command.name} " in said for command in group.commands)
     with pytest.raises(UsageError):
         context.run("etp-help", "nope")
+
+
+def test_the_first_screen_of_help_is_a_screen(context):
+    from etp.commands.registry import COMMANDS
+
+    context.width = 80
+    lines = context.run("etp-help").split("\n")
+    # Above it is the line that was typed, below it the next prompt.
+    assert len(lines) <= 22 and max(map(len, lines)) <= 80
+    assert "etp-hung" in lines[1]
+    words = " ".join(lines).replace(",", "").split()
+    assert not {command.name.removeprefix("etp-") for command in COMMANDS} - {*words, "etp"}
 
 
 def test_a_command_that_is_not_there_has_likely_ones(context):
@@ -372,7 +391,7 @@ def test_identifiers_of_fakes():
     [
         (["core"], "etp: Which command? hung, memory"),
         (["core", "ets-leek"], "No command 'ets-leek'. Did you mean ets-leaks"),
-        (["core", "xyzzy", "--limit", "5"], "No command 'xyzzy'. The command help lists all."),
+        (["core", "xyzzy", "--limit", "5"], "No command 'xyzzy'. `etp help all` lists all."),
         (["/no/such", "ets-tables", "--limit", "5"], "/no/such"),
     ],
 )

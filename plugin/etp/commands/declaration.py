@@ -174,6 +174,17 @@ class Command:
         return "\n\n".join(parts)
 
 
+class Group:
+    """Commands that go together in etp-help."""
+
+    __slots__ = ("name", "title", "commands")
+
+    def __init__(self, name: str, title: str, commands: tuple[Command, ...]) -> None:
+        self.name = name
+        self.title = title
+        self.commands = commands
+
+
 def _option_help(argument: Argument) -> str:
     if argument.default in (None, False, ""):
         return argument.help

@@ -44,52 +44,94 @@ from . import (
     timers,
     who,
 )
-from .declaration import Command
+from .declaration import Command, Group
 
-COMMANDS: tuple[Command, ...] = (
+GROUPS: tuple[Group, ...] = (
+    Group(
+        "hang",
+        "why the VM does not answer",
+        (
+            hung.COMMAND,
+            bt.COMMAND,
+            schedulers.SCHEDULERS,
+            schedulers.RUN_QUEUES,
+            locks.COMMAND,
+            timers.COMMAND,
+        ),
+    ),
+    Group("ets", "tables of ETS", (ets_leaks.COMMAND, ets_tables.COMMAND, ets_show.COMMAND)),
+    Group(
+        "memory",
+        "what takes it, and who holds it",
+        (
+            memory.COMMAND,
+            bins.COMMAND,
+            bin_leaks.COMMAND,
+            who.COMMAND,
+            accumulators.COMMAND,
+            histogram.COMMAND,
+        ),
+    ),
+    Group(
+        "processes",
+        "each of them, and what it has",
+        (
+            processes.COMMAND,
+            process_info.COMMAND,
+            messages.COMMAND,
+            msgq.COMMAND,
+            links.LINKS,
+            links.MONITORS,
+            dictdump.COMMAND,
+            stacktrace.COMMAND,
+            stackdump.COMMAND,
+            heapdump.COMMAND,
+            offheapdump.COMMAND,
+        ),
+    ),
+    Group(
+        "otp",
+        "what OTP and libraries make of processes",
+        (
+            otp_state.COMMAND,
+            supervision.COMMAND,
+            names.COMMAND,
+            db_connections.COMMAND,
+            inspect.COMMAND,
+        ),
+    ),
+    Group(
+        "ports",
+        "ports, files and other nodes",
+        (ports.PORTS, ports.PORT_INFO, dist.COMMAND, fds.COMMAND),
+    ),
+    Group(
+        "vm",
+        "terms, and the VM as a whole",
+        (
+            term.COMMAND,
+            info.COMMAND,
+            system_info.COMMAND,
+            modules.COMMAND,
+            layouts.COMMAND,
+            snapshot.COMMAND,
+            help.COMMAND,
+        ),
+    ),
+)
+"""As etp-help and the README list them."""
+
+COMMANDS: tuple[Command, ...] = tuple(command for group in GROUPS for command in group.commands)
+
+FIRST: tuple[Command, ...] = (
     hung.COMMAND,
     ets_leaks.COMMAND,
-    ets_tables.COMMAND,
-    ets_show.COMMAND,
-    db_connections.COMMAND,
-    inspect.COMMAND,
-    bins.COMMAND,
-    bin_leaks.COMMAND,
     memory.COMMAND,
-    who.COMMAND,
-    accumulators.COMMAND,
-    histogram.COMMAND,
     processes.COMMAND,
-    process_info.COMMAND,
-    otp_state.COMMAND,
-    supervision.COMMAND,
-    names.COMMAND,
-    messages.COMMAND,
-    msgq.COMMAND,
-    links.LINKS,
-    links.MONITORS,
-    dictdump.COMMAND,
-    stacktrace.COMMAND,
-    stackdump.COMMAND,
-    heapdump.COMMAND,
-    offheapdump.COMMAND,
-    ports.PORTS,
-    ports.PORT_INFO,
-    dist.COMMAND,
-    fds.COMMAND,
-    locks.COMMAND,
-    timers.COMMAND,
-    bt.COMMAND,
-    schedulers.SCHEDULERS,
-    schedulers.RUN_QUEUES,
-    modules.COMMAND,
-    term.COMMAND,
+    db_connections.COMMAND,
     info.COMMAND,
-    system_info.COMMAND,
-    layouts.COMMAND,
-    snapshot.COMMAND,
-    help.COMMAND,
 )
+"""What one begins with."""
 
 
 def did_you_mean(name: str) -> str:
