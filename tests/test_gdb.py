@@ -378,6 +378,8 @@ def _install_and_uninstall(runner, home, demo):
 
     init = home / ".gdbinit"
     init.write_text("set confirm off\n")
+    lldb_init = home / ".lldbinit"
+    lldb_init.write_text("settings set use-color false\n")
     probe = as_user("test", "-x", str(cores.ROOT / "scripts" / "install"))
     if probe.returncode:
         pytest.skip("the checkout cannot be read by other users")
@@ -390,15 +392,26 @@ def _install_and_uninstall(runner, home, demo):
     program = home / ".local" / "bin" / "etp"
     shown = as_user(str(program), "--help")
     assert "etp-ets-leaks" in shown.stdout and shown.stderr == ""
+    if shutil.which("lldb"):
+        assert lldb_init.read_text().count("# >>> etp") == 1
+        assert lldb_init.read_text().startswith("settings set use-color false\n")
+        shown = as_user("lldb", "-b", "-o", "help etp-ets-leaks", "-o", "etp-help ets")
+        assert "Diagnose ETS tables" in shown.stdout and "etp-ets-show" in shown.stdout
+        assert shown.stderr == ""
     done = as_user(str(cores.ROOT / "scripts" / "install"), "--uninstall")
     assert done.returncode == 0
     assert init.read_text() == "set confirm off\n"
+    assert lldb_init.read_text() == "settings set use-color false\n"
+    assert not list(home.glob(".local/lib/python3*/site-packages/etp*"))
     assert not program.exists()
     assert "Undefined" in as_user("gdb", "-batch", "-ex", "help etp-ets-leaks").stderr
 
     init.unlink()
+    lldb_init.unlink()
     assert as_user(str(cores.ROOT / "scripts" / "install"), "--no-build").returncode == 0
     made = home / ".config" / "gdb" / "gdbinit"
     assert made.exists()
     assert as_user(str(cores.ROOT / "scripts" / "install"), "--uninstall").returncode == 0
-    assert not made.exists(), "a gdbinit that was made for etp goes with it"
+    assert (
+        not made.exists() and not lldb_init.exists()
+    ), "a gdbinit that was made for etp goes with it"
