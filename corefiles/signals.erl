@@ -8,7 +8,7 @@
 %% that is too busy to handle signals.
 %%
 %% An analysis should say: the contents of each binary begin with `holder:KIND:`; the process that is registered as
-%% `sent_KIND` holds it and nothing else does, in the signal or by the way that expect.paths gives.
+%% `sent_KIND` holds it and nothing else does but expect.others, in the signal or by the way that expect.paths gives.
 -module(signals).
 -export([start/1, enabled/3, trace/5]).
 -on_load(load_nif/0).
@@ -22,7 +22,8 @@ trace(_, _, _, _, _) -> erlang:nif_error(not_loaded).
 
 start(_Args) ->
     Pairs = [{Kind, pair(Kind)} || {Kind, _} <- paths()],
-    #{expect => #{paths => maps:from_list([{Kind, {text, Path}} || {Kind, Path} <- paths()])},
+    #{expect => #{paths => maps:from_list([{Kind, {text, Path}} || {Kind, Path} <- paths()]),
+                  others => maps:from_list([{Kind, {text, Holder}} || {Kind, Holder} <- others()])},
       volatile => lists:append([tuple_to_list(Pair) || {_, Pair} <- Pairs]),
       before_dump => fun() ->
           process_flag(priority, max),
@@ -37,7 +38,12 @@ paths() ->
      {monitor_down, "signal monitor_down -> {5} -> {2}"},
      {tracer, "tracer -> [1..] -> {2}"},
      {system_task, "system task -> {2}"}] ++
-        [{Kind, "monitor tag -> {2}"} || truth_compat:has_aliases(), Kind <- [monitor_tag, demonitor]].
+        [{Kind, "monitor tag -> {2}"} || truth_compat:has_aliases(), Kind <- [monitor_tag, demonitor]] ++
+        [{tracer_of_session, "tracer -> [1..] -> {2}"} || truth_compat:has_trace_sessions()].
+
+%% Who else holds the binary.
+others() ->
+    [{tracer_of_session, "trace session signals"} || truth_compat:has_trace_sessions()].
 
 %% A process that waits, and another that will send it a signal.
 pair(Kind) ->
@@ -72,6 +78,12 @@ prepare(demonitor, To) ->
     put(monitor, truth_compat:monitor(process, To, [{tag, {tag, big(demonitor)}}]));
 prepare(tracer, To) ->
     erlang:trace(To, true, [set_on_link, {tracer, ?MODULE, {state, big(tracer)}}]);
+prepare(tracer_of_session, To) ->
+    %% It is destroyed with the last reference to it.
+    Session = trace:session_create(?MODULE, {?MODULE, {state, big(tracer_of_session)}}, []),
+    put(session, Session),
+    erlang:trace(To, true, [set_on_link, {tracer, ?MODULE, small}]),
+    1 = trace:process(Session, To, true, [set_on_link]);
 prepare(_, _) ->
     ok.
 

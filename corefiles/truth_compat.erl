@@ -2,7 +2,7 @@
 %% What workloads use and OTP 23 does not have yet, or the nearest that it has.
 -module(truth_compat).
 -compile({no_auto_import, [alias/0, alias/1, monitor/3]}).
--export([emu_flavor/0, items/1, has_aliases/0, alias/0, alias/1, monitor/3, has_signal_buffers/0, write_concurrency/1,
+-export([emu_flavor/0, items/1, has_aliases/0, alias/0, alias/1, monitor/3, has_signal_buffers/0, has_trace_sessions/0, write_concurrency/1,
          enumerate/1, enumerate/2, set/2]).
 
 %% Since OTP 24, which brought the JIT.
@@ -44,6 +44,10 @@ has_signal_buffers() ->
         notsup -> true
     catch error:badarg -> false
     end.
+
+%% Since OTP 27.
+has_trace_sessions() ->
+    erlang:function_exported(erts_internal, trace_session_create, 3).
 
 %% Of a table; all but true and false since OTP 25.
 write_concurrency(Wanted) ->

@@ -24,10 +24,12 @@ LACKING = {
         ErtsILink ErtsMonitorDataTagHeap ErtsNifSelectDataState.err_pid ErtsPausedBifTimer ErtsPausedBifTimers ErtsPausedProcTimer ErtsRecordDefinition
         ErtsRecordInstance ErtsRecvMarker ErtsRecvMarkerBlock ErtsSchedulerData.registers ErtsSchedulerRegisters
         ErtsSigDistUnlinkOp ErtsSigUnlinkOp ErtsSignalInQueueBuffer ErtsSignalInQueueBufferArray ErtsTimeSupData.clktck_resolution
-        ExternalThing.pid_num FunRef Process.paused_bif_timers Process.recv_mrk_blk Process.sig_inq_buffers Process.wrt_bins""",
+        ErtsTraceSession ErtsTracerRef ExternalThing.pid_num FunRef Port.first_tracer_ref Process.first_tracer_ref
+        Process.paused_bif_timers Process.recv_mrk_blk Process.sig_inq_buffers Process.wrt_bins""",
     # Timers of a suspended process stand still since OTP 29 only, and native records are new in it.
     "25": """Atom.bin DistEntry.total_qsize ErlSubBits ErtsPausedBifTimer ErtsPausedBifTimers ErtsPausedProcTimer ErtsRecordDefinition
-        ErtsRecordInstance ErtsTimeSupData.clktck_resolution FunRef Process.paused_bif_timers""",
+        ErtsRecordInstance ErtsTimeSupData.clktck_resolution ErtsTraceSession ErtsTracerRef FunRef Port.first_tracer_ref
+        Process.first_tracer_ref Process.paused_bif_timers""",
     # Sub-binaries and match states are one since then, funs refer to what they have in common, and tracers are in sessions.
     "27": """Atom.bin ErlBinMatchState ErlFunThing.arity ErlFunThing.creator ErlFunThing.next ErlFunThing.num_free ErlSubBin
         ErtsPausedBifTimer ErtsPausedBifTimers ErtsPausedProcTimer ErtsRecordDefinition ErtsRecordInstance

@@ -18,7 +18,7 @@ def sent(request, core):
 
 def test_each_binary_is_found_by_its_way(sent):
     dump, vm = sent
-    expect = dump.truth.workload["expect"]["paths"]
+    expect, also = (dump.truth.workload["expect"][key] for key in ("paths", "others"))
     census = vm.native.census()
     assert census.binaries(unaccounted=True) == []
     assert [p["problem"] for p in census.processes if p["unreadable"]] == []
@@ -27,8 +27,11 @@ def test_each_binary_is_found_by_its_way(sent):
         head = vm.read(binary["data_address"], min(binary["size"], 60))
         if head.startswith(b"holder:"):
             kind = head.split(b":")[1].decode()
-            (holding,) = paths.holdings_of_binary(vm, binary, TEXT)
+            holding, *others = sorted(
+                paths.holdings_of_binary(vm, binary, TEXT), key=lambda one: one.kind != "process"
+            )
             assert holding.label.endswith(f"sent_{kind}")
+            assert [one.label for one in others] == ([also[kind]] if kind in also else [])
             found[kind] = [path.text(TEXT) for path in holding.paths]
     assert found == {kind: [path] for kind, path in expect.items()}
 

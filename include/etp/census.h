@@ -58,16 +58,18 @@ enum etp_holder_kind {
 	/** The state of a BIF that was interrupted in the middle: a binary that is being built,
 	 *  and that no term refers to yet. A guess, by the form of what is there. */
 	ETP_HOLDER_TRAP,
+	/** A trace session (since OTP 27): the state of the tracer that it was made with. */
+	ETP_HOLDER_TRACE_SESSION,
 };
 
 struct etp_census_holder {
 	enum etp_holder_kind kind;
 	/** Of the DbTable or Process, of the ErtsLiteralArea, ErtsBifTimer, Port,
-	 *  DistEntry or magic Binary. */
+	 *  DistEntry, magic Binary or ErtsTraceSession. */
 	uint64_t address;
 	/** Key of a persistent term, name of a module, receiver of a timer's message
 	 *  (pid or registered name), the port, name of the other node, pid of who is
-	 *  sending to one, or in the middle of a BIF; otherwise 0. */
+	 *  sending to one, or in the middle of a BIF, name of a trace session; otherwise 0. */
 	etp_term term;
 	uint64_t refs;
 };

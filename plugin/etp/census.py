@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .vm import VM
 
-RootKind = Literal["timer", "port", "dist_output", "dist_input", "magic", "trap"]
+RootKind = Literal["timer", "port", "dist_output", "dist_input", "magic", "trap", "trace_session"]
 HolderKind = Literal["ets", "process", "persistent_term", "module", RootKind]
 Sort = Literal["size", "waste", "refs", "address"]
 
@@ -28,6 +28,7 @@ ROOT_LABELS: dict[RootKind, str] = {
     "dist_input": "fragments from",
     "magic": "distribution send of",
     "trap": "being built by",
+    "trace_session": "trace session",
 }
 
 
@@ -36,11 +37,12 @@ class Holder:
     """Somebody who refers to a binary."""
 
     kind: HolderKind
-    #: Of the Process, DbTable, ErtsLiteralArea, ErtsBifTimer, Port, DistEntry or magic Binary.
+    #: Of the Process, DbTable, ErtsLiteralArea, ErtsBifTimer, Port, DistEntry, magic Binary or
+    #: ErtsTraceSession.
     address: int
     refs: int
     #: Key of a persistent term, name of a module, receiver of a timer's message, the port, name of
-    #: another node, pid of who sends to one or is in the middle of a BIF.
+    #: another node, pid of who sends to one or is in the middle of a BIF, name of a trace session.
     term: Term | None
 
     def label(self, vm: VM, redact: bool = False) -> str:

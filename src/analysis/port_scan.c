@@ -4,6 +4,7 @@
 #include <etp/chain.h>
 
 #include "analysis/root_scan.h"
+#include "vm/tracing.h"
 
 // What a port holds: output that it has not written yet, commands that wait for it because it
 // is busy, the term of erlang:port_set_data/2, the state of its tracer; and of inet_drv, the
@@ -137,19 +138,16 @@ static bool add_data(struct root_scan *scan, uint64_t port)
 	return root_scan_add_off_heap(scan, first);
 }
 
-// The cell [Module | State] is the first thing of a fragment of its own, unless the state is an
-// immediate (erts_tracer_update(), erl_trace.c).
-static bool add_tracer(struct root_scan *scan, uint64_t port)
+static bool add_tracers(struct root_scan *scan, uint64_t port)
 {
-	const struct etp_vm *vm = scan->vm;
-	uint64_t tracer, state;
-	if (!HAS(vm, Port, tracer) || !READ_WORD(vm, &scan->reader, port, Port, tracer, &tracer) ||
-	    term_primary(tracer) != TAG_PRIMARY_LIST ||
-	    !etp_read_u64(&scan->reader, term_pointer(tracer) + sizeof(uint64_t), &state) ||
-	    term_is_immediate(state))
-		return true;
-	return root_scan_add_fragments(scan,
-	                               term_pointer(tracer) - OFFSET(vm, ErlHeapFragment, mem));
+	struct tracer_iter iter = tracer_iter_of_port(scan->vm, &scan->reader, port);
+	struct tracer tracer;
+	while (tracer_iter_next(&iter, &tracer))
+		if (!root_scan_add_tracer(scan, tracer.term))
+			return false;
+	if (iter.problem)
+		root_scan_give_up(scan, "the tracer of a port cannot be read");
+	return true;
 }
 
 static bool is_driver(struct root_scan *scan, uint64_t port, const char *wanted)
@@ -205,7 +203,7 @@ static bool add_port(struct root_scan *scan, uint64_t port, etp_term id)
 	       (!has_tasks || (add_tasks(scan, port, ETP_MEMBER_Port_task_busy) &&
 	                       add_tasks(scan, port, ETP_MEMBER_Port_task_local) &&
 	                       add_tasks(scan, port, ETP_MEMBER_Port_task_in))) &&
-	       add_data(scan, port) && add_tracer(scan, port) && add_input(scan, port) &&
+	       add_data(scan, port) && add_tracers(scan, port) && add_input(scan, port) &&
 	       root_scan_finish(scan, ETP_HOLDER_PORT, port, id);
 }
 

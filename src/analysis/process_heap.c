@@ -8,6 +8,7 @@
 #include <etp/signal_queue.h>
 
 #include "util/array.h"
+#include "vm/tracing.h"
 
 enum {
 	// State flags (ERTS_PSFLG_*, erl_process.h, OTP 21 to 27): bit N is 6 + N.
@@ -240,23 +241,16 @@ static bool load_monitors(struct process_heap *heap, const struct etp_vm *vm,
 	return true;
 }
 
-// A tracer is [Module | State]: the cell is the first thing of a fragment of its own, unless
-// the state is an immediate (erts_tracer_update(), erl_trace.c). `where` holds it.
+// `where` holds the tracer.
 static bool load_tracer(struct process_heap *heap, const struct etp_vm *vm,
                         struct etp_reader *reader, etp_term tracer, uint64_t where)
 {
-	uint64_t state;
-	if (term_primary(tracer) != TAG_PRIMARY_LIST)
-		return true;
-	uint64_t cell = term_pointer(tracer);
-	if (!etp_read_u64(reader, cell + sizeof(uint64_t), &state)) {
+	uint64_t fragment = 0;
+	if (!tracer_fragment(vm, reader, tracer, &fragment))
 		give_up(heap, "its tracer cannot be read");
-		return true;
-	}
-	if (term_is_immediate(state))
+	if (!fragment)
 		return true;
 	struct heap_root root = {.kind = HEAP_ROOT_TRACER, .address = where, .count = 1};
-	uint64_t fragment = cell - OFFSET(vm, ErlHeapFragment, mem);
 	return add_root(heap, root) &&
 	       load_fragments(heap, vm, reader, fragment, HEAP_AREA_ASIDE, false);
 }
@@ -329,17 +323,17 @@ static bool load_tasks(struct process_heap *heap, const struct etp_vm *vm,
 	       load_task_queues(heap, vm, reader, delayed);
 }
 
-static bool load_own_tracer(struct process_heap *heap, const struct etp_vm *vm,
-                            struct etp_reader *reader, uint64_t process)
+static bool load_tracers(struct process_heap *heap, const struct etp_vm *vm,
+                         struct etp_reader *reader, uint64_t process)
 {
-	uint64_t tracer;
-	if (!HAS(vm, Process, tracer))
-		return true;
-	if (!READ_WORD(vm, reader, process, Process, tracer, &tracer)) {
-		give_up(heap, "its tracer cannot be read");
-		return true;
-	}
-	return load_tracer(heap, vm, reader, tracer, process + OFFSET(vm, Process, tracer));
+	struct tracer_iter iter = tracer_iter_of_process(vm, reader, process);
+	struct tracer tracer;
+	while (tracer_iter_next(&iter, &tracer))
+		if (!load_tracer(heap, vm, reader, tracer.term, tracer.where))
+			return false;
+	if (iter.problem)
+		give_up(heap, iter.problem);
+	return true;
 }
 
 // What a signal that is no message keeps beside its fragments.
@@ -638,7 +632,7 @@ bool process_heap_load(struct process_heap *heap, const struct etp_vm *vm,
 	load_state(heap, vm, reader, address);
 	if (!load_areas(heap, vm, reader, address) || !load_roots(heap, vm, reader, address) ||
 	    !load_queues(heap, vm, reader, address) || !load_monitors(heap, vm, reader, address) ||
-	    !load_own_tracer(heap, vm, reader, address) || !load_tasks(heap, vm, reader, address))
+	    !load_tracers(heap, vm, reader, address) || !load_tasks(heap, vm, reader, address))
 		return false;
 	place_areas(heap);
 	return true;

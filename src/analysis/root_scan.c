@@ -7,6 +7,7 @@
 
 #include "analysis/off_heap.h"
 #include "util/array.h"
+#include "vm/tracing.h"
 
 enum {
 	// A red-black tree of that many levels has more nodes than there is memory.
@@ -139,6 +140,14 @@ bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment)
 	return true;
 }
 
+bool root_scan_add_tracer(struct root_scan *scan, etp_term tracer)
+{
+	uint64_t fragment = 0;
+	if (!tracer_fragment(scan->vm, &scan->reader, tracer, &fragment))
+		root_scan_give_up(scan, "the tracer of a port or trace session cannot be read");
+	return root_scan_add_fragments(scan, fragment);
+}
+
 bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_t address,
                       etp_term term)
 {
@@ -175,7 +184,7 @@ bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binar
 	binary_map_init(&scan->local);
 	magic_finder_init(&scan->local_magic, vm, &scan->reader, &scan->magic_kinds);
 	return timer_scan_run(scan) && port_scan_run(scan) && dist_scan_run(scan) &&
-	       magic_scan_run(scan);
+	       trace_session_scan_run(scan) && magic_scan_run(scan);
 }
 
 void root_scan_deinit(struct root_scan *scan)

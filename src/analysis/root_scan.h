@@ -54,6 +54,8 @@ bool root_scan_add_off_heap(struct root_scan *scan, uint64_t first);
 // The same of all ProcBins in the heap fragments from `fragment` on, whole binaries. False when
 // memory ran out.
 bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment);
+// The same of the state of a tracer. False when memory ran out.
+bool root_scan_add_tracer(struct root_scan *scan, etp_term tracer);
 // All that was added since the last call is of this holder. False when memory ran out.
 bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_t address,
                       etp_term term);
@@ -73,10 +75,12 @@ bool root_scan_add_tree(struct root_scan *scan, const struct root_tree *tree, ui
 void root_scan_give_up(struct root_scan *scan, const char *problem);
 
 // timer_scan.c: messages of BIF timers. port_scan.c: what ports hold. dist_scan.c: what is on
-// its way from and to other nodes. magic_scan.c: what magic binaries hold.
+// its way from and to other nodes. trace_session_scan.c: tracers that sessions have for
+// themselves. magic_scan.c: what magic binaries hold.
 bool timer_scan_run(struct root_scan *scan);
 bool port_scan_run(struct root_scan *scan);
 bool dist_scan_run(struct root_scan *scan);
+bool trace_session_scan_run(struct root_scan *scan);
 bool magic_scan_run(struct root_scan *scan);
 // What a process that is in the middle of sending to another node still has; the magic binary
 // at `address` is of that kind. False when memory ran out.

@@ -175,6 +175,8 @@ static const char *kind_name(enum etp_holder_kind kind)
 		return "magic";
 	case ETP_HOLDER_TRAP:
 		return "trap";
+	case ETP_HOLDER_TRACE_SESSION:
+		return "trace_session";
 	}
 	return "unknown";
 }

@@ -25,6 +25,7 @@ NO_PATH = {
     "dist_input": "of a message that has not come as a whole",
     "trap": "no term refers to it yet, only the state of a BIF that was interrupted in the middle, by"
     " the form of what is there",
+    "trace_session": "in the state of the tracer that it was made with",
     "magic": "kept in a magic binary, to which a process has a reference",
 }
 """Where in its holder it is, if no term leads to it."""
