@@ -48,6 +48,12 @@ def by_ref(found):
     return {str(timer.ref): timer for timer in found.timers if timer.ref is not None}
 
 
+def is_over(line, now):
+    """Did it have to fire between the question and the dump?  Some are due within seconds, which a
+    machine with much to do can take to write the truth."""
+    return line["left"] <= ticks(now) - ticks(line["before"])
+
+
 def test_every_timer_runs_as_long_as_read_timer_said(dump, found, now):
     """What was left when the VM was asked, less the time from then to the core, to the tick; a tick
     more where one began between looking at the clock and asking."""
@@ -55,6 +61,8 @@ def test_every_timer_runs_as_long_as_read_timer_said(dump, found, now):
     lines = dump.truth.by_kind["timer"]
     assert len(lines) > 3000
     for line in lines:
+        if line["ref"] not in refs and is_over(line, now):
+            continue
         timer = refs[line["ref"]]
         left = [line["left"] - (ticks(now) - ticks(line[when])) for when in ("before", "after")]
         assert left[0] <= timer.remaining_ms <= left[1], line
@@ -65,9 +73,9 @@ def test_every_timer_runs_as_long_as_read_timer_said(dump, found, now):
 
 
 def test_the_time_of_the_core_is_that_of_the_dump(dump, now):
-    """No scheduler looked at the clock before the last question, and the dump came at once."""
+    """No scheduler looked at the clock before the last question, and the dump came soon."""
     last = max(int(line["after"]) for line in dump.truth.by_kind["timer"])
-    assert -(10**6) <= now - last < 5 * 10**9
+    assert -(10**6) <= now - last < 60 * 10**9
 
 
 def test_nothing_else_is_found(dump, found, expect):
@@ -135,12 +143,14 @@ def test_a_storm_is_named(vm, found, expect):
     assert f"30 of {found.count:,} timers shown" in text
 
 
-def test_a_receiver_can_be_chosen(dump, vm, expect):
+def test_a_receiver_can_be_chosen(dump, vm, expect, found, now):
     reader = Reader(vm)
     mine = reader.json("etp-timers", "--pid", "storm", "--limit", "2")
     assert mine["total"] == expect["storm_timers"] and len(mine["timers"]) == 2
     assert reader.json("etp-timers", "--pid", expect["storm"])["total"] == mine["total"]
-    said = dump.truth.by_kind["timer"]
+    refs = by_ref(found)
+    lines = dump.truth.by_kind["timer"]
+    said = [line for line in lines if line["ref"] in refs or not is_over(line, now)]
     owner = dump.truth.process("timer_owner")["pid"]
     both = reader.json("etp-timers", "--pid", "timer_owner", "--limit", "all")
     assert both["total"] == sum(line["receiver"] in (owner, "timer_owner") for line in said)
