@@ -512,6 +512,13 @@ class Census:
     #: writable_bytes, binaries (distinct), distinct_bytes, visible_bytes, terms,
     #: running, in_gc, gc_disabled, unreadable, problem, incomplete.
     processes: list[dict[str, Any]]
+    #: Of these, those that could not be read whole, and those of which a major garbage
+    #: collection would change the list of binaries.
+    unreadable_processes: list[dict[str, Any]]
+    changing_processes: list[dict[str, Any]]
+    #: Over all processes: processes, used_words, live_words, garbage_words, released_refs,
+    #: released_bytes, terms, running and unreadable (how many are).
+    totals: dict[str, int]
     #: As EtsScan.tables.
     tables: dict[int, dict[str, Any]]
     #: A dict a persistent term and a module with literals: kind, address, term (key or

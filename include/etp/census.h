@@ -141,6 +141,17 @@ struct etp_census_process {
 	bool incomplete;
 };
 
+/** Sums over all processes. */
+struct etp_census_totals {
+	uint64_t processes;
+	/** Words in use, those of live terms, and what is in use and not live. */
+	uint64_t used_words, live_words, garbage_words;
+	uint64_t released_refs, released_bytes;
+	uint64_t terms;
+	/** How many were running, and how many could not be read whole. */
+	uint64_t running, unreadable;
+};
+
 struct etp_census_options {
 	/** As in etp_ets_scan_options; `what` is "tables" or "processes". May be NULL. */
 	bool (*progress)(void *context, uint64_t done, uint64_t total, const char *what);
@@ -163,6 +174,8 @@ ETP_EXPORT bool etp_census_is_complete(const struct etp_census *census);
 /** One entry a process, in the order of etp_vm_processes(). */
 ETP_EXPORT const struct etp_census_process *etp_census_processes(const struct etp_census *census,
                                                                  size_t *count_ret);
+
+ETP_EXPORT void etp_census_totals(const struct etp_census *census, struct etp_census_totals *ret);
 
 /** One entry a persistent term, then one a module with literals. `problem_ret` (may be
  *  NULL) gets what kept the census from finding all of them, or NULL. */

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from .ets import TableScan
@@ -230,6 +231,22 @@ class Root:
     binary_bytes: int
 
 
+@dataclass(frozen=True)
+class CensusTotals:
+    """Sums over all processes; words where the name says so."""
+
+    processes: int
+    used_words: int
+    live_words: int
+    garbage_words: int
+    released_refs: int
+    released_bytes: int
+    terms: int
+    #: How many were running, and how many could not be read whole.
+    running: int
+    unreadable: int
+
+
 class Census:
     """What one pass over the memory of the VM found."""
 
@@ -239,7 +256,7 @@ class Census:
         self.seconds = seconds
         #: False when it was interrupted.
         self.complete: bool = native.complete
-        self.processes: list[ProcessCensus] = [ProcessCensus(**p) for p in native.processes]
+        self.totals = CensusTotals(**native.totals)
         self.literals: list[LiteralArea] = [LiteralArea(**area) for area in native.literals]
         self.roots: list[Root] = [Root(**root) for root in native.roots]
         names = TableScan.__dataclass_fields__
@@ -247,6 +264,21 @@ class Census:
             address: TableScan(**{name: n for name, n in numbers.items() if name in names})
             for address, numbers in native.tables.items()
         }
+
+    @cached_property
+    def processes(self) -> list[ProcessCensus]:
+        """All of them: rather use what follows where it serves, there may be very many."""
+        return [ProcessCensus(**p) for p in self.native.processes]
+
+    @property
+    def unreadable_processes(self) -> list[ProcessCensus]:
+        """Those that could not be read whole."""
+        return [ProcessCensus(**p) for p in self.native.unreadable_processes]
+
+    @property
+    def changing_processes(self) -> list[ProcessCensus]:
+        """Those that a major collection would release binaries of, or pull some in."""
+        return [ProcessCensus(**p) for p in self.native.changing_processes]
 
     def binary_count(self) -> int:
         """Distinct off-heap binaries found."""
@@ -274,7 +306,7 @@ class Census:
         found = []
         if not self.complete:
             found.append("Interrupted: only what was seen until then is counted.")
-        damaged = [process for process in self.processes if process.unreadable]
+        damaged = self.unreadable_processes
         if damaged:
             shown = ", ".join(f"{p.pid} ({safe(p.problem)})" for p in damaged[:3])
             more = f" and {len(damaged) - 3:,} more" if len(damaged) > 3 else ""
@@ -315,14 +347,14 @@ class Census:
         """Its own throughput."""
         from .units import format_bytes
 
-        size = sum(process.used_words for process in self.processes) * WORD
+        totals = self.totals
+        size = totals.used_words * WORD
         size += sum(table.words for table in self.tables.values()) * WORD
-        terms = sum(process.terms for process in self.processes)
         rows = sum(table.rows for table in self.tables.values())
         seconds = max(self.seconds, 1e-6)
         return (
-            f"Census: {self.seconds:.2f} s for {len(self.processes):,} processes with"
-            f" {terms:,} terms, {rows:,} rows, {self.binary_count():,} binaries;"
+            f"Census: {self.seconds:.2f} s for {totals.processes:,} processes with"
+            f" {totals.terms:,} terms, {rows:,} rows, {self.binary_count():,} binaries;"
             f" {format_bytes(size)} of heap and rows at {format_bytes(int(size / seconds))}/s,"
-            f" {int(terms / seconds):,} terms/s."
+            f" {int(totals.terms / seconds):,} terms/s."
         )

@@ -129,10 +129,8 @@ def _processes(
     row.add("process table", table)
     for name, size in sizes.items():
         row.add(OF_PROCESSES[name], size, f"{fixed[name]['used']:,} bytes in use")
-    live = sum(process.live_words for process in census.processes) * WORD
-    garbage = sum(process.garbage_words for process in census.processes) * WORD
-    row.add("heaps: live", live, "terms that a collection would keep, messages included")
-    row.add("heaps: garbage", garbage, "what a collection would free")
+    row.add("heaps: live", census.totals.live_words * WORD, "terms that a collection would keep, messages included")
+    row.add("heaps: garbage", census.totals.garbage_words * WORD, "what a collection would free")
     row.add_rest("heaps: free", "room to grow, stacks, headers of messages")
     return row
 

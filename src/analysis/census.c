@@ -488,6 +488,25 @@ const struct etp_census_process *etp_census_processes(const struct etp_census *c
 	return census->processes;
 }
 
+void etp_census_totals(const struct etp_census *census, struct etp_census_totals *ret)
+{
+	*ret = (struct etp_census_totals){.processes = census->process_count};
+	for (size_t i = 0; i < census->process_count; i++) {
+		const struct etp_census_process *process = &census->processes[i];
+		uint64_t used = process->young_words + process->old_words +
+		                process->fragment_words + process->message_words +
+		                process->transit_words + process->aside_words;
+		ret->used_words += used;
+		ret->live_words += process->live_words;
+		ret->garbage_words += used > process->live_words ? used - process->live_words : 0;
+		ret->released_refs += process->released_refs;
+		ret->released_bytes += process->released_bytes;
+		ret->terms += process->terms;
+		ret->running += process->running;
+		ret->unreadable += process->unreadable != 0;
+	}
+}
+
 const struct etp_ets_scan *etp_census_ets(const struct etp_census *census)
 {
 	return census->ets;

@@ -110,19 +110,68 @@ static PyObject *process_dict(VMObject *vm, const struct etp_census_process *pro
 	return NULL;
 }
 
-static PyObject *Census_get_processes(CensusObject *self, void *closure)
+static bool is_any(const struct etp_census_process *process)
+{
+	return true;
+}
+
+static bool is_unreadable(const struct etp_census_process *process)
+{
+	return process->unreadable;
+}
+
+static bool changes_in_gc(const struct etp_census_process *process)
+{
+	return process->released_refs || process->added_refs;
+}
+
+// A dict for each process that is such a one: there may be very many others.
+static PyObject *list_processes(CensusObject *self,
+                                bool (*is_such)(const struct etp_census_process *))
 {
 	size_t count;
 	const struct etp_census_process *processes = etp_census_processes(self->census, &count);
-	PyObject *list = PyList_New((Py_ssize_t)count);
+	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < count; i++) {
+		if (!is_such(&processes[i]))
+			continue;
 		PyObject *dict = process_dict(self->vm, &processes[i]);
-		if (!dict)
+		if (!dict || PyList_Append(list, dict))
 			Py_CLEAR(list);
-		else
-			PyList_SetItem(list, (Py_ssize_t)i, dict);
+		Py_XDECREF(dict);
 	}
 	return list;
+}
+
+static PyObject *Census_get_processes(CensusObject *self, void *closure)
+{
+	return list_processes(self, is_any);
+}
+
+static PyObject *Census_get_unreadable_processes(CensusObject *self, void *closure)
+{
+	return list_processes(self, is_unreadable);
+}
+
+static PyObject *Census_get_changing_processes(CensusObject *self, void *closure)
+{
+	return list_processes(self, changes_in_gc);
+}
+
+static PyObject *Census_get_totals(CensusObject *self, void *closure)
+{
+	struct etp_census_totals totals;
+	etp_census_totals(self->census, &totals);
+	return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "processes",
+	                     (unsigned long long)totals.processes, "used_words",
+	                     (unsigned long long)totals.used_words, "live_words",
+	                     (unsigned long long)totals.live_words, "garbage_words",
+	                     (unsigned long long)totals.garbage_words, "released_refs",
+	                     (unsigned long long)totals.released_refs, "released_bytes",
+	                     (unsigned long long)totals.released_bytes, "terms",
+	                     (unsigned long long)totals.terms, "running",
+	                     (unsigned long long)totals.running, "unreadable",
+	                     (unsigned long long)totals.unreadable);
 }
 
 static PyObject *Census_get_complete(CensusObject *self, void *closure)
@@ -427,6 +476,9 @@ static PyObject *Census_binary(CensusObject *self, PyObject *args)
 static PyGetSetDef Census_getset[] = {
 	{"complete", (getter)Census_get_complete, NULL, NULL, NULL},
 	{"processes", (getter)Census_get_processes, NULL, NULL, NULL},
+	{"unreadable_processes", (getter)Census_get_unreadable_processes, NULL, NULL, NULL},
+	{"changing_processes", (getter)Census_get_changing_processes, NULL, NULL, NULL},
+	{"totals", (getter)Census_get_totals, NULL, NULL, NULL},
 	{"tables", (getter)Census_get_tables, NULL, NULL, NULL},
 	{"literals", (getter)Census_get_literals, NULL, NULL, NULL},
 	{"roots", (getter)Census_get_roots, NULL, NULL, NULL},

@@ -187,6 +187,25 @@ class FakeCensus(FakeScan):
         self.roots = []
         self.roots_unreadable = (0, "")
 
+    @property
+    def unreadable_processes(self):
+        return [p for p in self.processes if p["unreadable"]]
+
+    @property
+    def changing_processes(self):
+        return [p for p in self.processes if p["released_refs"] or p["added_refs"]]
+
+    @property
+    def totals(self):
+        summed = ("live_words", "released_refs", "released_bytes", "terms", "running")
+        return {
+            **{name: sum(p[name] for p in self.processes) for name in summed},
+            "processes": len(self.processes),
+            "used_words": 0,
+            "garbage_words": 0,
+            "unreadable": len(self.unreadable_processes),
+        }
+
     def coarse_binaries(self):
         return 0
 

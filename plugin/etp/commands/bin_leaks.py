@@ -37,7 +37,7 @@ def run(context: Context, args: Namespace) -> Table:
 
     census = context.census("Looking at processes")
     rank = _RANKS.get(args.sort)
-    processes = [p for p in census.processes if args.all or p.released_refs or p.added_refs]
+    processes = list(census.processes if args.all else census.changing_processes)
     if rank is not None:
         processes.sort(key=rank)
     total = len(processes)
@@ -51,17 +51,16 @@ def run(context: Context, args: Namespace) -> Table:
         noun="processes",
         warnings=census.gaps,
     )
-    released = sum(p.released_refs for p in census.processes)
-    size = sum(p.released_bytes for p in census.processes)
+    totals = census.totals
     view.notes.append(
-        f"Collecting all {len(census.processes):,} processes would release"
-        f" {plural(released, 'reference')} to {format_bytes(size)} of binaries; a binary is freed"
+        f"Collecting all {totals.processes:,} processes would release"
+        f" {plural(totals.released_refs, 'reference')} to"
+        f" {format_bytes(totals.released_bytes)} of binaries; a binary is freed"
         " when its last reference goes. Nothing was collected: this is what is garbage in the core."
     )
-    running = sum(p.running for p in census.processes)
-    if running:
+    if totals.running:
         view.notes.append(
-            f"{plural(running, 'process was', 'processes were')} running: what only registers hold"
+            f"{plural(totals.running, 'process was', 'processes were')} running: what only registers hold"
             " counts as garbage there."
         )
     if context.settings.stats:
