@@ -20,6 +20,7 @@
 
 #include <etp/error.h>
 #include <etp/export.h>
+#include <etp/reader.h>
 #include <etp/term.h>
 
 struct etp_vm;
@@ -175,6 +176,8 @@ struct etp_ets_iter {
 	unsigned depth;
 	uint64_t route_stack[ETP_ETS_STACK_DEPTH];
 	unsigned route_depth;
+	/** Fetches what comes next. */
+	struct etp_reader ahead;
 };
 
 ETP_EXPORT void etp_ets_iter_init(struct etp_ets_iter *iter, const struct etp_vm *vm,

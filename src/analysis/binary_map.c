@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analysis/binary_map.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
-	// Buckets at first.
-	BUCKETS = CHUNK_ITEMS,
-	ENTRIES_A_BUCKET = 1,
-	// Chunks that an empty map keeps.
+	SLOTS_AT_FIRST = 256,
+	// Chunks that an empty map keeps, and slots.
 	CHUNKS_KEPT = 64,
-	// A map with fewer entries is emptied entry by entry.
+	SLOTS_KEPT = CHUNKS_KEPT * CHUNK_ITEMS,
+	// Of a map with fewer entries, one slot after the other is freed.
 	FEW = 64,
 	// What a set costs beside its ranges, in ranges.
 	RANGES_A_SET = 2,
-	// How long before it is needed something is fetched: of a large map nothing is in a cache.
-	AHEAD = 8,
+	// How many entries before it is needed something is fetched.
+	AHEAD = 12,
 	FLAGS = 0x7f,
 };
 
@@ -41,163 +41,156 @@ void binary_map_deinit(struct binary_map *map)
 	free_range_sets(map);
 	chunks_deinit(&map->range_sets);
 	chunks_deinit(&map->entries);
-	chunks_deinit(&map->buckets);
+	free(map->slots);
 	*map = (struct binary_map){0};
 }
 
-static uint64_t hash_address(uint64_t address)
+static uint32_t hash_address(uint64_t address)
 {
-	return (address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 24;
+	return (uint32_t)((address >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
-// There are as many buckets as a power of two, and some of the next one: those below were
-// divided already.
-static uint32_t *bucket_of(const struct binary_map *map, uint64_t hash)
+static struct binary_slot *first_slot(const struct binary_map *map, uint32_t hash)
 {
-	uint64_t power = UINT64_C(1) << (63 - __builtin_clzll(map->bucket_count));
-	uint64_t bucket = hash & (2 * power - 1);
-	if (bucket >= map->bucket_count)
-		bucket &= power - 1;
-	return chunk_item(&map->buckets, bucket, sizeof(uint32_t));
+	return &map->slots[hash * (uint64_t)map->slot_count >> 32];
 }
 
-static void empty_buckets(struct binary_map *map)
+static struct binary_slot *next_slot(const struct binary_map *map, struct binary_slot *slot)
 {
-	for (size_t i = 0; i < map->buckets.count; i++)
-		memset(map->buckets.chunks[i], 0, CHUNK_ITEMS * sizeof(uint32_t));
+	return ++slot == map->slots + map->slot_count ? map->slots : slot;
+}
+
+// Where `address` is, or would be.
+static struct binary_slot *find_slot(const struct binary_map *map, uint64_t address, uint32_t hash)
+{
+	struct binary_slot *slot = first_slot(map, hash);
+	while (slot->number &&
+	       (slot->hash != hash || binary_map_at(map, slot->number - 1)->address != address))
+		slot = next_slot(map, slot);
+	return slot;
+}
+
+static void free_slots(struct binary_map *map)
+{
+	if (map->slot_count > SLOTS_KEPT) {
+		free(map->slots);
+		map->slots = NULL;
+		map->slot_count = 0;
+	} else if (map->count >= FEW) {
+		memset(map->slots, 0, map->slot_count * sizeof(*map->slots));
+	} else {
+		for (uint32_t i = 0; i < map->count; i++) {
+			uint32_t hash = hash_address(binary_map_at(map, i)->address);
+			struct binary_slot *slot = first_slot(map, hash);
+			while (slot->number != i + 1)
+				slot = next_slot(map, slot);
+			slot->number = 0;
+		}
+	}
 }
 
 // A map that was large once keeps what is usual only.
 void binary_map_clear(struct binary_map *map)
 {
 	free_range_sets(map);
+	free_slots(map);
 	chunks_trim(&map->range_sets, 1);
 	chunks_trim(&map->entries, CHUNKS_KEPT);
-	if (map->count < FEW) {
-		for (size_t i = 0; i < map->count; i++)
-			*bucket_of(map, hash_address(binary_map_at(map, i)->address)) = 0;
-	} else {
-		chunks_trim(&map->buckets, CHUNKS_KEPT);
-		empty_buckets(map);
-		map->bucket_count = BUCKETS;
-	}
 	map->count = 0;
-}
-
-static struct binary_entry *find_in(const struct binary_map *map, uint32_t first, uint64_t address,
-                                    uint32_t *number_ret)
-{
-	for (uint32_t number = first; number;) {
-		struct binary_entry *entry = binary_map_at(map, number - 1);
-		*number_ret = number;
-		if (entry->address == address)
-			return entry;
-		number = entry->next;
-	}
-	return NULL;
 }
 
 struct binary_entry *binary_map_find(const struct binary_map *map, uint64_t address)
 {
-	uint32_t number;
-	return map->bucket_count
-	               ? find_in(map, *bucket_of(map, hash_address(address)), address, &number)
-	               : NULL;
+	size_t index = binary_map_index(map, address);
+	return index == SIZE_MAX ? NULL : binary_map_at(map, index);
 }
 
 size_t binary_map_index(const struct binary_map *map, uint64_t address)
 {
-	uint32_t number = 0;
-	bool found = map->bucket_count &&
-	             find_in(map, *bucket_of(map, hash_address(address)), address, &number);
-	return found ? number - 1 : SIZE_MAX;
+	uint32_t number = map->count ? find_slot(map, address, hash_address(address))->number : 0;
+	return number ? number - 1 : SIZE_MAX;
 }
 
-static void fetch_first_entry(const struct binary_map *map, uint32_t number)
+void binary_map_fetch_slot(const struct binary_map *map, uint64_t address)
 {
-	if (number)
-		__builtin_prefetch(binary_map_at(map, number - 1), 1);
+	if (map->slot_count > SLOTS_KEPT)
+		__builtin_prefetch(first_slot(map, hash_address(address)), 1);
 }
 
-void binary_map_look_ahead(const struct binary_map *map, const struct binary_map *from, size_t i)
+void binary_map_fetch_entry(const struct binary_map *map, uint64_t address)
 {
-	if (map->count < AHEAD * CHUNK_ITEMS || i + 2 * AHEAD >= from->count)
+	if (map->slot_count <= SLOTS_KEPT)
 		return;
-	uint64_t soon = hash_address(binary_map_at(from, i + AHEAD)->address);
-	uint64_t later = hash_address(binary_map_at(from, i + 2 * AHEAD)->address);
-	fetch_first_entry(map, *bucket_of(map, soon));
-	__builtin_prefetch(bucket_of(map, later), 1);
+	uint32_t hash = hash_address(address);
+	const struct binary_slot *slot = first_slot(map, hash);
+	if (slot->number && slot->hash == hash)
+		__builtin_prefetch(binary_map_at(map, slot->number - 1), 1);
 }
 
-// One bucket more: it gets its share of the one that it was part of.
-static bool add_bucket(struct binary_map *map)
+// Half as many slots more. They stay in the order of their hash values, so that both the old and
+// the new ones are gone through once.
+static bool add_slots(struct binary_map *map)
 {
-	size_t added = map->bucket_count;
-	if (!chunks_reserve(&map->buckets, added, sizeof(uint32_t)))
+	struct binary_map grown = {
+		.slot_count =
+			map->slot_count ? map->slot_count + map->slot_count / 2 : SLOTS_AT_FIRST,
+	};
+	grown.slots = calloc(grown.slot_count, sizeof(*grown.slots));
+	if (!grown.slots)
 		return false;
-	size_t power = (size_t)1 << (63 - __builtin_clzll(added));
-	// The next ones to be divided are those behind this one.
-	if (added - power + AHEAD < added)
-		fetch_first_entry(map, *(uint32_t *)chunk_item(&map->buckets, added - power + AHEAD,
-		                                               sizeof(uint32_t)));
-	uint32_t *old = chunk_item(&map->buckets, added - power, sizeof(*old));
-	uint32_t *new = chunk_item(&map->buckets, added, sizeof(*new));
-	uint32_t number = *old;
-	*old = *new = 0;
-	map->bucket_count++;
-	while (number) {
-		struct binary_entry *entry = binary_map_at(map, number - 1);
-		uint32_t *bucket = bucket_of(map, hash_address(entry->address));
-		uint32_t next = entry->next;
-		entry->next = *bucket;
-		*bucket = number;
-		number = next;
+	for (size_t i = 0; i < map->slot_count; i++) {
+		if (!map->slots[i].number)
+			continue;
+		struct binary_slot *slot = first_slot(&grown, map->slots[i].hash);
+		while (slot->number)
+			slot = next_slot(&grown, slot);
+		*slot = map->slots[i];
 	}
+	free(map->slots);
+	map->slots = grown.slots;
+	map->slot_count = grown.slot_count;
 	return true;
 }
 
+// At most four fifths of the slots are taken.
 static bool reserve(struct binary_map *map)
 {
 	if (map->count >= BINARY_MAP_NONE - 1)
 		return false;
-	if (!map->bucket_count) {
-		if (!chunks_reserve(&map->buckets, BUCKETS - 1, sizeof(uint32_t)))
-			return false;
-		map->bucket_count = BUCKETS;
-	}
-	if (map->count >= map->bucket_count * ENTRIES_A_BUCKET && !add_bucket(map))
+	if (map->count >= map->slot_count / 5 * 4 && !add_slots(map))
 		return false;
 	return chunks_reserve(&map->entries, map->count, sizeof(struct binary_entry));
 }
 
 struct binary_entry *binary_map_insert(struct binary_map *map, uint64_t address)
 {
-	struct binary_entry *entry = binary_map_find(map, address);
-	if (entry)
-		return entry;
 	if (!reserve(map))
 		return NULL;
-	uint32_t *bucket = bucket_of(map, hash_address(address));
-	entry = binary_map_at(map, map->count);
-	*entry = (struct binary_entry){
-		.address = address,
-		.holders = BINARY_MAP_NONE,
-		.next = *bucket,
-	};
-	*bucket = (uint32_t)++map->count;
+	uint32_t hash = hash_address(address);
+	struct binary_slot *slot = find_slot(map, address, hash);
+	if (slot->number)
+		return binary_map_at(map, slot->number - 1);
+	struct binary_entry *entry = binary_map_at(map, map->count++);
+	*entry = (struct binary_entry){.address = address, .holders = BINARY_MAP_NONE};
+	*slot = (struct binary_slot){.hash = hash, .number = (uint32_t)map->count};
 	return entry;
+}
+
+void binary_entry_describe(struct binary_entry *entry, uint64_t size, uint64_t refc, uint32_t flags,
+                           uint64_t refs)
+{
+	entry->size = size;
+	entry->refc = refc;
+	entry->flags = flags & FLAGS;
+	entry->refs += refs;
 }
 
 struct binary_entry *binary_map_add_reference(struct binary_map *map, uint64_t address,
                                               uint64_t size, uint64_t refc, uint32_t flags)
 {
 	struct binary_entry *entry = binary_map_insert(map, address);
-	if (!entry)
-		return NULL;
-	entry->size = size;
-	entry->refc = refc;
-	entry->flags = flags & FLAGS;
-	entry->refs++;
+	if (entry)
+		binary_entry_describe(entry, size, refc, flags, 1);
 	return entry;
 }
 
@@ -262,8 +255,9 @@ bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, ui
 	return make_set(map, entry) && add_to_set(map, entry, start, end);
 }
 
-bool binary_map_add_ranges_of(struct binary_map *map, struct binary_entry *entry,
-                              const struct binary_map *from, const struct binary_entry *other)
+// All that is visible of `other`, an entry of `from`, is visible of `entry` too.
+static bool add_ranges_of(struct binary_map *map, struct binary_entry *entry,
+                          const struct binary_map *from, const struct binary_entry *other)
 {
 	entry->coarse |= other->coarse;
 	if (!has_set(other))
@@ -275,22 +269,37 @@ bool binary_map_add_ranges_of(struct binary_map *map, struct binary_entry *entry
 	return true;
 }
 
-bool binary_map_add(struct binary_map *map, const struct binary_map *from)
+struct binary_entry *binary_map_merge(struct binary_map *map, const struct binary_map *from,
+                                      size_t index)
 {
-	for (size_t i = 0; i < from->count; i++) {
-		const struct binary_entry *other = binary_map_at(from, i);
-		binary_map_look_ahead(map, from, i);
-		struct binary_entry *entry = binary_map_insert(map, other->address);
-		if (!entry)
-			return false;
-		entry->size = other->size;
-		entry->refc = other->refc;
-		entry->flags = other->flags;
-		entry->refs += other->refs;
-		if (!binary_map_add_ranges_of(map, entry, from, other))
-			return false;
+	if (index + 2 * AHEAD < from->count) {
+		binary_map_fetch_slot(map, binary_map_at(from, index + 2 * AHEAD)->address);
+		binary_map_fetch_entry(map, binary_map_at(from, index + AHEAD)->address);
 	}
-	return true;
+	const struct binary_entry *other = binary_map_at(from, index);
+	struct binary_entry *entry = binary_map_insert(map, other->address);
+	if (!entry)
+		return NULL;
+	binary_entry_describe(entry, other->size, other->refc, other->flags, other->refs);
+	return add_ranges_of(map, entry, from, other) ? entry : NULL;
+}
+
+void binary_map_release(struct binary_map *map, size_t count)
+{
+	if (count && count % CHUNK_ITEMS == 0)
+		chunks_drop(&map->entries, count / CHUNK_ITEMS - 1);
+}
+
+bool binary_map_take(struct binary_map *map, struct binary_map *from)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < from->count; i++) {
+		ok = binary_map_merge(map, from, i);
+		binary_map_release(from, i + 1);
+	}
+	binary_map_deinit(from);
+	binary_map_init(from);
+	return ok;
 }
 
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry)

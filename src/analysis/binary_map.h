@@ -5,9 +5,13 @@
 // Distinct off-heap binaries by the address of their Binary, with the references
 // found to them and the bytes that these references can see.
 //
-// Memory: 56 bytes a binary and a bucket of 4, in chunks, so that nothing is ever
-// copied to grow. Of binaries of which more parts than one are seen, 24 bytes and 16 to 32 a
+// Memory: 56 bytes a binary, in chunks, so that they are never copied to grow, and 10 to 15
+// for its slot. Of binaries of which more parts than one are seen, 24 bytes and 16 to 32 a
 // part, but never more than BINARY_MAP_RANGES times 16 in all.
+//
+// Of a large map nothing is in a cache. A slot has the hash value of its binary, so that
+// growing and looking for what is not there touch slots only; and what will be needed soon
+// can be fetched ahead.
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,21 +37,25 @@ struct binary_entry {
 	// The only visible range; empty when start == end. With BINARY_MAP_HAS_SET for a
 	// start there is more than one, in the set of ranges number `end`.
 	uint64_t start, end;
-	// First holder in a list that the owner of the map keeps.
+	// Who holds it, as the owner of the map keeps it.
 	uint32_t holders;
-	// The next one in its bucket, plus 1.
-	uint32_t next;
 };
 
 #define BINARY_MAP_HAS_SET UINT64_MAX
+
+// Where the entry number `number` - 1 is found; free when that is 0.
+struct binary_slot {
+	uint32_t hash;
+	uint32_t number;
+};
 
 struct binary_map {
 	// In the order in which they were inserted.
 	struct chunks entries;
 	size_t count;
-	// Linear hashing: first entries plus 1. Buckets are added one by one.
-	struct chunks buckets;
-	size_t bucket_count;
+	// Open addressing, in the order of the hash values.
+	struct binary_slot *slots;
+	size_t slot_count;
 	struct chunks range_sets;
 	size_t range_set_count;
 	// Ranges for which sets may still grow.
@@ -70,13 +78,17 @@ struct binary_entry *binary_map_find(const struct binary_map *map, uint64_t addr
 // Its number, SIZE_MAX if there is none.
 size_t binary_map_index(const struct binary_map *map, uint64_t address);
 // The entry at `address`, made if need be (then all zero but for address and the
-// lists). NULL when memory ran out.
+// holders, BINARY_MAP_NONE). NULL when memory ran out.
 struct binary_entry *binary_map_insert(struct binary_map *map, uint64_t address);
 
-// All of `from` is about to be looked up in `map`, in its order, and number `i` is next: fetch
-// what those behind it will need.
-void binary_map_look_ahead(const struct binary_map *map, const struct binary_map *from, size_t i);
+// `address` will be looked up: have its slot fetched, or what the slot, which was fetched before,
+// leads to.
+void binary_map_fetch_slot(const struct binary_map *map, uint64_t address);
+void binary_map_fetch_entry(const struct binary_map *map, uint64_t address);
 
+// So many references more, to what the header of the Binary says this of.
+void binary_entry_describe(struct binary_entry *entry, uint64_t size, uint64_t refc, uint32_t flags,
+                           uint64_t refs);
 // One more reference to the Binary at `address`, whose header says this. NULL when memory ran out.
 struct binary_entry *binary_map_add_reference(struct binary_map *map, uint64_t address,
                                               uint64_t size, uint64_t refc, uint32_t flags);
@@ -84,11 +96,15 @@ struct binary_entry *binary_map_add_reference(struct binary_map *map, uint64_t a
 // Bytes [start, end) of the entry's binary are visible. False when out of memory.
 bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, uint64_t start,
                           uint64_t end);
-// All that is visible of `from`'s entry is visible of `entry` too.
-bool binary_map_add_ranges_of(struct binary_map *map, struct binary_entry *entry,
-                              const struct binary_map *from, const struct binary_entry *other);
-// Put all of `from` into `map`, with the references added up. False when out of memory.
-bool binary_map_add(struct binary_map *map, const struct binary_map *from);
+
+// Put entry number `index` of `from` into `map` too, with the references and what is visible
+// added up, on the way through all of `from`. NULL when out of memory.
+struct binary_entry *binary_map_merge(struct binary_map *map, const struct binary_map *from,
+                                      size_t index);
+// The first `count` entries of `map` are not needed any more: give up what they take.
+void binary_map_release(struct binary_map *map, size_t count);
+// Put all of `from` into `map`; `from` is empty then. False when out of memory.
+bool binary_map_take(struct binary_map *map, struct binary_map *from);
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry);
 
 #endif

@@ -17,54 +17,116 @@ void binary_store_deinit(struct binary_store *store)
 	chunks_deinit(&store->holders);
 }
 
+static struct binary_holder *holder_at(const struct binary_store *store, uint32_t link)
+{
+	return chunk_item(&store->holders, link, sizeof(struct binary_holder));
+}
+
+static bool is_only(uint32_t link)
+{
+	return link != BINARY_MAP_NONE && link >= BINARY_STORE_ONLY;
+}
+
+bool binary_store_next_holder(const struct binary_store *store, const struct binary_entry *entry,
+                              uint32_t *link, struct binary_holder *ret)
+{
+	if (*link == BINARY_MAP_NONE)
+		return false;
+	*ret = is_only(*link) ? (struct binary_holder){.holder = *link - BINARY_STORE_ONLY,
+	                                               .next = BINARY_MAP_NONE,
+	                                               .refs = entry->refs}
+	                      : *holder_at(store, *link);
+	*link = ret->next;
+	return true;
+}
+
+static bool link_holder(struct binary_store *store, struct binary_entry *entry, uint32_t holder,
+                        uint64_t refs)
+{
+	if (store->holder_count >= BINARY_STORE_ONLY ||
+	    !chunks_reserve(&store->holders, store->holder_count, sizeof(struct binary_holder)))
+		return false;
+	uint32_t link = (uint32_t)store->holder_count++;
+	*holder_at(store, link) =
+		(struct binary_holder){.holder = holder, .next = entry->holders, .refs = refs};
+	entry->holders = link;
+	return true;
+}
+
+// Of the references of `entry`, `refs` are those of `holder`, which it does not have yet.
 static bool add_holder(struct binary_store *store, struct binary_entry *entry, uint32_t holder,
                        uint64_t refs)
 {
-	if (store->holder_count >= BINARY_MAP_NONE ||
-	    !chunks_reserve(&store->holders, store->holder_count, sizeof(struct binary_holder)))
-		return false;
-	*binary_store_holder(store, (uint32_t)store->holder_count) = (struct binary_holder){
-		.holder = holder,
-		.next = entry->holders,
-		.refs = refs,
-	};
-	entry->holders = (uint32_t)store->holder_count++;
-	return true;
+	uint32_t first = entry->holders;
+	if (first == BINARY_MAP_NONE) {
+		entry->holders = BINARY_STORE_ONLY + holder;
+		return true;
+	}
+	if (is_only(first)) {
+		entry->holders = BINARY_MAP_NONE;
+		if (!link_holder(store, entry, first - BINARY_STORE_ONLY, entry->refs - refs))
+			return false;
+	}
+	return link_holder(store, entry, holder, refs);
 }
 
 bool binary_store_merge(struct binary_store *store, const struct binary_map *local, uint32_t holder)
 {
 	for (size_t i = 0; i < local->count; i++) {
-		const struct binary_entry *entry = binary_map_at(local, i);
-		binary_map_look_ahead(&store->map, local, i);
-		struct binary_entry *global = binary_map_insert(&store->map, entry->address);
-		if (!global)
-			return false;
-		global->size = entry->size;
-		global->refc = entry->refc;
-		global->flags = entry->flags;
-		global->refs += entry->refs;
-		if (!binary_map_add_ranges_of(&store->map, global, local, entry) ||
-		    !add_holder(store, global, holder, entry->refs))
+		struct binary_entry *entry = binary_map_merge(&store->map, local, i);
+		if (!entry || !add_holder(store, entry, holder, binary_map_at(local, i)->refs))
 			return false;
 	}
 	return true;
 }
 
+bool binary_store_take(struct binary_store *store, struct binary_map *local, uint32_t holder)
+{
+	bool ok = true;
+	if (!store->map.count) {
+		binary_map_deinit(&store->map);
+		store->map = *local;
+		for (size_t i = 0; i < local->count; i++)
+			binary_map_at(local, i)->holders = BINARY_STORE_ONLY + holder;
+		binary_map_init(local);
+		return true;
+	}
+	for (size_t i = 0; ok && i < local->count; i++) {
+		struct binary_entry *entry = binary_map_merge(&store->map, local, i);
+		ok = entry && add_holder(store, entry, holder, binary_map_at(local, i)->refs);
+		binary_map_release(local, i + 1);
+	}
+	binary_map_deinit(local);
+	binary_map_init(local);
+	return ok;
+}
+
+// The share of `holder` in `entry`, NULL if it has none of its own in the list.
+static struct binary_holder *find_holder(struct binary_store *store,
+                                         const struct binary_entry *entry, uint32_t holder)
+{
+	uint32_t link = entry->holders;
+	while (link != BINARY_MAP_NONE && !is_only(link)) {
+		struct binary_holder *found = holder_at(store, link);
+		if (found->holder == holder)
+			return found;
+		link = found->next;
+	}
+	return NULL;
+}
+
 bool binary_store_add_holders_of(struct binary_store *store, struct binary_entry *entry,
                                  const struct binary_store *from, const struct binary_entry *other)
 {
-	entry->refs += other->refs;
-	for (uint32_t i = other->holders; i != BINARY_MAP_NONE;
-	     i = binary_store_holder(from, i)->next) {
-		const struct binary_holder *added = binary_store_holder(from, i);
-		uint32_t link = entry->holders;
-		while (link != BINARY_MAP_NONE &&
-		       binary_store_holder(store, link)->holder != added->holder)
-			link = binary_store_holder(store, link)->next;
-		if (link != BINARY_MAP_NONE)
-			binary_store_holder(store, link)->refs += added->refs;
-		else if (!add_holder(store, entry, added->holder, added->refs))
+	uint32_t link = other->holders;
+	struct binary_holder added;
+	while (binary_store_next_holder(from, other, &link, &added)) {
+		struct binary_holder *found = find_holder(store, entry, added.holder);
+		entry->refs += added.refs;
+		if (found)
+			found->refs += added.refs;
+		else if (entry->holders != BINARY_STORE_ONLY + added.holder &&
+		         !add_holder(store, entry, added.holder, added.refs))
 			return false;
 	}
 	return true;
@@ -85,13 +147,13 @@ size_t binary_store_holders(const struct binary_store *store, const struct binar
 {
 	size_t count = 0;
 	uint32_t link = entry->holders;
-	for (; link != BINARY_MAP_NONE; link = binary_store_holder(store, link)->next, count++) {
-		const struct binary_holder *holder = binary_store_holder(store, link);
+	struct binary_holder holder;
+	for (; binary_store_next_holder(store, entry, &link, &holder); count++) {
 		if (count >= capacity) {
-			top_offer(holders, capacity, sizeof(*holders), holder, compare_holders);
+			top_offer(holders, capacity, sizeof(*holders), &holder, compare_holders);
 			continue;
 		}
-		holders[count] = *holder;
+		holders[count] = holder;
 		top_added(holders, count + 1, sizeof(*holders), compare_holders);
 	}
 	size_t written = count < capacity ? count : capacity;

@@ -514,12 +514,11 @@ const struct etp_ets_scan *etp_census_ets(const struct etp_census *census)
 
 static bool is_in_table(const struct etp_census *census, const struct binary_entry *entry)
 {
-	const struct binary_holder *holder;
-	for (uint32_t i = entry->holders; i != BINARY_MAP_NONE; i = holder->next) {
-		holder = binary_store_holder(&census->store, i);
-		if (holder->holder < census->tables.count)
+	struct binary_holder holder;
+	uint32_t link = entry->holders;
+	while (binary_store_next_holder(&census->store, entry, &link, &holder))
+		if (holder.holder < census->tables.count)
 			return true;
-	}
 	return false;
 }
 

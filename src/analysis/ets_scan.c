@@ -16,6 +16,10 @@ enum {
 	ROWS_A_PART = 1 << 14,
 	// Threads pay from some rows on.
 	ROWS_A_THREAD = 1 << 15,
+	// Rows that wait for their memory, and then for that of their binaries, to be fetched; a
+	// power of two.
+	ROWS_AHEAD = 16,
+	LINE_BYTES = 64,
 };
 
 struct etp_ets_scan {
@@ -90,9 +94,15 @@ struct scanner {
 	struct etp_reader reader;
 	struct row_scan row;
 	struct etp_row_words expanded;
+	// Rows on their way, row number n at n modulo their number; how many came in and went out.
+	struct etp_ets_row rows[ROWS_AHEAD];
+	size_t rows_in, rows_out;
+	struct etp_reader ahead;
 	// Binaries of the table at hand: `own`, or one of a shared table's.
 	struct binary_map *local;
 	struct binary_map own;
+	// On their way into it.
+	struct binary_feed feed;
 	// Likewise the magic binaries.
 	struct magic_finder *local_magic;
 	struct magic_finder own_magic;
@@ -136,7 +146,7 @@ static bool judge_row(struct scanner *s, struct etp_ets_scan_table *out, uint64_
 static bool note_binaries(struct scanner *s, struct etp_ets_scan_table *out, uint64_t dbterm)
 {
 	out->binary_refs += s->row.binary_count;
-	if (!row_scan_collect(&s->row, s->local))
+	if (!row_scan_collect(&s->row, &s->feed))
 		return false;
 	return judge_row(s, out, dbterm);
 }
@@ -195,6 +205,40 @@ static bool scan_row(struct scanner *s, const struct etp_ets_table *table,
 	return !s->row.binary_count || note_binaries(s, out, row->dbterm);
 }
 
+// The words of a row that was just met.
+static void fetch_words(struct scanner *s, const struct etp_ets_row *row)
+{
+	etp_reader_prefetch(&s->ahead, row->dbterm + LINE_BYTES);
+	if (row->first_oh)
+		etp_reader_prefetch(&s->ahead, row->first_oh);
+}
+
+// The first binary of a row whose words are there.
+static void fetch_binary(struct scanner *s, const struct etp_ets_row *row)
+{
+	uint64_t binary;
+	if (row->first_oh && READ_WORD(s->vm, &s->ahead, row->first_oh, BinRef, val, &binary))
+		etp_reader_prefetch(&s->ahead, binary);
+}
+
+// The next row, behind which others are being fetched. False at the end.
+static bool next_row(struct scanner *s, struct etp_ets_iter *iter, struct etp_ets_row *ret)
+{
+	while (s->rows_in - s->rows_out < ROWS_AHEAD) {
+		struct etp_ets_row *row = &s->rows[s->rows_in % ROWS_AHEAD];
+		if (!etp_ets_iter_next(iter, row))
+			break;
+		fetch_words(s, row);
+		s->rows_in++;
+		if (s->rows_in - s->rows_out > ROWS_AHEAD / 2)
+			fetch_binary(s, &s->rows[(s->rows_in - ROWS_AHEAD / 2) % ROWS_AHEAD]);
+	}
+	if (s->rows_in == s->rows_out)
+		return false;
+	*ret = s->rows[s->rows_out++ % ROWS_AHEAD];
+	return true;
+}
+
 static bool report_rows(struct scanner *s)
 {
 	const struct etp_ets_scan_options *options = s->work->options;
@@ -240,7 +284,9 @@ static bool scan_rows(struct scanner *s, const struct etp_ets_table *table,
 	uint64_t rows = 0, visits = 0;
 	s->row.unreadable = 0;
 	s->row.problem = NULL;
-	while (etp_ets_iter_next(iter, &row)) {
+	binary_feed_init(&s->feed, s->local);
+	s->rows_in = s->rows_out = 0;
+	while (next_row(s, iter, &row)) {
 		if (!scan_row(s, table, &row, &out->table))
 			return false;
 		if (++rows % PROGRESS_ROWS)
@@ -255,6 +301,8 @@ static bool scan_rows(struct scanner *s, const struct etp_ets_table *table,
 	atomic_fetch_add(&s->work->done, rows % PROGRESS_ROWS);
 	if (shared)
 		may_visit(shared, iter, &visits);
+	if (!binary_feed_finish(&s->feed))
+		return false;
 	out->live = iter->live;
 	out->missing = iter->unreadable;
 	out->missing_problem = iter->problem;
@@ -287,11 +335,10 @@ static bool finish_table(struct scanner *s, size_t index, const struct finding *
 		}
 	}
 	pthread_mutex_lock(&s->work->crew.lock);
-	bool ok = binary_store_merge(s->work->scan->store, s->local, (uint32_t)index) &&
+	bool ok = binary_store_take(s->work->scan->store, s->local, (uint32_t)index) &&
 	          (!s->work->scan->magic ||
 	           magic_store_merge(s->work->scan->magic, s->local_magic, (uint32_t)index));
 	pthread_mutex_unlock(&s->work->crew.lock);
-	binary_map_clear(s->local);
 	magic_finder_clear(s->local_magic);
 	return ok;
 }
@@ -388,8 +435,8 @@ static bool finish_shared(struct scanner *s, size_t index, struct shared_table *
 	bool ok = true;
 	for (size_t i = 0; ok && i < s->work->workers; i++)
 		if (i != s->number)
-			ok = binary_map_add(s->local, &shared->maps[i]) &&
-			     magic_finder_add_all(s->local_magic, &shared->magics[i]);
+			ok = binary_map_take(s->local, &shared->maps[i]) &&
+			     magic_finder_take(s->local_magic, &shared->magics[i]);
 	ok = ok && finish_table(s, index, &sum);
 	forget_shared(shared, s->work->workers);
 	return ok;
@@ -486,6 +533,7 @@ static void scanner_init(struct scanner *s, struct scan_work *work, size_t numbe
 {
 	*s = (struct scanner){.work = work, .number = number, .vm = work->vm};
 	etp_reader_init(&s->reader, work->vm->target);
+	etp_reader_init(&s->ahead, work->vm->target);
 	row_scan_init(&s->row, work->vm, &s->reader);
 	etp_row_words_init(&s->expanded);
 	binary_map_init(&s->own);

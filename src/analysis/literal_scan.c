@@ -73,8 +73,10 @@ static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
 	row->unreadable = 0;
 	row->problem = NULL;
 	// Only areas with off-heap things are of interest here; most have none.
-	if (chain &&
-	    (!row_scan_sweep(row, chain, start, out->words) || !row_scan_collect(row, local)))
+	struct binary_feed feed;
+	binary_feed_init(&feed, local);
+	if (chain && (!row_scan_sweep(row, chain, start, out->words) ||
+	              !row_scan_collect(row, &feed) || !binary_feed_finish(&feed)))
 		return false;
 	for (size_t i = 0; chain && i < row->magic_count; i++)
 		if (!magic_finder_add(magic, row->magics[i]))

@@ -82,9 +82,9 @@ static bool insert_all(struct binary_map *map, const struct binary_map *from)
 	return true;
 }
 
-bool magic_finder_add_all(struct magic_finder *finder, const struct magic_finder *from)
+bool magic_finder_take(struct magic_finder *finder, struct magic_finder *from)
 {
-	return binary_map_add(&finder->resources, &from->resources) &&
+	return binary_map_take(&finder->resources, &from->resources) &&
 	       insert_all(&finder->known, &from->known) && insert_all(&finder->traps, &from->traps);
 }
 

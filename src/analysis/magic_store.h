@@ -36,7 +36,7 @@ bool magic_finder_add_ref(struct magic_finder *finder, uint64_t ref);
 bool magic_finder_add_chain(struct magic_finder *finder, uint64_t first);
 
 // Put all of `from` into `finder`. False when memory ran out.
-bool magic_finder_add_all(struct magic_finder *finder, const struct magic_finder *from);
+bool magic_finder_take(struct magic_finder *finder, struct magic_finder *from);
 
 // A magic binary that may be a trap state, and the holder that refers to it.
 struct trap_state {

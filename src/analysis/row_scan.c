@@ -401,18 +401,37 @@ bool row_scan_walk(struct row_scan *scan, uint64_t first_oh, etp_term tuple, uin
 	return true;
 }
 
-bool row_scan_collect(const struct row_scan *scan, struct binary_map *map)
+// As sighted by one of the row's references, or by none.
+static struct binary_sight sight_of(const struct row_binary *bin, uint32_t refs)
 {
+	return (struct binary_sight){
+		.address = bin->binary,
+		.size = bin->size,
+		.refc = bin->refc,
+		.flags = bin->flags,
+		.refs = refs,
+	};
+}
+
+bool row_scan_collect(const struct row_scan *scan, struct binary_feed *feed)
+{
+	const struct row_range *range = scan->ranges;
+	// The usual row sees one range of its only binary.
+	bool single = scan->binary_count == 1 && scan->range_count == 1;
 	for (size_t i = 0; i < scan->binary_count; i++) {
-		const struct row_binary *bin = &scan->binaries[i];
-		if (!binary_map_add_reference(map, bin->binary, bin->size, bin->refc, bin->flags))
+		struct binary_sight sight = sight_of(&scan->binaries[i], 1);
+		if (single) {
+			sight.start = range->start;
+			sight.end = range->end;
+		}
+		if (!binary_feed_add(feed, &sight))
 			return false;
 	}
-	for (size_t i = 0; i < scan->range_count; i++) {
-		const struct row_range *range = &scan->ranges[i];
-		struct binary_entry *entry =
-			binary_map_find(map, scan->binaries[range->binary].binary);
-		if (!binary_map_add_range(map, entry, range->start, range->end))
+	for (size_t i = 0; !single && i < scan->range_count; i++, range++) {
+		struct binary_sight sight = sight_of(&scan->binaries[range->binary], 0);
+		sight.start = range->start;
+		sight.end = range->end;
+		if (!binary_feed_add(feed, &sight))
 			return false;
 	}
 	return true;

@@ -12,7 +12,7 @@
 
 #include <etp/ets.h>
 
-#include "analysis/binary_map.h"
+#include "analysis/binary_feed.h"
 #include "vm/vm.h"
 
 // An off-heap binary that the row holds.
@@ -67,9 +67,9 @@ bool row_scan_walk(struct row_scan *scan, uint64_t first_oh, etp_term tuple, uin
 // Read the off-heap chain at `first_oh` only. False when memory ran out.
 bool row_scan_chain(struct row_scan *scan, uint64_t first_oh);
 
-// Put the binaries of the last row, and what it sees of them, into `map`. False when
+// Put the binaries of the last row, and what it sees of them, into `feed`. False when
 // memory ran out.
-bool row_scan_collect(const struct row_scan *scan, struct binary_map *map);
+bool row_scan_collect(const struct row_scan *scan, struct binary_feed *feed);
 
 // Does `key` hold the pid of a dead process, in itself or in the tuples and lists
 // that it is made of?

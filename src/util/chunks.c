@@ -27,6 +27,12 @@ void chunks_trim(struct chunks *chunks, size_t keep)
 		free(chunks->chunks[--chunks->count]);
 }
 
+void chunks_drop(struct chunks *chunks, size_t chunk)
+{
+	free(chunks->chunks[chunk]);
+	chunks->chunks[chunk] = NULL;
+}
+
 void chunks_deinit(struct chunks *chunks)
 {
 	chunks_trim(chunks, 0);

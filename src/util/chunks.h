@@ -25,6 +25,8 @@ static inline void *chunk_item(const struct chunks *chunks, size_t index, size_t
 bool chunks_reserve(struct chunks *chunks, size_t index, size_t size);
 // Give up all but the first `keep` chunks.
 void chunks_trim(struct chunks *chunks, size_t keep);
+// Give up chunk number `chunk`, of which no item is needed any more.
+void chunks_drop(struct chunks *chunks, size_t chunk);
 void chunks_deinit(struct chunks *chunks);
 
 #endif

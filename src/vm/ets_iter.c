@@ -10,6 +10,8 @@
 #include "vm/vm.h"
 
 enum {
+	// How many slots before its turn the first object of one is fetched.
+	SLOTS_AHEAD = 8,
 	// Trees: rows beyond twice the table's own count that we still believe.
 	TREE_SLACK = 1 << 16,
 };
@@ -78,6 +80,7 @@ static void push_left_spine(struct etp_ets_iter *iter, uint64_t node)
 			give_up(iter, "a node of the tree cannot be read");
 			return;
 		}
+		etp_reader_prefetch(&iter->ahead, node);
 	}
 }
 
@@ -154,6 +157,7 @@ static void begin(struct etp_ets_iter *iter, const struct etp_vm *vm, struct etp
 	iter->reader = reader;
 	iter->table = table;
 	iter->depth = iter->route_depth = 0;
+	etp_reader_init(&iter->ahead, reader->target);
 }
 
 void etp_ets_iter_init(struct etp_ets_iter *iter, const struct etp_vm *vm,
@@ -223,6 +227,9 @@ static bool next_bucket(struct etp_ets_iter *iter)
 			uint64_t index = iter->slot & (SEGMENT_SLOTS - 1);
 			iter->slot++;
 			iter->node = etp_word_at(iter->buckets, index);
+			if (iter->slot + SLOTS_AHEAD <= iter->bucket_end)
+				etp_reader_prefetch(&iter->ahead, etp_word_at(iter->buckets,
+				                                              index + SLOTS_AHEAD));
 			if (iter->node) {
 				iter->tortoise = 0;
 				iter->steps = 0;
@@ -287,6 +294,7 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 			continue;
 		}
 		row->pseudo_deleted = is_pseudo_deleted(vm, pseudo_deleted);
+		etp_reader_prefetch(&iter->ahead, iter->node);
 		return true;
 	}
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "analysis/binary_feed.h"
 #include "analysis/binary_store.h"
 
 #if !defined(__has_feature)
@@ -88,6 +89,12 @@ static void check(struct binary_store *store, size_t count, uint32_t holders)
 		// Of the flags, those that ERTS has.
 		assert_int_equal(entry->flags, 2);
 		assert_int_equal(binary_map_visible_bytes(&store->map, entry), 9 + holders);
+		struct binary_holder found[8];
+		assert_int_equal(binary_store_holders(store, entry, found, 8), holders);
+		for (uint32_t holder = 0; holder < holders; holder++) {
+			assert_int_equal(found[holder].holder, holder);
+			assert_int_equal(found[holder].refs, 1);
+		}
 	}
 }
 
@@ -112,6 +119,51 @@ static void test_memory(void **state)
 			assert_in_range(allocated(), 0, before + SLACK);
 		}
 	}
+}
+
+// Whatever waits in a feed is found in the end, each reference once, and a store that takes maps
+// has what one has that they are merged into.
+static void test_feed_and_take(void **state)
+{
+	enum { BINARIES = 5000, REFS = 3, HOLDERS = 3 };
+	struct binary_store store;
+	struct binary_map local;
+	struct binary_feed feed;
+	binary_store_init(&store);
+	binary_map_init(&local);
+	for (uint32_t holder = 0; holder < HOLDERS; holder++) {
+		binary_feed_init(&feed, &local);
+		for (size_t i = 0; i < (size_t)BINARIES * REFS; i++) {
+			size_t number = i * 7919 % BINARIES;
+			struct binary_sight sight = {
+				.address = address_of(number),
+				.size = 100 + number,
+				.refc = HOLDERS * REFS,
+				.refs = 1,
+				.start = i / BINARIES * 10,
+				.end = i / BINARIES * 10 + 5,
+			};
+			assert_true(binary_feed_add(&feed, &sight));
+		}
+		assert_true(binary_feed_finish(&feed));
+		assert_int_equal(local.count, BINARIES);
+		assert_true(binary_store_take(&store, &local, holder));
+		assert_int_equal(local.count, 0);
+		assert_null(binary_map_find(&local, address_of(0)));
+		for (size_t i = 0; i < BINARIES; i++) {
+			struct binary_entry *entry = binary_map_find(&store.map, address_of(i));
+			struct binary_holder found[HOLDERS];
+			assert_non_null(entry);
+			assert_int_equal(entry->size, 100 + i);
+			assert_int_equal(entry->refs, REFS * (holder + 1));
+			assert_int_equal(binary_map_visible_bytes(&store.map, entry), 5 * REFS);
+			assert_int_equal(binary_store_holders(&store, entry, found, HOLDERS),
+			                 holder + 1);
+			assert_int_equal(found[holder].refs, REFS);
+		}
+	}
+	binary_map_deinit(&local);
+	binary_store_deinit(&store);
 }
 
 // A map that was large serves for small things without being large for ever.
@@ -158,7 +210,7 @@ static void test_ranges(void **state)
 				binary_map_add_reference(into, 0x1000, SIZE, 1, 0);
 			assert_true(binary_map_add_range(into, entry, start, end));
 		}
-		assert_true(binary_map_add(&map, &other));
+		assert_true(binary_map_take(&map, &other));
 		uint64_t bytes = 0;
 		for (size_t i = 0; i < SIZE; i++)
 			bytes += seen[i];
@@ -205,9 +257,8 @@ static void test_too_many_ranges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_clear),
-		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_memory),          cmocka_unit_test(test_feed_and_take),
+		cmocka_unit_test(test_clear),           cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_too_many_ranges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
