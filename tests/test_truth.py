@@ -13,9 +13,9 @@ EM_OF_CLASS_64 = 2
 PT_NOTE = 4
 NT_FILE = 0x46494C45
 
-# RabbitMQ is never quiet, and needs what only its own test gives it.
+# RabbitMQ is never quiet, and needs what only its own test gives it.  large_node writes no truth of single things.
 every_workload = pytest.mark.parametrize(
-    "workload", [name for name in cores.workloads() if name != "rabbitmq"]
+    "workload", sorted(set(cores.workloads()) - {"rabbitmq", "large_node"})
 )
 
 
