@@ -182,11 +182,20 @@ void etp_tracer_release(struct etp_tracer *tracer)
 	// One that is stuck may have stopped meanwhile; else it goes on when we end.
 	if (etp_tracer_stuck(tracer))
 		wait_for_all(tracer);
+	bool killed = false;
 	for (size_t i = 0; i < tracer->count; i++) {
-		const struct tracee *tracee = &tracer->tracees[i];
-		if (tracee->stopped)
-			ptrace(PTRACE_DETACH, tracee->tid, NULL, (void *)(intptr_t)tracee->signal);
+		struct tracee *tracee = &tracer->tracees[i];
+		if (!tracee->stopped)
+			continue;
+		void *signal = (void *)(intptr_t)tracee->signal;
+		tracee->stopped = false;
+		tracee->gone = ptrace(PTRACE_DETACH, tracee->tid, NULL, signal) == 0;
+		killed |= !tracee->gone;
 	}
+	// One that was killed while it stood still: the parent of its process does not learn
+	// that it has ended before we have.
+	if (killed)
+		wait_for_all(tracer);
 	free(tracer->tracees);
 	free(tracer);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "target/reader.h"
+#include "target/tracer.h"
 
 enum { EXTENT = 1 << 18 };
 
@@ -234,6 +235,19 @@ static void test_signals_are_not_lost(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
+static void test_killed_while_stopped(void **state)
+{
+	struct child *child = *state;
+	struct etp_tracer *tracer;
+	assert_null(etp_tracer_stop(child->pid, &tracer));
+	kill(child->pid, SIGKILL);
+	etp_tracer_release(tracer);
+	// It would be told of no end as long as a thread is somebody's to wait for.
+	int status;
+	assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 static void *read_all(void *context)
 {
 	const struct etp_target *target = ((void **)context)[0];
@@ -342,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_copy, start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_stopped_by_the_caller, start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_signals_are_not_lost, start_child, end_child),
+		cmocka_unit_test_setup_teardown(test_killed_while_stopped, start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_threads_see_the_same, start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_errors, start_child, end_child),
 	};
