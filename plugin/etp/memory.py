@@ -129,7 +129,11 @@ def _processes(
     row.add("process table", table)
     for name, size in sizes.items():
         row.add(OF_PROCESSES[name], size, f"{fixed[name]['used']:,} bytes in use")
-    row.add("heaps: live", census.totals.live_words * WORD, "terms that a collection would keep, messages included")
+    row.add(
+        "heaps: live",
+        census.totals.live_words * WORD,
+        "terms that a collection would keep, messages included",
+    )
     row.add("heaps: garbage", census.totals.garbage_words * WORD, "what a collection would free")
     row.add_rest("heaps: free", "room to grow, stacks, headers of messages")
     return row
