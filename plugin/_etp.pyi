@@ -537,15 +537,21 @@ class Census:
         """Of how many binaries more counts as seen than is; include/etp/census.h."""
     def ets_binaries(self) -> tuple[int, int]:
         """Distinct binaries that rows of tables refer to, and their bytes."""
+    #: Over all distinct binaries: binaries, bytes, visible_bytes, unaccounted (how many lack
+    #: references), unaccounted_bytes, unaccounted_refs, excess (how many have too many), by_kinds
+    #: and unaccounted_by_kinds: [([kind of holder, ...], binaries, bytes)].
+    binary_totals: dict[str, Any]
+
     def binaries(
         self,
-        sort: Literal["size", "waste", "refs", "address"] = "size",
+        sort: Literal["size", "waste", "visible", "refc", "refs", "address"] = "size",
         limit: int = -1,
         unaccounted: bool = False,
+        reverse: bool = False,
     ) -> list[dict[str, Any]]:
         """As EtsScan.binaries; holders are (kind, address, refs, term), kind "ets",
-        "process", "persistent_term" (term: its key) or "module" (term: its name).  With ``unaccounted`` those whose refc is not the references found.
-        """
+        "process", "persistent_term" (term: its key) or "module" (term: its name).  With
+        ``unaccounted`` those whose refc is not the references found."""
     def binary(self, address: int, holders: int = 16) -> dict[str, Any] | None:
         """One of these by its address, with so many of its holders (-1: all), those with most
         references first."""
@@ -570,7 +576,11 @@ class EtsScan:
     def binary_bytes(self) -> int:
         """Sizes of the distinct binaries, each counted once however many tables have it."""
     def binaries(
-        self, sort: Literal["size", "waste", "refs", "address"] = "size", limit: int = -1
+        self,
+        sort: Literal["size", "waste", "visible", "refc", "refs", "address"] = "size",
+        limit: int = -1,
+        unaccounted: bool = False,
+        reverse: bool = False,
     ) -> list[dict[str, Any]]:
         """{address, size, refc, flags, refs (found), visible_bytes, holders: [(table
         address, refs)]}, largest first."""

@@ -62,6 +62,8 @@ enum etp_holder_kind {
 	ETP_HOLDER_TRACE_SESSION,
 };
 
+enum { ETP_HOLDER_KINDS = ETP_HOLDER_TRACE_SESSION + 1 };
+
 struct etp_census_holder {
 	enum etp_holder_kind kind;
 	/** Of the DbTable or Process, of the ErtsLiteralArea, ErtsBifTimer, Port,
@@ -152,6 +154,26 @@ struct etp_census_totals {
 	uint64_t running, unreadable;
 };
 
+/** How many binaries, and their bytes. */
+struct etp_census_sum {
+	uint64_t binaries, bytes;
+};
+
+/** Sums over all distinct binaries. */
+struct etp_census_binaries {
+	struct etp_census_sum all;
+	/** Bytes that some holder can see. */
+	uint64_t visible_bytes;
+	/** Those with a higher count than references were found, and how many are missing. */
+	struct etp_census_sum unaccounted;
+	uint64_t unaccounted_refs;
+	/** Those with more references than their count says. */
+	uint64_t excess;
+	/** By the kinds of their holders: bit K of the index for enum etp_holder_kind K. */
+	struct etp_census_sum by_kinds[1 << ETP_HOLDER_KINDS];
+	struct etp_census_sum unaccounted_by_kinds[1 << ETP_HOLDER_KINDS];
+};
+
 struct etp_census_options {
 	/** As in etp_ets_scan_options; `what` is "tables" or "processes". May be NULL. */
 	bool (*progress)(void *context, uint64_t done, uint64_t total, const char *what);
@@ -210,6 +232,10 @@ ETP_EXPORT size_t etp_census_binary_count(const struct etp_census *census);
 /** Binary number `index`, in no particular order; `refs` counts all holders. */
 ETP_EXPORT void etp_census_binary(const struct etp_census *census, size_t index,
                                   struct etp_ets_scan_binary *ret);
+
+/** `*ret` is large: some 64 KiB. */
+ETP_EXPORT void etp_census_sum_binaries(const struct etp_census *census,
+                                        struct etp_census_binaries *ret);
 
 /** Index of the binary at `address`, SIZE_MAX if nothing refers to it. */
 ETP_EXPORT size_t etp_census_find(const struct etp_census *census, uint64_t address);

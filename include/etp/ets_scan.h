@@ -76,6 +76,29 @@ struct etp_ets_scan_binary {
 	uint64_t data_address;
 };
 
+/** What comes first; where that is equal, the lower address. */
+enum etp_binary_order {
+	/** Largest first: size; bytes that are not visible; bytes that are; Binary.intern.refc;
+	 *  references found. */
+	ETP_BINARY_BY_SIZE,
+	ETP_BINARY_BY_WASTE,
+	ETP_BINARY_BY_VISIBLE,
+	ETP_BINARY_BY_REFC,
+	ETP_BINARY_BY_REFS,
+	/** Lowest first. */
+	ETP_BINARY_BY_ADDRESS,
+};
+
+struct etp_binary_choice {
+	enum etp_binary_order order;
+	/** From the other end. */
+	bool reverse;
+	/** Only those of which refc and refs differ. */
+	bool unaccounted;
+	/** At most so many: the time it takes does not grow with it, the memory does. */
+	size_t limit;
+};
+
 struct etp_ets_scan_holder {
 	/** Of the DbTable. */
 	uint64_t table;
@@ -117,6 +140,12 @@ ETP_EXPORT void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t inde
 
 /** Index of the binary at `address`, SIZE_MAX if no row refers to it. */
 ETP_EXPORT size_t etp_ets_scan_find(const struct etp_ets_scan *scan, uint64_t address);
+
+/** The first binaries of a choice, by their index. The caller frees `*ret` with free(). Errors:
+ *  NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_ets_scan_choose(const struct etp_ets_scan *scan,
+                                                 const struct etp_binary_choice *choice,
+                                                 size_t **ret, size_t *count_ret);
 
 /** How many tables hold binary `index`. */
 ETP_EXPORT size_t etp_ets_scan_holder_count(const struct etp_ets_scan *scan, size_t index);

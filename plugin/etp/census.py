@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RootKind = Literal["timer", "port", "dist_output", "dist_input", "magic", "trap", "trace_session"]
 HolderKind = Literal["ets", "process", "persistent_term", "module", RootKind]
-Sort = Literal["size", "waste", "refs", "address"]
+Sort = Literal["size", "waste", "visible", "refc", "refs", "address"]
 
 
 ROOT_LABELS: dict[RootKind, str] = {
@@ -232,6 +232,25 @@ class Root:
 
 
 @dataclass(frozen=True)
+class BinaryTotals:
+    """Sums over all distinct binaries; sizes in bytes."""
+
+    binaries: int
+    bytes: int
+    #: What some holder can see.
+    visible_bytes: int
+    #: Those with a higher count than references were found, and how many are missing.
+    unaccounted: int
+    unaccounted_bytes: int
+    unaccounted_refs: int
+    #: Those with more references than their count says.
+    excess: int
+    #: By the kinds of their holders: kinds, how many, bytes.
+    by_kinds: list[tuple[list[HolderKind], int, int]]
+    unaccounted_by_kinds: list[tuple[list[HolderKind], int, int]]
+
+
+@dataclass(frozen=True)
 class CensusTotals:
     """Sums over all processes; words where the name says so."""
 
@@ -288,11 +307,20 @@ class Census:
         """Distinct binaries that rows of tables refer to, and their bytes."""
         return self.native.ets_binaries()
 
+    @cached_property
+    def binary_totals(self) -> BinaryTotals:
+        return BinaryTotals(**self.native.binary_totals)
+
     def binaries(
-        self, sort: Sort = "size", limit: int = -1, unaccounted: bool = False
+        self,
+        sort: Sort = "size",
+        limit: int = -1,
+        unaccounted: bool = False,
+        reverse: bool = False,
     ) -> list[Binary]:
         """Largest first; with ``unaccounted`` those whose refc is not the references found."""
-        return [Binary.of(facts) for facts in self.native.binaries(sort, limit, unaccounted)]
+        found = self.native.binaries(sort, limit, unaccounted, reverse)
+        return [Binary.of(facts) for facts in found]
 
     def binary(self, address: int) -> Binary | None:
         facts = self.native.binary(address)

@@ -157,30 +157,24 @@ def _code(loaded: int, areas: dict[str, int]) -> Row:
 
 def _binaries(blocks: dict[str, int], census: Census) -> Row:
     row = Row("binary", blocks.get("binary", 0))
-    held: dict[str, list[int]] = {}
-    sizes = visible = elsewhere = missing = 0
-    for binary in census.binaries():
-        kinds = {holder.kind.replace("_", " ") for holder in binary.holders}
-        kind = kinds.pop() if len(kinds) == 1 else "several kinds of holders"
-        numbers = held.setdefault(kind, [0, 0])
-        numbers[0] += 1
-        numbers[1] += binary.size
-        sizes += binary.size
-        visible += binary.visible_bytes
-        if binary.unaccounted_refs > 0:
-            missing += 1
-            elsewhere += binary.size
+    totals = census.binary_totals
+    held: dict[str, tuple[int, int]] = {}
+    for kinds, count, size in totals.by_kinds:
+        kind = kinds[0].replace("_", " ") if len(kinds) == 1 else "several kinds of holders"
+        before = held.get(kind, (0, 0))
+        held[kind] = (before[0] + count, before[1] + size)
     for kind, (count, size) in sorted(held.items(), key=lambda item: -item[1][1]):
         row.add(f"held by {kind}", size, f"{count:,} distinct binaries")
-    row.add("headers of binaries", census.binary_count() * BINARY_HEADER)
+    row.add("headers of binaries", totals.binaries * BINARY_HEADER)
     row.add_rest(
         "held by nobody that is known", "NIFs, drivers, ports' input, rounding of allocators"
     )
+    visible = totals.visible_bytes
     row.parts.append(Row("of the above, visible", visible, "what some holder can see"))
-    row.parts.append(Row("of the above, wasted", sizes - visible, "kept alive, and seen by nobody"))
-    row.parts.append(
-        Row("of the above, unaccounted", elsewhere, f"{missing:,} with references not found")
-    )
+    wasted = totals.bytes - visible
+    row.parts.append(Row("of the above, wasted", wasted, "kept alive, and seen by nobody"))
+    missing = f"{totals.unaccounted:,} with references not found"
+    row.parts.append(Row("of the above, unaccounted", totals.unaccounted_bytes, missing))
     return row
 
 

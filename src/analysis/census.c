@@ -603,6 +603,34 @@ static struct etp_census_holder describe(const struct etp_census *census,
 	return holder;
 }
 
+static void add_to_sum(struct etp_census_sum *sum, const struct binary_entry *entry)
+{
+	sum->binaries++;
+	sum->bytes += entry->size;
+}
+
+void etp_census_sum_binaries(const struct etp_census *census, struct etp_census_binaries *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < census->store.map.count; i++) {
+		const struct binary_entry *entry = binary_map_at(&census->store.map, i);
+		unsigned kinds = 0;
+		uint32_t link = entry->holders;
+		struct binary_holder holder;
+		while (binary_store_next_holder(&census->store, entry, &link, &holder))
+			kinds |= 1U << describe(census, &holder).kind;
+		add_to_sum(&ret->all, entry);
+		add_to_sum(&ret->by_kinds[kinds], entry);
+		ret->visible_bytes += binary_map_visible_bytes(&census->store.map, entry);
+		ret->excess += entry->refs > entry->refc;
+		if (entry->refs >= entry->refc)
+			continue;
+		add_to_sum(&ret->unaccounted, entry);
+		add_to_sum(&ret->unaccounted_by_kinds[kinds], entry);
+		ret->unaccounted_refs += entry->refc - entry->refs;
+	}
+}
+
 size_t etp_census_coarse_binaries(const struct etp_census *census)
 {
 	size_t count = 0;

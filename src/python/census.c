@@ -263,6 +263,52 @@ static PyObject *holders_list(CensusObject *self, size_t index, size_t most)
 	return list;
 }
 
+// A list of (kinds, binaries, bytes), for those kinds of holders that some binaries have.
+static PyObject *by_kinds(const struct etp_census_sum *sums)
+{
+	PyObject *list = PyList_New(0);
+	for (unsigned kinds = 0; list && kinds < 1U << ETP_HOLDER_KINDS; kinds++) {
+		if (!sums[kinds].binaries)
+			continue;
+		PyObject *names = PyList_New(0);
+		for (unsigned kind = 0; names && kind < ETP_HOLDER_KINDS; kind++) {
+			PyObject *name =
+				kinds >> kind & 1 ? PyUnicode_FromString(kind_name(kind)) : NULL;
+			if (kinds >> kind & 1 && (!name || PyList_Append(names, name)))
+				Py_CLEAR(names);
+			Py_XDECREF(name);
+		}
+		PyObject *item = names ? Py_BuildValue("(NKK)", names,
+		                                       (unsigned long long)sums[kinds].binaries,
+		                                       (unsigned long long)sums[kinds].bytes)
+		                       : NULL;
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	return list;
+}
+
+static PyObject *Census_get_binary_totals(CensusObject *self, void *closure)
+{
+	struct etp_census_binaries *sums = PyMem_Malloc(sizeof(*sums));
+	if (!sums)
+		return PyErr_NoMemory();
+	etp_census_sum_binaries(self->census, sums);
+	PyObject *dict = Py_BuildValue(
+		"{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:N,s:N}", "binaries",
+		(unsigned long long)sums->all.binaries, "bytes",
+		(unsigned long long)sums->all.bytes, "visible_bytes",
+		(unsigned long long)sums->visible_bytes, "unaccounted",
+		(unsigned long long)sums->unaccounted.binaries, "unaccounted_bytes",
+		(unsigned long long)sums->unaccounted.bytes, "unaccounted_refs",
+		(unsigned long long)sums->unaccounted_refs, "excess",
+		(unsigned long long)sums->excess, "by_kinds", by_kinds(sums->by_kinds),
+		"unaccounted_by_kinds", by_kinds(sums->unaccounted_by_kinds));
+	PyMem_Free(sums);
+	return dict;
+}
+
 static PyObject *Census_get_literals(CensusObject *self, void *closure)
 {
 	size_t count;
@@ -450,14 +496,7 @@ static PyObject *census_binary_dict(const void *source, size_t index)
 
 static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"sort", "limit", "unaccounted", NULL};
-	const char *sort = "size";
-	long long limit = -1;
-	int unaccounted = 0;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sLp:binaries", names, &sort, &limit,
-	                                 &unaccounted))
-		return NULL;
-	return ranked_binaries(etp_census_ets(self->census), sort, limit, unaccounted, self,
+	return chosen_binaries(etp_census_ets(self->census), args, kwargs, self,
 	                       census_binary_dict);
 }
 
@@ -479,6 +518,7 @@ static PyGetSetDef Census_getset[] = {
 	{"unreadable_processes", (getter)Census_get_unreadable_processes, NULL, NULL, NULL},
 	{"changing_processes", (getter)Census_get_changing_processes, NULL, NULL, NULL},
 	{"totals", (getter)Census_get_totals, NULL, NULL, NULL},
+	{"binary_totals", (getter)Census_get_binary_totals, NULL, NULL, NULL},
 	{"tables", (getter)Census_get_tables, NULL, NULL, NULL},
 	{"literals", (getter)Census_get_literals, NULL, NULL, NULL},
 	{"roots", (getter)Census_get_roots, NULL, NULL, NULL},

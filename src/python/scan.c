@@ -243,82 +243,59 @@ static PyObject *scan_binary_dict(const void *scan, size_t index)
 	                   holders_list(scan, index));
 }
 
-struct ranked {
-	uint64_t rank, address;
-	size_t index;
-};
-
-static int compare_ranked(const void *a, const void *b)
+static bool order_of(const char *name, enum etp_binary_order *ret)
 {
-	const struct ranked *x = a, *y = b;
-	if (x->rank != y->rank)
-		return x->rank < y->rank ? 1 : -1;
-	// In which order they were found depends on the threads.
-	return x->address < y->address ? -1 : x->address > y->address;
+	static const char *const names[] = {
+		[ETP_BINARY_BY_SIZE] = "size",       [ETP_BINARY_BY_WASTE] = "waste",
+		[ETP_BINARY_BY_VISIBLE] = "visible", [ETP_BINARY_BY_REFC] = "refc",
+		[ETP_BINARY_BY_REFS] = "refs",       [ETP_BINARY_BY_ADDRESS] = "address",
+	};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(name, names[i])) {
+			*ret = (enum etp_binary_order)i;
+			return true;
+		}
+	PyErr_Format(PyExc_ValueError,
+	             "sort is \"size\", \"waste\", \"visible\", \"refc\", \"refs\" or \"address\", "
+	             "not \"%s\"",
+	             name);
+	return false;
 }
 
-// What to sort by, largest first. False for an unknown name.
-static bool rank_of(const struct etp_ets_scan_binary *binary, const char *sort, uint64_t *ret)
-{
-	if (!strcmp(sort, "size"))
-		*ret = binary->size;
-	else if (!strcmp(sort, "waste"))
-		*ret = binary->size - binary->visible_bytes;
-	else if (!strcmp(sort, "refs"))
-		*ret = binary->refs;
-	else if (!strcmp(sort, "address"))
-		*ret = UINT64_MAX - binary->address;
-	else
-		return false;
-	return true;
-}
-
-PyObject *ranked_binaries(const struct etp_ets_scan *scan, const char *sort, long long limit,
-                          bool unaccounted_only, const void *source,
+PyObject *chosen_binaries(const struct etp_ets_scan *scan, PyObject *args, PyObject *kwargs,
+                          const void *source,
                           PyObject *(*to_dict)(const void *source, size_t index))
 {
-	size_t count = etp_ets_scan_binary_count(scan), chosen = 0;
-	struct ranked *ranked = PyMem_Calloc(count ? count : 1, sizeof(*ranked));
-	if (!ranked)
-		return PyErr_NoMemory();
-	for (size_t i = 0; i < count; i++) {
-		struct etp_ets_scan_binary binary;
-		etp_ets_scan_binary(scan, i, &binary);
-		if (unaccounted_only && binary.refs == binary.refc)
-			continue;
-		ranked[chosen].index = i;
-		ranked[chosen].address = binary.address;
-		if (!rank_of(&binary, sort, &ranked[chosen++].rank)) {
-			PyMem_Free(ranked);
-			PyErr_Format(PyExc_ValueError,
-			             "sort is \"size\", \"waste\", \"refs\" or \"address\", not "
-			             "\"%s\"",
-			             sort);
-			return NULL;
-		}
-	}
-	qsort(ranked, chosen, sizeof(*ranked), compare_ranked);
-	if (limit >= 0 && (unsigned long long)limit < chosen)
-		chosen = (size_t)limit;
+	static char *names[] = {"sort", "limit", "unaccounted", "reverse", NULL};
+	const char *sort = "size";
+	long long limit = -1;
+	int unaccounted = false, reverse = false;
+	struct etp_binary_choice choice;
+	size_t *indexes, count;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sLpp:binaries", names, &sort, &limit,
+	                                 &unaccounted, &reverse) ||
+	    !order_of(sort, &choice.order))
+		return NULL;
+	choice.reverse = reverse;
+	choice.unaccounted = unaccounted;
+	choice.limit = limit < 0 ? SIZE_MAX : (size_t)limit;
+	struct etp_error *err = etp_ets_scan_choose(scan, &choice, &indexes, &count);
+	if (err)
+		return raise_error(err);
 	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < chosen; i++) {
-		PyObject *dict = to_dict(source, ranked[i].index);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *dict = to_dict(source, indexes[i]);
 		if (!dict || PyList_Append(list, dict))
 			Py_CLEAR(list);
 		Py_XDECREF(dict);
 	}
-	PyMem_Free(ranked);
+	free(indexes);
 	return list;
 }
 
 static PyObject *EtsScan_binaries(EtsScanObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"sort", "limit", NULL};
-	const char *sort = "size";
-	long long limit = -1;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sL:binaries", names, &sort, &limit))
-		return NULL;
-	return ranked_binaries(self->scan, sort, limit, false, self->scan, scan_binary_dict);
+	return chosen_binaries(self->scan, args, kwargs, self->scan, scan_binary_dict);
 }
 
 static PyObject *EtsScan_binary(EtsScanObject *self, PyObject *args)

@@ -22,11 +22,10 @@ PyObject *scan_tables_dict(const struct etp_ets_scan *scan);
 PyObject *binary_dict(const struct etp_ets_scan_binary *binary, size_t holder_count,
                       PyObject *holders);
 
-// The binaries of a scan as dicts that `to_dict(source, index)` makes, largest of
-// `sort` first, at most `limit` of them if that is not negative; of those whose
-// references were not all found only, if asked.
-PyObject *ranked_binaries(const struct etp_ets_scan *scan, const char *sort, long long limit,
-                          bool unaccounted_only, const void *source,
+// The binaries of a scan that the arguments of Python's binaries(sort, limit, unaccounted, reverse)
+// ask for, as dicts that `to_dict(source, index)` makes.
+PyObject *chosen_binaries(const struct etp_ets_scan *scan, PyObject *args, PyObject *kwargs,
+                          const void *source,
                           PyObject *(*to_dict)(const void *source, size_t index));
 
 #endif

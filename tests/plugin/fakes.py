@@ -162,16 +162,20 @@ class FakeScan:
     def binary_count(self):
         return len(self._binaries)
 
-    def binaries(self, sort="size", limit=-1, unaccounted=False):
+    def binaries(self, sort="size", limit=-1, unaccounted=False, reverse=False):
         keys = {
             "size": lambda b: -b["size"],
             "waste": lambda b: b["visible_bytes"] - b["size"],
+            "visible": lambda b: -b["visible_bytes"],
+            "refc": lambda b: -b["refc"],
             "refs": lambda b: -b["refs"],
             "address": lambda b: b["address"],
         }
         found = sorted(self._binaries, key=keys[sort])
         if unaccounted:
             found = [b for b in found if b["refc"] != b["refs"]]
+        if reverse:
+            found.reverse()
         return found if limit < 0 else found[:limit]
 
     def binary(self, address, holders=16):
@@ -205,6 +209,30 @@ class FakeCensus(FakeScan):
             "garbage_words": 0,
             "unreadable": len(self.unreadable_processes),
         }
+
+    @property
+    def binary_totals(self):
+        lacking = [b for b in self._binaries if b["refc"] > b["refs"]]
+        return {
+            "binaries": len(self._binaries),
+            "bytes": sum(b["size"] for b in self._binaries),
+            "visible_bytes": sum(b["visible_bytes"] for b in self._binaries),
+            "unaccounted": len(lacking),
+            "unaccounted_bytes": sum(b["size"] for b in lacking),
+            "unaccounted_refs": sum(b["refc"] - b["refs"] for b in lacking),
+            "excess": sum(b["refc"] < b["refs"] for b in self._binaries),
+            "by_kinds": self._by_kinds(self._binaries),
+            "unaccounted_by_kinds": self._by_kinds(lacking),
+        }
+
+    @staticmethod
+    def _by_kinds(binaries):
+        sums = {}
+        for b in binaries:
+            kinds = tuple(sorted({h[0] for h in b["holders"]}))
+            count, size = sums.get(kinds, (0, 0))
+            sums[kinds] = (count + 1, size + b["size"])
+        return [(list(kinds), *numbers) for kinds, numbers in sums.items()]
 
     def coarse_binaries(self):
         return 0

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from ..census import Binary, Census
+    from ..census import Binary, BinaryTotals, Census
     from ..views import Table
     from ..vm import VM
     from .context import Context
@@ -25,8 +25,10 @@ COLUMNS = (
     Column("preview", "its first bytes", rank=2, flexible=10),
 )
 
-SORTS = ("size", "waste", "refs", "address")
+SORTS = ("size", "waste", "visible", "refc", "refs", "address")
 PREVIEW = 24
+SAMPLED = 20_000
+"""How many binaries with references not found are looked at for who may have them."""
 MIDDLE_SHOWN = 3
 
 
@@ -35,11 +37,8 @@ def run(context: Context, args: Namespace) -> Table:
 
     vm = context.vm
     census = context.census("Looking for binaries")
-    if args.sort in SORTS and not args.reverse and args.limit:
-        # Sorted there, so that only what is shown becomes Python objects.
-        found = census.binaries(args.sort, args.limit, args.unaccounted)
-    else:
-        found = census.binaries("size", -1, args.unaccounted)
+    # Sorted there, so that only what is shown becomes Python objects.
+    found = census.binaries(args.sort, args.limit or -1, args.unaccounted, args.reverse)
     view = Table(
         COLUMNS,
         [_row(vm, binary, context.settings.redact) for binary in found],
@@ -47,44 +46,43 @@ def run(context: Context, args: Namespace) -> Table:
         warnings=[*vm.ets_tables.gaps, *census.gaps],
     )
     view.facts["complete"] = census.complete
-    missing = census.binaries("size", -1, True)
-    view.notes += _notes(vm, census, missing, view)
+    view.notes += _notes(vm, census, view)
     if context.settings.stats:
         view.notes.append(census.statistics)
-    view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
-    count = len(missing) if args.unaccounted else census.binary_count()
+    view.arrange(columns=args.columns, units=args.units)
+    totals = census.binary_totals
+    count = totals.unaccounted + totals.excess if args.unaccounted else totals.binaries
     if count > len(view.rows):
         view.total = count
     return view
 
 
-def _notes(vm: VM, census: Census, missing: list[Binary], view: Table) -> list[str]:
+def _notes(vm: VM, census: Census, view: Table) -> list[str]:
     from ..text import plural
     from ..units import format_bytes
 
-    notes = [f"{plural(census.binary_count(), 'distinct binary', 'distinct binaries')} found."]
-    lacking = [binary for binary in missing if binary.unaccounted_refs > 0]
-    if lacking:
-        size = sum(binary.size for binary in lacking)
-        refs = sum(binary.unaccounted_refs for binary in lacking)
+    totals = census.binary_totals
+    notes = [f"{plural(totals.binaries, 'distinct binary', 'distinct binaries')} found."]
+    if totals.unaccounted:
         notes.append(
-            f"{plural(refs, 'reference')} to {plural(len(lacking), 'binary', 'binaries')} of"
-            f" {format_bytes(size)} unaccounted for: a NIF or a driver has them"
-            f" ({_by_kind(lacking)})."
+            f"{plural(totals.unaccounted_refs, 'reference')} to"
+            f" {plural(totals.unaccounted, 'binary', 'binaries')} of"
+            f" {format_bytes(totals.unaccounted_bytes)} unaccounted for: a NIF or a driver has them"
+            f" ({_by_kind(totals)})."
         )
-        notes += _in_the_middle(vm, lacking)
+        largest = census.binaries("size", SAMPLED, unaccounted=True)
+        notes += _in_the_middle(vm, [b for b in largest if b.unaccounted_refs > 0])
     else:
         notes.append("Every reference is accounted for.")
-    excess = len(missing) - len(lacking)
-    if excess:
+    if totals.excess:
         notes.append(
-            f"{plural(excess, 'binary', 'binaries')} with more references than its count says:"
+            f"{plural(totals.excess, 'binary', 'binaries')} with more references than its count says:"
             " the core was taken while it changed."
         )
     view.facts["unaccounted"] = {
-        "binaries": len(lacking),
-        "bytes": sum(binary.size for binary in lacking),
-        "refs": sum(binary.unaccounted_refs for binary in lacking),
+        "binaries": totals.unaccounted,
+        "bytes": totals.unaccounted_bytes,
+        "refs": totals.unaccounted_refs,
     }
     return notes
 
@@ -111,18 +109,14 @@ def _in_the_middle(vm: VM, lacking: list[Binary]) -> list[str]:
     return [f"Or a BIF has some of them, which one of these is in the middle of: {names}."]
 
 
-def _by_kind(binaries: list[Binary]) -> str:
+def _by_kind(totals: BinaryTotals) -> str:
     """Totals by the kinds of holders that were found."""
     from ..units import format_bytes
 
-    totals: dict[str, tuple[int, int]] = {}
-    for binary in binaries:
-        kinds = " and ".join(sorted({holder.kind.replace("_", " ") for holder in binary.holders}))
-        count, size = totals.get(kinds, (0, 0))
-        totals[kinds] = (count + 1, size + binary.size)
-    ranked = sorted(totals.items(), key=lambda item: -item[1][1])
+    ranked = sorted(totals.unaccounted_by_kinds, key=lambda item: -item[2])
     return "; ".join(
-        f"{count:,} held by {kinds}: {format_bytes(size)}" for kinds, (count, size) in ranked
+        f"{count:,} held by {' and '.join(sorted(kinds)).replace('_', ' ')}: {format_bytes(size)}"
+        for kinds, count, size in ranked
     )
 
 
@@ -187,7 +181,7 @@ COMMAND = Command(
                 "--sort",
                 help="sort by this column",
                 metavar="COLUMN",
-                choices=(*SORTS, "visible", "refc"),
+                choices=SORTS,
                 default="size",
             )
             for a in table_arguments(COLUMNS, "size", 20, "binaries")
