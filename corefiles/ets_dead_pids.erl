@@ -7,8 +7,9 @@
 %% Stands for: connection registries, pub/sub tables and pending-call tables that grow for weeks.
 %%
 %% An analysis should say: nearly all keys of dead_sessions are pids of dead processes; dead_calls and dead_monitors hold
-%% dead pids in their values; dead_ports holds closed ports. Nothing about live_sessions (all alive) and remote_sessions
-%% (pids of another node: nobody here can know). The numbers are in the `expect` of the workload's line.
+%% dead pids in their values; dead_aliases holds aliases of dead processes (since OTP 24); dead_ports holds closed ports.
+%% Nothing about live_sessions (all alive) and remote_sessions (pids of another node: nobody here can know). The numbers are
+%% in the `expect` of the workload's line.
 %%
 %% --arg dead=N (default 2000)
 -module(ets_dead_pids).
@@ -22,7 +23,12 @@ start(Args) ->
     Dead = [dead() || _ <- lists:seq(1, Count)],
     truth:hold(connection_registry, fun() -> sessions(Dead, Live), ok end),
     truth:hold(call_router, fun() -> calls(Dead, Live), monitors(Dead, Live), ports(), ok end),
-    #{expect => #{dead => #{dead_sessions => in_keys(Count), dead_subscribers => in_keys(Count),
+    Aliases = case truth_compat:has_aliases() of
+        true -> truth:hold(alias_router, fun() -> aliases(Count), ok end), #{dead_aliases => Count};
+        false -> #{}
+    end,
+    #{expect => #{dead_refs => Aliases, live_refs => ?LIVE,
+                  dead => #{dead_sessions => in_keys(Count), dead_subscribers => in_keys(Count),
                             dead_calls => in_values(Count), dead_monitors => in_values(Count),
                             dead_ports => #{ports => 20}},
                   fine => [live_sessions, remote_sessions]}}.
@@ -59,6 +65,21 @@ monitors(Dead, Live) ->
     Monitors = new(dead_monitors, [set]),
     [ets:insert(Monitors, {monitor(process, Pid), Pid, worker}) || Pid <- Dead ++ Live],
     flush().
+
+%% Requests by the alias that the reply goes to.
+aliases(Count) ->
+    Aliases = new(dead_aliases, [set]),
+    [ets:insert(Aliases, {dead_alias(), request, I}) || I <- lists:seq(1, Count)],
+    [ets:insert(Aliases, {live_alias(), request, I}) || I <- lists:seq(1, ?LIVE)].
+
+dead_alias() ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit(truth_compat:alias()) end),
+    receive {'DOWN', Monitor, process, Pid, Alias} -> Alias end.
+
+live_alias() ->
+    Self = self(),
+    Pid = spawn(fun() -> Self ! {self(), truth_compat:alias()}, receive never -> ok end end),
+    receive {Pid, Alias} -> Alias end.
 
 flush() ->
     receive {'DOWN', _, process, _, _} -> flush() after 0 -> ok end.

@@ -31,8 +31,8 @@ start(Args) ->
                   receivers => Receivers, ports => Ports, suspended => Suspended},
       %% Those that are due within seconds are set when nothing else is left to do.
       before_dump => fun() ->
-          Near = [timer(What, To, Ms, Message, Options) || {What, To, Ms, Message, Options} <- near(Owner)],
-          write_down(Near ++ Set ++ StormTimers)
+          write_down(Set ++ StormTimers),
+          write_down([timer(What, To, Ms, Message, Options) || {What, To, Ms, Message, Options} <- near(Owner)])
       end}.
 
 %% Pre-allocated (below 5 s), in the wheel of the next 16 s, in that of the next 37 h.

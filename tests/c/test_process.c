@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <etp/heap.h>
 #include <etp/links.h>
 #include <etp/process.h>
 
@@ -378,6 +379,33 @@ static void test_damaged_heaps(void **state)
 	}
 }
 
+static void test_largest_things(void **state)
+{
+	(void)state;
+	for (size_t most = 0; most < 12; most++) {
+		struct etp_heap_largest largest;
+		etp_heap_largest_init(&largest, most);
+		for (uint64_t i = 0; i < 10; i++) {
+			struct etp_heap_thing thing = {
+				.address = 0x1000 + i * 8,
+				.words = i * 7 % 10 / 2,
+				.kind = i == 3 ? ETP_HEAP_INVALID : ETP_HEAP_TERM,
+			};
+			assert_true(etp_heap_largest_put(&largest, &thing));
+		}
+		etp_heap_largest_sort(&largest);
+		assert_int_equal(largest.total, 10);
+		assert_int_equal(largest.invalid, 1);
+		assert_int_equal(largest.count, most < 10 ? most : 10);
+		for (size_t i = 0; i < largest.count; i++) {
+			assert_int_equal(largest.things[i].words, 4 - i / 2);
+			assert_true(i % 2 == 0 ||
+			            largest.things[i - 1].address < largest.things[i].address);
+		}
+		etp_heap_largest_deinit(&largest);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -393,6 +421,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_fragments, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_dictionaries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_heaps, set_up, tear_down),
+		cmocka_unit_test(test_largest_things),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

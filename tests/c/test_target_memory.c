@@ -299,6 +299,30 @@ static void test_symbols(void **state)
 	assert_null(etp_target_symbol_at(f->target, 0x100f, NULL));
 }
 
+static void test_symbols_that_are_added(void **state)
+{
+	struct fixture *f = *state;
+	char name[] = "erts_new";
+	const struct etp_memory_symbol more[] = {{name, 0x2000, 0x10},
+	                                         {"etp_erts_version", 0x2020, 8}};
+	uint64_t address, size;
+	struct etp_error *err = etp_target_symbol(f->target, "erts_new", &address, &size);
+	assert_int_equal(err->kind, ETP_ERROR_NOT_FOUND);
+	etp_error_destroy(err);
+	assert_null(etp_target_add_symbols(f->target, more, 2));
+	// It was copied.
+	name[0] = 'x';
+	assert_null(etp_target_symbol(f->target, "erts_new", &address, &size));
+	assert_int_equal(address, 0x2000);
+	assert_int_equal(size, 0x10);
+	uint64_t offset;
+	assert_string_equal(etp_target_symbol_at(f->target, 0x2022, &offset), "etp_erts_version");
+	assert_int_equal(offset, 2);
+	// Those that there were are still found.
+	assert_null(etp_target_symbol(f->target, "erts_proc", &address, NULL));
+	assert_int_equal(address, 0x1020);
+}
+
 static void test_build_id_format(void **state)
 {
 	(void)state;
@@ -328,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_end_of_address_space),
 		cmocka_unit_test(test_bad_arguments),
 		cmocka_unit_test_setup_teardown(test_symbols, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_symbols_that_are_added, setup, teardown),
 		cmocka_unit_test(test_build_id_format),
 	};
 	return cmocka_run_group_tests_name("target: memory", tests, NULL, NULL);
