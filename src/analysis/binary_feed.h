@@ -2,12 +2,14 @@
 #ifndef ETP_ANALYSIS_BINARY_FEED_H
 #define ETP_ANALYSIS_BINARY_FEED_H
 
-// What was seen of binaries, on its way into a map: it waits until the map's memory that it
-// needs was fetched, as that of those in front of it was.
+// What was seen of binaries, on its way into a map, which threads may share. Some wait until there
+// are enough to have the map's memory fetched for all of them at once.
+
+#include <pthread.h>
 
 #include "analysis/binary_map.h"
 
-enum { BINARY_FEED_ROOM = 32 };
+enum { BINARY_FEED_ROOM = 64 };
 
 // References to a binary, as binary_map_add_reference() takes one, and what they see.
 struct binary_sight {
@@ -20,16 +22,16 @@ struct binary_sight {
 
 struct binary_feed {
 	struct binary_map *map;
-	// How many came in and went out; the one that came in as number n waits at n modulo the
-	// room.
-	size_t in, out;
+	// Of the map; NULL if it is not shared.
+	pthread_mutex_t *lock;
+	size_t count;
 	struct binary_sight waiting[BINARY_FEED_ROOM];
 };
 
-void binary_feed_init(struct binary_feed *feed, struct binary_map *map);
+void binary_feed_init(struct binary_feed *feed, struct binary_map *map, pthread_mutex_t *lock);
 // False when out of memory.
 bool binary_feed_add(struct binary_feed *feed, const struct binary_sight *sight);
-// Nothing more comes: let in all who wait. False when out of memory.
+// Let in all who wait: nothing more comes. False when out of memory.
 bool binary_feed_finish(struct binary_feed *feed);
 
 #endif

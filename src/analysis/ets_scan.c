@@ -50,8 +50,10 @@ struct shared_table {
 	struct ets_parts parts;
 	// One a part.
 	struct finding *findings;
-	// One a worker: the binaries that it met in its parts, and the magic ones.
-	struct binary_map *maps;
+	// Its binaries, which all who have parts of it feed.
+	struct binary_map map;
+	pthread_mutex_t map_lock;
+	// One a worker: the magic binaries that it met in its parts.
 	struct magic_finder *magics;
 	// Parts that are not done yet.
 	atomic_size_t left;
@@ -284,7 +286,7 @@ static bool scan_rows(struct scanner *s, const struct etp_ets_table *table,
 	uint64_t rows = 0, visits = 0;
 	s->row.unreadable = 0;
 	s->row.problem = NULL;
-	binary_feed_init(&s->feed, s->local);
+	binary_feed_init(&s->feed, s->local, shared ? &shared->map_lock : NULL);
 	s->rows_in = s->rows_out = 0;
 	while (next_row(s, iter, &row)) {
 		if (!scan_row(s, table, &row, &out->table))
@@ -393,14 +395,11 @@ static void add_finding(struct finding *sum, const struct finding *part)
 
 static void forget_shared(struct shared_table *shared, size_t workers)
 {
-	for (size_t i = 0; shared->maps && shared->magics && i < workers; i++) {
-		binary_map_deinit(&shared->maps[i]);
+	for (size_t i = 0; shared->magics && i < workers; i++)
 		magic_finder_deinit(&shared->magics[i]);
-	}
-	free(shared->maps);
+	binary_map_deinit(&shared->map);
 	free(shared->magics);
 	free(shared->findings);
-	shared->maps = NULL;
 	shared->magics = NULL;
 	shared->findings = NULL;
 	ets_parts_deinit(&shared->parts);
@@ -430,13 +429,12 @@ static bool finish_shared(struct scanner *s, size_t index, struct shared_table *
 		ets_iter_compare_with_counter(&whole);
 	sum.missing = whole.unreadable;
 	sum.missing_problem = whole.problem;
-	s->local = &shared->maps[s->number];
+	s->local = &shared->map;
 	s->local_magic = &shared->magics[s->number];
 	bool ok = true;
 	for (size_t i = 0; ok && i < s->work->workers; i++)
 		if (i != s->number)
-			ok = binary_map_take(s->local, &shared->maps[i]) &&
-			     magic_finder_take(s->local_magic, &shared->magics[i]);
+			ok = magic_finder_take(s->local_magic, &shared->magics[i]);
 	ok = ok && finish_table(s, index, &sum);
 	forget_shared(shared, s->work->workers);
 	return ok;
@@ -450,7 +448,7 @@ static bool scan_part(struct scanner *s, const struct share *share)
 	found->table.incomplete = atomic_load(&s->work->crew.stopped);
 	if (!found->table.incomplete && !atomic_load(&shared->redo)) {
 		struct etp_ets_iter iter;
-		s->local = &shared->maps[s->number];
+		s->local = &shared->map;
 		s->local_magic = &shared->magics[s->number];
 		s->local_magic->reader = &s->reader;
 		ets_iter_init_part(&iter, s->vm, &s->reader, table, &shared->parts,
@@ -496,16 +494,15 @@ static bool share_out(struct scan_work *work, size_t table, struct ets_parts *pa
 		return false;
 	}
 	shared->parts = *parts;
+	binary_map_init(&shared->map);
+	pthread_mutex_init(&shared->map_lock, NULL);
 	shared->findings = calloc(parts->count, sizeof(*shared->findings));
-	shared->maps = calloc(work->workers, sizeof(*shared->maps));
 	shared->magics = calloc(work->workers, sizeof(*shared->magics));
-	if (!shared->findings || !shared->maps || !shared->magics)
+	if (!shared->findings || !shared->magics)
 		return false;
-	for (size_t i = 0; i < work->workers; i++) {
-		binary_map_init(&shared->maps[i]);
-		// Each worker's own reader is set when it takes a part.
+	// Each worker's own reader is set when it takes a part.
+	for (size_t i = 0; i < work->workers; i++)
 		magic_finder_init(&shared->magics[i], work->vm, NULL, &work->magic_kinds);
-	}
 	atomic_store(&shared->left, parts->count);
 	for (size_t i = 0; i < parts->count; i++)
 		if (!add_share(work, (struct share){table, i, shared}))
@@ -574,11 +571,17 @@ static bool scan_all(struct scan_work *work)
 	return ok;
 }
 
+static void shared_deinit(struct shared_table *shared, size_t workers)
+{
+	forget_shared(shared, workers);
+	pthread_mutex_destroy(&shared->map_lock);
+}
+
 static void scan_work_deinit(struct scan_work *work)
 {
 	for (size_t i = 0; i < work->shared_count; i++) {
 		if (work->shared[i])
-			forget_shared(work->shared[i], work->workers);
+			shared_deinit(work->shared[i], work->workers);
 		free(work->shared[i]);
 	}
 	free(work->shared);

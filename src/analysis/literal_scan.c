@@ -74,7 +74,7 @@ static bool scan_area(struct etp_census_literals *out, const struct etp_vm *vm,
 	row->problem = NULL;
 	// Only areas with off-heap things are of interest here; most have none.
 	struct binary_feed feed;
-	binary_feed_init(&feed, local);
+	binary_feed_init(&feed, local, NULL);
 	if (chain && (!row_scan_sweep(row, chain, start, out->words) ||
 	              !row_scan_collect(row, &feed) || !binary_feed_finish(&feed)))
 		return false;

@@ -132,7 +132,7 @@ static void test_feed_and_take(void **state)
 	binary_store_init(&store);
 	binary_map_init(&local);
 	for (uint32_t holder = 0; holder < HOLDERS; holder++) {
-		binary_feed_init(&feed, &local);
+		binary_feed_init(&feed, &local, NULL);
 		for (size_t i = 0; i < (size_t)BINARIES * REFS; i++) {
 			size_t number = i * 7919 % BINARIES;
 			struct binary_sight sight = {
