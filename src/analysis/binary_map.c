@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analysis/binary_map.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "util/pages.h"
 
 enum {
 	SLOTS_AT_FIRST = 256,
@@ -41,7 +42,7 @@ void binary_map_deinit(struct binary_map *map)
 	free_range_sets(map);
 	chunks_deinit(&map->range_sets);
 	chunks_deinit(&map->entries);
-	free(map->slots);
+	pages_free(map->slots, map->slot_count * sizeof(*map->slots));
 	*map = (struct binary_map){0};
 }
 
@@ -73,7 +74,7 @@ static struct binary_slot *find_slot(const struct binary_map *map, uint64_t addr
 static void free_slots(struct binary_map *map)
 {
 	if (map->slot_count > SLOTS_KEPT) {
-		free(map->slots);
+		pages_free(map->slots, map->slot_count * sizeof(*map->slots));
 		map->slots = NULL;
 		map->slot_count = 0;
 	} else if (map->count >= FEW) {
@@ -135,7 +136,7 @@ static bool add_slots(struct binary_map *map)
 		.slot_count =
 			map->slot_count ? map->slot_count + map->slot_count / 2 : SLOTS_AT_FIRST,
 	};
-	grown.slots = calloc(grown.slot_count, sizeof(*grown.slots));
+	grown.slots = pages_alloc(grown.slot_count * sizeof(*grown.slots));
 	if (!grown.slots)
 		return false;
 	for (size_t i = 0; i < map->slot_count; i++) {
@@ -146,7 +147,7 @@ static bool add_slots(struct binary_map *map)
 			slot = next_slot(&grown, slot);
 		*slot = map->slots[i];
 	}
-	free(map->slots);
+	pages_free(map->slots, map->slot_count * sizeof(*map->slots));
 	map->slots = grown.slots;
 	map->slot_count = grown.slot_count;
 	return true;
@@ -199,12 +200,9 @@ static bool has_set(const struct binary_entry *entry)
 	return entry->start == BINARY_MAP_HAS_SET;
 }
 
-static void widen(struct binary_entry *entry, uint64_t start, uint64_t end)
+static bool is_all_visible(const struct binary_entry *entry)
 {
-	if (start < entry->start)
-		entry->start = start;
-	if (end > entry->end)
-		entry->end = end;
+	return has_set(entry) && entry->end == BINARY_MAP_ALL;
 }
 
 static bool add_to_set(struct binary_map *map, struct binary_entry *entry, uint64_t start,
@@ -216,43 +214,53 @@ static bool add_to_set(struct binary_map *map, struct binary_entry *entry, uint6
 	return ok;
 }
 
-// The entry's range goes into a set of its own.
+// The entry's range, if it has one, goes into a set of its own.
 static bool make_set(struct binary_map *map, struct binary_entry *entry)
 {
 	size_t number = map->range_set_count;
-	if (!chunks_reserve(&map->range_sets, number, sizeof(struct range_set)))
+	if (number >= BINARY_MAP_ALL ||
+	    !chunks_reserve(&map->range_sets, number, sizeof(struct range_set)))
 		return false;
 	*set_at(map, number) = (struct range_set){0};
 	map->range_set_count++;
 	map->range_room -= RANGES_A_SET;
 	uint64_t start = entry->start, end = entry->end;
 	entry->start = BINARY_MAP_HAS_SET;
-	entry->end = number;
-	return add_to_set(map, entry, start, end);
+	entry->end = (uint32_t)number;
+	return start == end || add_to_set(map, entry, start, end);
+}
+
+// Make the entry's range one with this. False if that does not fit.
+static bool widen(struct binary_entry *entry, uint64_t start, uint64_t end)
+{
+	if (end >= BINARY_MAP_HAS_SET)
+		return false;
+	bool is_first = entry->start == entry->end;
+	if (is_first || start < entry->start)
+		entry->start = (uint32_t)start;
+	if (is_first || end > entry->end)
+		entry->end = (uint32_t)end;
+	return true;
 }
 
 bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, uint64_t start,
                           uint64_t end)
 {
-	if (start >= end)
+	if (start >= end || is_all_visible(entry))
 		return true;
 	if (has_set(entry))
 		return add_to_set(map, entry, start, end);
-	if (entry->start == entry->end) {
-		entry->start = start;
-		entry->end = end;
+	bool touches = entry->start == entry->end || (start <= entry->end && end >= entry->start);
+	if (touches && widen(entry, start, end))
 		return true;
+	if (map->range_room >= RANGES_A_SET + RANGE_SET_FIRST)
+		return make_set(map, entry) && add_to_set(map, entry, start, end);
+	entry->coarse = true;
+	if (!widen(entry, start, end)) {
+		entry->start = BINARY_MAP_HAS_SET;
+		entry->end = BINARY_MAP_ALL;
 	}
-	if (start <= entry->end && end >= entry->start) {
-		widen(entry, start, end);
-		return true;
-	}
-	if (map->range_room < RANGES_A_SET + RANGE_SET_FIRST) {
-		widen(entry, start, end);
-		entry->coarse = true;
-		return true;
-	}
-	return make_set(map, entry) && add_to_set(map, entry, start, end);
+	return true;
 }
 
 // All that is visible of `other`, an entry of `from`, is visible of `entry` too.
@@ -260,6 +268,8 @@ static bool add_ranges_of(struct binary_map *map, struct binary_entry *entry,
                           const struct binary_map *from, const struct binary_entry *other)
 {
 	entry->coarse |= other->coarse;
+	if (is_all_visible(other))
+		return binary_map_add_range(map, entry, 0, other->size);
 	if (!has_set(other))
 		return binary_map_add_range(map, entry, other->start, other->end);
 	const struct range_set *set = set_at(from, other->end);
@@ -284,10 +294,10 @@ struct binary_entry *binary_map_merge(struct binary_map *map, const struct binar
 	return add_ranges_of(map, entry, from, other) ? entry : NULL;
 }
 
-void binary_map_release(struct binary_map *map, size_t count)
+void binary_map_hand_over(struct binary_map *map, struct binary_map *from, size_t count)
 {
 	if (count && count % CHUNK_ITEMS == 0)
-		chunks_drop(&map->entries, count / CHUNK_ITEMS - 1);
+		chunks_hand_over(&map->entries, &from->entries, count / CHUNK_ITEMS - 1);
 }
 
 bool binary_map_take(struct binary_map *map, struct binary_map *from)
@@ -295,7 +305,7 @@ bool binary_map_take(struct binary_map *map, struct binary_map *from)
 	bool ok = true;
 	for (size_t i = 0; ok && i < from->count; i++) {
 		ok = binary_map_merge(map, from, i);
-		binary_map_release(from, i + 1);
+		binary_map_hand_over(map, from, i + 1);
 	}
 	binary_map_deinit(from);
 	binary_map_init(from);
@@ -304,6 +314,8 @@ bool binary_map_take(struct binary_map *map, struct binary_map *from)
 
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry)
 {
+	if (is_all_visible(entry))
+		return entry->size;
 	if (!has_set(entry))
 		return entry->end - entry->start;
 	return range_set_bytes(set_at(map, entry->end));

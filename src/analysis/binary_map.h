@@ -5,7 +5,7 @@
 // Distinct off-heap binaries by the address of their Binary, with the references
 // found to them and the bytes that these references can see.
 //
-// Memory: 56 bytes a binary, in chunks, so that they are never copied to grow, and 10 to 15
+// Memory: 48 bytes a binary, in chunks, so that they are never copied to grow, and 10 to 15
 // for its slot. Of binaries of which more parts than one are seen, 24 bytes and 16 to 32 a
 // part, but never more than BINARY_MAP_RANGES times 16 in all.
 //
@@ -35,13 +35,15 @@ struct binary_entry {
 	// visible than is.
 	uint64_t refs : 56, flags : 7, coarse : 1;
 	// The only visible range; empty when start == end. With BINARY_MAP_HAS_SET for a
-	// start there is more than one, in the set of ranges number `end`.
-	uint64_t start, end;
+	// start there is more than one, or one beyond 4 GiB, in the set of ranges number `end`;
+	// or all counts as visible, when that is BINARY_MAP_ALL.
+	uint32_t start, end;
 	// Who holds it, as the owner of the map keeps it.
 	uint32_t holders;
 };
 
-#define BINARY_MAP_HAS_SET UINT64_MAX
+#define BINARY_MAP_HAS_SET UINT32_MAX
+#define BINARY_MAP_ALL UINT32_MAX
 
 // Where the entry number `number` - 1 is found; free when that is 0.
 struct binary_slot {
@@ -101,8 +103,8 @@ bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, ui
 // added up, on the way through all of `from`. NULL when out of memory.
 struct binary_entry *binary_map_merge(struct binary_map *map, const struct binary_map *from,
                                       size_t index);
-// The first `count` entries of `map` are not needed any more: give up what they take.
-void binary_map_release(struct binary_map *map, size_t count);
+// The first `count` entries of `from` are not needed any more: what they take serves for `map`.
+void binary_map_hand_over(struct binary_map *map, struct binary_map *from, size_t count);
 // Put all of `from` into `map`; `from` is empty then. False when out of memory.
 bool binary_map_take(struct binary_map *map, struct binary_map *from);
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry);

@@ -94,7 +94,7 @@ bool binary_store_take(struct binary_store *store, struct binary_map *local, uin
 	for (size_t i = 0; ok && i < local->count; i++) {
 		struct binary_entry *entry = binary_map_merge(&store->map, local, i);
 		ok = entry && add_holder(store, entry, holder, binary_map_at(local, i)->refs);
-		binary_map_release(local, i + 1);
+		binary_map_hand_over(&store->map, local, i + 1);
 	}
 	binary_map_deinit(local);
 	binary_map_init(local);

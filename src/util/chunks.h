@@ -13,6 +13,8 @@ enum { CHUNK_ITEMS = 256 };
 struct chunks {
 	unsigned char **chunks;
 	size_t count, capacity;
+	// Chunks that wait to be used, each with the address of the next in its first bytes.
+	unsigned char *spare;
 };
 
 // Item number `index`, of `size` bytes each, for which there is room.
@@ -25,8 +27,9 @@ static inline void *chunk_item(const struct chunks *chunks, size_t index, size_t
 bool chunks_reserve(struct chunks *chunks, size_t index, size_t size);
 // Give up all but the first `keep` chunks.
 void chunks_trim(struct chunks *chunks, size_t keep);
-// Give up chunk number `chunk`, of which no item is needed any more.
-void chunks_drop(struct chunks *chunks, size_t chunk);
+// Of chunk number `chunk` of `from`, which has items of the same size, none is needed any more: it
+// will be the next one of `to`.
+void chunks_hand_over(struct chunks *to, struct chunks *from, size_t chunk);
 void chunks_deinit(struct chunks *chunks);
 
 #endif
