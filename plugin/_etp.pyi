@@ -177,6 +177,10 @@ class EtsRow:
         """As VM.measure, of a term of the row."""
 
 class VM:
+    #: Things of one holder that paths_in_process(), accumulators(), histogram() and their like look
+    #: at, 16 bytes each; 0 for the default (include/etp/path.h).
+    max_things: int
+
     def __init__(
         self,
         *,

@@ -6,7 +6,8 @@ import pytest
 
 import cores
 import etp
-from etp import accumulators, paths
+from etp import accumulators, paths, processes
+from reader import Reader
 
 TEXT = {"syntax": "p", "width": 0}
 
@@ -133,3 +134,19 @@ def test_a_term_in_the_key_of_a_compressed_row(vm):
     (holding,) = paths.holdings_of_term(vm, row.key[1].address)
     assert holding.label == "coll_compressed" and holding.row is not None
     assert [p.text(TEXT) for p in holding.paths] == ["{1} -> {2}"]
+
+
+@pytest.mark.parametrize("command", ["etp-histogram", "etp-accumulators", "etp-who"])
+def test_a_search_that_is_bounded_says_so(dump, command):
+    reader = Reader(etp.open(core=str(dump.path), executable=str(dump.executable)))
+    holder = reader.vm.find_process("coll_holder")
+    info = processes.info(reader.vm, holder)
+    largest = max((value for _, value in info.dictionary), key=lambda term: term.kind == "map")
+    words = [f"{largest.address:#x}"] if command == "etp-who" else []
+    whole = reader.run(command, *words)
+    assert "max-things" not in whole
+    reader.settings.set("max-things", 5)
+    text = " ".join(reader.run(command, *words).split())
+    assert "set etp max-things" in text
+    reader.settings.set("max-things", "unlimited")
+    assert reader.run(command, *words) == whole

@@ -20,8 +20,13 @@ COMMANDS = re.compile(
 )
 # `path` or `path/`: files and directories of this repository, in backquotes.
 PATH = re.compile(r"`((?:src|include|plugin|scripts|tests|corefiles|\.ci)/[\w./-]*)`")
-# | `NAME` | value | `file` | ...
-LIMIT = re.compile(r"^\| `(\w+)` \| ([^|]*) \| `(src/\S+|include/\S+)` \|", re.M)
+# | `NAME` | value | `file` | what it bounds | and perhaps: what raises it |
+LIMIT = re.compile(
+    r"^\| `([\w-]+)` \| ([^|]*) \| `((?:src|include|plugin)/\S+)` \|[^|\n]*\|(?:([^|\n]*)\|)?$",
+    re.M,
+)
+# What looks like a bound in the source.
+BOUND = re.compile(r"\b(?:MAX_\w+|\w+_MAX(?:_\w+)?|\w+_LIMIT|\w+_DEPTH|max_read|max_total) =(?!=)")
 LINK = re.compile(r"\]\(([^)#]*)(#[^)]*)?\)")
 
 
@@ -63,12 +68,62 @@ def test_links_of_a_document_lead_somewhere(document):
             assert anchor in anchors(target.read_text()), anchor
 
 
+def limits() -> list:
+    """(name, value, file, what raises it) of the tables of limits."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    section = text[text.index("\n## Limits\n") : text.index("\n## How it is tested\n")]
+    return LIMIT.findall(section)
+
+
 def test_limits_that_the_architecture_lists_are_those_of_the_source():
-    rows = LIMIT.findall((ROOT / "ARCHITECTURE.md").read_text())
-    assert len(rows) > 10
-    for name, value, path in rows:
+    rows = limits()
+    assert len(rows) > 90
+    assert len({(name, path) for name, _, path, _ in rows}) == len(rows)
+    for name, value, path, _ in rows:
+        if name == name.lower() and "-" in name:
+            continue
         pattern = rf"\b{name} = {re.escape(value)}[,;\s]"
         assert re.search(pattern, (ROOT / path).read_text()), f"{path}: {name} = {value}"
+
+
+def test_limits_of_options_are_their_defaults():
+    from etp.commands import registry
+    from etp.settings import SETTINGS
+
+    settings = {setting.name: setting.default for setting in SETTINGS}
+    options = {}
+    for command in registry.COMMANDS:
+        for option in command.options():
+            options[command.name, option.names[-1]] = option.default
+    raised = 0
+    for name, value, path, by in limits():
+        for text in re.findall(r"`([^`]+)`", by):
+            words = text.split()
+            if words[:2] == ["set", "etp"]:
+                assert words[2] in settings, text
+                if words[2] == name:
+                    assert settings[name] == eval(value), name
+                    raised += 1
+            elif words[0].startswith("etp-"):
+                assert options[words[0], name] == eval(value), text
+                raised += 1
+    assert raised >= 8
+
+
+def test_every_limit_of_the_source_is_listed():
+    known = {(name, path) for name, _, path, _ in limits()}
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    (formats,) = re.findall(
+        r"^Numbers of ERTS's formats, which bound nothing: (.*?)\.$", text, re.M | re.S
+    )
+    formats = set(re.findall(r"`(\w+)`", formats))
+    found = set()
+    for pattern in ("src/**/*.[ch]", "include/**/*.h"):
+        for path in ROOT.glob(pattern):
+            for match in BOUND.finditer(path.read_text()):
+                found.add((match[0].rpartition(" ")[0], str(path.relative_to(ROOT))))
+    assert {name for name, _ in found} >= formats
+    assert {each for each in found - known if each[0] not in formats} == set()
 
 
 def test_the_script_in_the_readme_runs(core):

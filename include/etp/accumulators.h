@@ -60,6 +60,8 @@ struct etp_accumulator_options {
 	uint64_t min_count, min_bytes;
 	/** Collections to return; 0 means 200. */
 	size_t max_items;
+	/** Things of one holder to look at; 0 means ETP_SEARCH_THINGS_DEFAULT (etp/path.h). */
+	size_t max_things;
 	/** As in etp_census_options. */
 	bool (*progress)(void *context, uint64_t done, uint64_t total, const char *what);
 	void *context;

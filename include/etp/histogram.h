@@ -80,6 +80,8 @@ struct etp_histogram {
 struct etp_histogram_options {
 	/** Look at this Process only, or at this DbTable only; 0 is all of them. */
 	uint64_t process, table;
+	/** Things of one holder to look at; 0 means ETP_SEARCH_THINGS_DEFAULT (etp/path.h). */
+	size_t max_things;
 	/** As in etp_census_options. */
 	bool (*progress)(void *context, uint64_t done, uint64_t total, const char *what);
 	void *context;

@@ -110,12 +110,18 @@ struct etp_paths {
 
 ETP_EXPORT void etp_paths_deinit(struct etp_paths *paths);
 
+enum {
+	/** Things of one holder that a search looks at unless told otherwise; each takes 16
+	 *  bytes meanwhile. */
+	ETP_SEARCH_THINGS_DEFAULT = 32 << 20,
+};
+
 struct etp_path_options {
 	/** Address of a Binary, or of a boxed thing or cons cell. */
 	uint64_t target;
 	/** Paths wanted; 0 means 1. */
 	size_t max_paths;
-	/** Things to look at; 0 means 32 million (16 bytes each). */
+	/** Things to look at; 0 means ETP_SEARCH_THINGS_DEFAULT. */
 	size_t max_things;
 };
 

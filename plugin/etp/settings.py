@@ -98,6 +98,14 @@ SETTINGS = (
         "0 or unlimited: all.",
     ),
     Setting(
+        "max-things",
+        "limit",
+        32 << 20,
+        "Tuples, cons cells ... of one process or row that a search looks at.",
+        "By etp-who, etp-accumulators and etp-histogram, which need 16 bytes for each and\n"
+        "say when there was more. 0 or unlimited: all.",
+    ),
+    Setting(
         "redact",
         "switch",
         False,
@@ -201,6 +209,11 @@ class Settings:
     @property
     def debug(self) -> bool:
         return bool(self._values["debug"])
+
+    @property
+    def max_things(self) -> int:
+        """For VM.max_things of the binding, to which 0 is its own default."""
+        return int(self._values["max-things"]) or 1 << 32
 
     @property
     def sysroot(self) -> str | None:

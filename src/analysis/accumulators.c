@@ -16,8 +16,6 @@ enum {
 	MAX_ITEMS_DEFAULT = 200,
 	// Large collections of one holder that are measured, largest count first.
 	CANDIDATES_MAX = 32,
-	// Things of one holder that are looked at: 512 MiB of nodes.
-	THINGS_MAX = 32 << 20,
 	PROGRESS_HOLDERS = 256,
 };
 
@@ -337,7 +335,7 @@ struct etp_error *etp_accumulators_find(const struct etp_vm *vm,
 	row_heap_init(&f.row, vm, &f.reader);
 	collection_finder_init(&f.collections, vm, &f.reader);
 	path_walk_init(&f.walk, vm, &f.reader);
-	f.walk.node_limit = THINGS_MAX;
+	f.walk.node_limit = f.options.max_things ? f.options.max_things : ETP_SEARCH_THINGS_DEFAULT;
 	marker_init(&f.marker, vm, &f.reader);
 	binary_map_init(&f.binaries);
 	struct etp_error *err = out.items ? look_at_processes(&f) : &etp_error_no_memory;

@@ -10,8 +10,6 @@
 #include "analysis/row_heap.h"
 
 enum {
-	// Things of one holder that are looked at: 512 MiB of nodes.
-	THINGS_MAX = 32 << 20,
 	PROGRESS_HOLDERS = 256,
 	// Shapes that are told apart; what comes after goes to "other".
 	SHAPES_MAX = 1 << 20,
@@ -440,7 +438,7 @@ struct etp_error *etp_histogram_make(const struct etp_vm *vm,
 	row_heap_init(&c.row, vm, &c.reader);
 	collection_finder_init(&c.collections, vm, &c.reader);
 	path_walk_init(&c.walk, vm, &c.reader);
-	c.walk.node_limit = THINGS_MAX;
+	c.walk.node_limit = options->max_things ? options->max_things : ETP_SEARCH_THINGS_DEFAULT;
 	struct etp_error *err =
 		options->table || look_at_processes(&c) ? NULL : &etp_error_no_memory;
 	if (!err && !options->process && !c.stopped)

@@ -5,11 +5,6 @@
 
 #include "analysis/path_walk.h"
 
-enum {
-	// Things that one search looks at unless told otherwise: 512 MiB of nodes.
-	THINGS_DEFAULT = 32 << 20,
-};
-
 const char *etp_path_root_name(enum etp_path_root root)
 {
 	static const char *const names[] = {
@@ -101,7 +96,7 @@ static struct etp_error *search_heap(const struct process_heap *heap, const stru
 	};
 	struct path_walk walk;
 	path_walk_init(&walk, vm, reader);
-	walk.node_limit = options->max_things ? options->max_things : THINGS_DEFAULT;
+	walk.node_limit = options->max_things ? options->max_things : ETP_SEARCH_THINGS_DEFAULT;
 	search.nodes = calloc(search.max_paths, sizeof(*search.nodes));
 	struct etp_paths paths = {.paths = calloc(search.max_paths, sizeof(*paths.paths))};
 	struct etp_error *err = NULL;

@@ -39,6 +39,7 @@ PyObject *VM_accumulators(VMObject *self, PyObject *args, PyObject *kwargs)
 		.min_count = min_count,
 		.min_bytes = min_bytes,
 		.max_items = limit < LIMIT_MAX ? (size_t)limit : LIMIT_MAX,
+		.max_things = self->max_things,
 		.progress = progress,
 		.context = callback == Py_None ? NULL : callback,
 	};

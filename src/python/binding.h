@@ -27,6 +27,8 @@ typedef struct {
 	struct etp_ets_tables *tables;
 	// Once a stack was asked for: it has the libraries open.
 	struct etp_unwinder *unwinder;
+	// Things of one holder that a search looks at, 0 for the library's default.
+	size_t max_things;
 } VMObject;
 
 // Words of one expanded row of a compressed table, or of one message that the VM has not

@@ -64,6 +64,7 @@ PyObject *VM_histogram(VMObject *self, PyObject *args, PyObject *kwargs)
 	struct etp_histogram_options options = {
 		.process = process,
 		.table = table,
+		.max_things = self->max_things,
 		.progress = progress,
 		.context = callback == Py_None ? NULL : callback,
 	};

@@ -81,6 +81,7 @@ PyObject *VM_paths_in_process(VMObject *self, PyObject *args)
 	struct etp_path_options options = {
 		.target = target,
 		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
+		.max_things = self->max_things,
 	};
 	struct etp_paths paths;
 	struct etp_error *err = etp_paths_in_process(self->vm, process, &options, &paths);
@@ -107,6 +108,7 @@ PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
 	struct etp_path_options options = {
 		.target = target,
 		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
+		.max_things = self->max_things,
 	};
 	struct etp_paths paths;
 	struct etp_path_words words = {first, (end - first) / 8};
@@ -132,6 +134,7 @@ PyObject *VM_paths_in_timer(VMObject *self, PyObject *args)
 	struct etp_path_options options = {
 		.target = target,
 		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
+		.max_things = self->max_things,
 	};
 	struct etp_paths paths;
 	struct etp_error *err =
@@ -197,6 +200,7 @@ PyObject *row_paths(VMObject *vm, RowWordsObject *row, etp_term tuple, uint64_t 
 	struct etp_path_options options = {
 		.target = target,
 		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
+		.max_things = vm->max_things,
 	};
 	struct etp_paths paths;
 	struct etp_error *err =

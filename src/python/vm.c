@@ -460,11 +460,31 @@ static PyMethodDef VM_methods[] = {
 	{NULL, NULL, 0, NULL},
 };
 
+static PyObject *VM_get_max_things(VMObject *self, void *closure)
+{
+	return PyLong_FromSize_t(self->max_things);
+}
+
+static int VM_set_max_things(VMObject *self, PyObject *value, void *closure)
+{
+	size_t things = value ? PyLong_AsSize_t(value) : 0;
+	if (PyErr_Occurred())
+		return -1;
+	self->max_things = things;
+	return 0;
+}
+
+static PyGetSetDef VM_getset[] = {
+	{"max_things", (getter)VM_get_max_things, (setter)VM_set_max_things, NULL, NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot VM_slots[] = {
 	{Py_tp_doc, "A target together with the layout of its beam.smp."},
 	{Py_tp_init, VM_init},
 	{Py_tp_dealloc, VM_dealloc},
 	{Py_tp_methods, VM_methods},
+	{Py_tp_getset, VM_getset},
 	{0, NULL},
 };
 

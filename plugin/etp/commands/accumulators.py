@@ -60,7 +60,8 @@ def run(context: Context, args: Namespace) -> Table:
         )
     if found.truncated:
         view.warnings.append(
-            f"{plural(found.truncated, 'holder')} had more things than one search looks at."
+            f"{plural(found.truncated, 'holder')} had more things than one search looks at:"
+            " `set etp max-things` raises that."
         )
     if found.more:
         view.notes.append(

@@ -40,6 +40,7 @@ class Context:
             self.drop_vm()
         if self._vm is None:
             self._vm = self.open_vm()
+        self._vm.native.max_things = self.settings.max_things
         return self._vm
 
     def is_stale(self) -> bool:

@@ -60,7 +60,8 @@ def run(context: Context, args: Namespace) -> Table:
         view.warnings.append(f"{plural(found['unreadable'], 'thing')} could not be read.")
     if found["truncated"]:
         view.warnings.append(
-            f"{plural(found['truncated'], 'holder')} had more things than one search looks at."
+            f"{plural(found['truncated'], 'holder')} had more things than one search looks at:"
+            " `set etp max-things` raises that."
         )
     view.notes.append(
         f"{plural(found['holders'], 'process or row', 'processes and rows')} looked at; garbage and"

@@ -157,7 +157,7 @@ def _no_path(holding: Holding) -> str:
     if holding.kind in NO_PATH:
         return NO_PATH[holding.kind]
     if holding.truncated:
-        return "no path among the things looked at; the heap has more"
+        return "no path among the things looked at; the heap has more (set etp max-things)"
     if holding.doubt == "running":
         return "no path found, but it was running: its registers are not known"
     if holding.doubt == "in GC":

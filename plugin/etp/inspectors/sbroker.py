@@ -91,6 +91,9 @@ def _arguments(terms: list[Term]) -> tuple[Term, Term, Term] | None:
 
 def _read_queue(broker: Broker, state: Term, entries: list[Entry], whose: str) -> None:
     for part in _parts(state):
+        if part is None:
+            broker.problem = f"of the queue of {whose}, only {KEYS_MAX:,} parts were looked at"
+            break
         count = len(part)
         length = integer(part[count - 2]) if count > 2 else None
         if not tagged(part, "state") or length is None or queue_length(part[count - 1]) != length:
@@ -103,9 +106,9 @@ def _read_queue(broker: Broker, state: Term, entries: list[Entry], whose: str) -
                 entries.append(Entry(pid, value, integer(element(item, 0))))
 
 
-def _parts(state: Term) -> Iterator[Term]:
+def _parts(state: Term) -> Iterator[Term | None]:
     """The state of one queue; of an sbroker_fair_queue, that of each of its queues: #state{module,
-    index, args, robin, remove_time, next, empties, queues}."""
+    index, args, robin, remove_time, next, empties, queues}; None: there are more."""
     inner = element(state, 8)
     if not tagged(state, "state", 9) or inner is None or inner.kind != "map":
         if state.kind == "tuple":
@@ -113,6 +116,7 @@ def _parts(state: Term) -> Iterator[Term]:
         return
     for number, (_key, part) in enumerate(inner.items()):
         if number == KEYS_MAX:
+            yield None
             return
         yield part
 
