@@ -299,8 +299,16 @@ class VM:
         that is 0, all; places that could not be read)."""
     def locks(self) -> tuple[list[dict[str, Any]], int]:
         """({owner ("process", "port", "table", "node"), address, term, name, index, is_exclusive, readers
-        (-1: some), is_awaited, thread (id, 0: not recorded)} of each lock that is held or awaited, places that could not be read);
-        include/etp/locks.h."""
+        (-1: some), is_awaited, thread (id, 0: not recorded), waiter_count, waiters (the first of those
+        that wait for it, as "event" of schedulers())} of each lock that is held or awaited, places that
+        could not be read); include/etp/locks.h."""
+    def persistent_term(self, key: Term) -> Term | None:
+        """What persistent_term:get/1 returns for a key (which compose() may have made); None if there
+        is no such term; Error(not_found) if there may be, in what could not be read."""
+    def tracers(self) -> tuple[list[tuple[Term | None, Term, int, int]], int, int]:
+        """((module, its state: of erl_tracer or None the pid or port that traces, processes and ports that
+        it traces) of each tracer, processes and ports of further tracers, and those whose tracer could not
+        be read); include/etp/tracers.h."""
     def fds(self) -> tuple[list[dict[str, Any]], int, str]:
         """({fd, type ("none", "driver", "stop_driver", "nif", "stop_nif"), events, active_events (of
         "in", "out", "error"), in, out, error (ports or pids that are told, or None), resource (address
@@ -321,7 +329,8 @@ class VM:
         "polling", "spinning", "suspended", "scheduling", "unknown"), thread (pthread_t or 0),
         sleep_flags, aux_work (names), process (address or 0), pid, port (Term or None), is_in_nif,
         nif_library (None: unknown), run_queue (address), reductions, process_reductions,
-        clock_age_ns, cpu (None: unknown, or not bound), is_incomplete."""
+        clock_age_ns, event (address, 0: unknown), cpu (None: unknown, or not bound), is_incomplete.
+        """
     def run_queues(self) -> tuple[list[dict[str, Any]], int]:
         """({address, index, kind, length, max_length, lengths, max_lengths (by "max", "high",
         "normal", "low", "port"), misc, flags (names), is_suspended, is_executing, is_nonempty,
@@ -365,6 +374,9 @@ class VM:
         """Threads of the target: (tid, pthread_self() or 0, registers by their DWARF numbers (of
         x86-64: 17 of them, the last is the program counter), whether only stack pointer and program
         counter are known)."""
+    def thread_types(self) -> dict[int, tuple[str, int]]:
+        """What the VM calls its threads, by pthread_self(): ("aux", 1), ("poll", 0), ("async", 0),
+        ("scheduler", 1) ..., the number among those of its type; include/etp/thread_types.h."""
     def unwind(
         self, registers: Sequence[int], limit: int
     ) -> list[tuple[int, str | None, int, str | None, int]]:
@@ -499,6 +511,10 @@ class VM:
         atom_space the second number is atom_space_used; atoms are the Atom structs), code,
         process_table, port_table, ets_misc (of ETS, outside of its allocator), unreadable,
         problem ("" or the last reason)."""
+    def super_carriers(self) -> dict[str, dict[str, Any]]:
+        """By "default_mmap" and "literal_mmap", as erlang:system_info({allocator, erts_mmap}) has them: total
+        (bytes; 0: there is none), used, only (nothing beyond it is asked of the system); those that are
+        not known are left out."""
     def process_binaries(self, address: int) -> list[tuple[int, int, int]]:
         """What process_info(P, binary) lists of the Process at ``address``: (address of
         the Binary, size, refc), one a reference, in no particular order."""

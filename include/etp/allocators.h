@@ -66,6 +66,21 @@ struct etp_allocators {
 	const char *problem;
 };
 
+/** Who gets memory from the system: for allocators in general, and for literals. */
+enum etp_memory_mapper { ETP_MAPPER_DEFAULT, ETP_MAPPER_LITERALS };
+
+/** Memory that such a one took at the start of the VM, to give it out (erl_mmap.c): sizes
+ *  of erlang:system_info({allocator, erts_mmap}); 0 if there is none (no +MMscs). */
+struct etp_super_carrier {
+	uint64_t total, used;
+	/** Nothing is asked of the system beyond it (+MMsco true). */
+	bool is_only;
+};
+
+/** False if it is not known. */
+ETP_EXPORT bool etp_vm_super_carrier(const struct etp_vm *vm, enum etp_memory_mapper mapper,
+                                     struct etp_super_carrier *ret);
+
 /** Cannot fail: what is not known is 0 and counted. */
 ETP_EXPORT void etp_vm_allocators(const struct etp_vm *vm, struct etp_allocators *ret);
 

@@ -9,7 +9,8 @@
  *
  * ERTS: erts_proc_lock_t (erl_process_lock.h), one word of flags for all locks of a process;
  * erts_rwmtx_t (ethr_mutex.h), whose flags count the readers; neither says which thread has
- * it. An erts_mtx_t is a mutex of glibc, which does. Of an erts_rwmtx_t for frequent reads
+ * it, but both have a queue of those who wait. An erts_mtx_t is a mutex of glibc, which knows
+ * who has it, and has no such queue. Of an erts_rwmtx_t for frequent reads
  * (tables with read_concurrency) the readers are counted elsewhere: it is not listed while
  * there are only readers, and nobody waits.
  *
@@ -39,6 +40,11 @@ enum etp_lock_owner {
 /** "process", "port", "table", "node". */
 ETP_EXPORT const char *etp_lock_owner_name(enum etp_lock_owner owner);
 
+enum {
+	/** Waiters that are told one by one. */
+	ETP_LOCK_WAITERS = 16,
+};
+
 struct etp_lock {
 	/** What it protects: address of the Process, Port, DbTable or DistEntry, and its pid, port
 	 *  or name. */
@@ -57,6 +63,11 @@ struct etp_lock {
 	bool is_awaited;
 	/** Thread id of the thread that has it, as the VM's kernel counts them; 0: not recorded. */
 	uint32_t thread;
+	/** Threads that wait for it, of processes and whole tables: how many, and the first of
+	 * them, each by its ethr_ts_event (struct etp_scheduler.event), first first; 0 if that is
+	 * not known. */
+	uint32_t waiter_count;
+	uint64_t waiters[ETP_LOCK_WAITERS];
 };
 
 /** Calls `see` for each lock that is held or awaited, of all processes, ports, connections and of

@@ -78,6 +78,8 @@ struct etp_scheduler {
 	 *  scheduler; -1 when unknown. One that executes processes looks at least every 4000
 	 *  reductions. */
 	int64_t clock_age_ns;
+	/** Its ethr_ts_event, by which it stands in the queues of locks; 0 when unknown. */
+	uint64_t event;
 	/** Logical processor that it is bound to, or -1. */
 	int cpu;
 	/** Something of the above could not be read, or is not in the layout. */

@@ -38,8 +38,13 @@ class Lock:
     is_awaited: bool
     #: Id of the thread that has it, as a mutex of glibc knows it; 0: not recorded.
     thread: int
+    #: Threads that wait for it, of processes and whole tables; the first of them as ``event`` of schedulers.
+    waiter_count: int
+    waiters: list[int]
     #: The scheduler that has it: that thread; of a process or port whoever executes it must. None: not known.
     holder: Scheduler | None
+    #: Schedulers that wait for it, of the first waiters: the others are threads of another kind.
+    waiting: list[Scheduler]
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,17 @@ def locks(vm: VM) -> Locks:
     found, gaps = vm.native.locks()
     executing = schedulers(vm)
     threads = {tid: thread for tid, thread, *_ in vm.native.threads()} if found else {}
+    events = {scheduler.event: scheduler for scheduler in executing if scheduler.event}
     return Locks(
-        [Lock(**facts, holder=_holder(facts, executing, threads)) for facts in found], gaps
+        [
+            Lock(
+                **facts,
+                holder=_holder(facts, executing, threads),
+                waiting=[events[event] for event in facts["waiters"] if event in events],
+            )
+            for facts in found
+        ],
+        gaps,
     )
 
 

@@ -84,6 +84,8 @@ class Scheduler:
     process_reductions: int | None
     #: Nanoseconds between its last look at the clock and that of the scheduler that looked last.
     clock_age_ns: int | None
+    #: Address of its ethr_ts_event, by which it waits for locks; 0 when unknown.
+    event: int
     cpu: int | None
     is_incomplete: bool
 

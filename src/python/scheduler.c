@@ -88,6 +88,7 @@ static PyObject *scheduler_dict(VMObject *self, const struct etp_scheduler *s,
 	    dict_set(dict, "reductions", number(s->reductions)) &&
 	    dict_set(dict, "process_reductions", number_or_none(s->process_reductions)) &&
 	    dict_set(dict, "clock_age_ns", number_or_none(s->clock_age_ns)) &&
+	    dict_set(dict, "event", number(s->event)) &&
 	    dict_set(dict, "cpu", number_or_none(s->cpu)) &&
 	    dict_set(dict, "is_incomplete", PyBool_FromLong(s->is_incomplete)))
 		return dict;

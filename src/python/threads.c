@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// VM.threads(), VM.unwind(), VM.scheduler_outer_frame().
+// VM.threads(), VM.thread_types(), VM.unwind(), VM.scheduler_outer_frame().
 
 #include "python/binding.h"
 
 #include <etp/schedulers.h>
+#include <etp/thread_types.h>
 #include <etp/threads.h>
 
 enum { FRAMES_MAX = 1024 };
@@ -34,6 +35,34 @@ PyObject *VM_threads(VMObject *self, PyObject *ignored)
 			Py_CLEAR(list);
 	}
 	return list;
+}
+
+static bool add_type(void *context, const struct etp_thread_type *type)
+{
+	PyObject *dict = context;
+	PyObject *key = PyLong_FromUnsignedLongLong(type->thread);
+	PyObject *value = Py_BuildValue(
+		"(NL)", PyUnicode_DecodeASCII(type->type, (Py_ssize_t)type->type_size, NULL),
+		(long long)type->id);
+	bool good = key && value && PyDict_SetItem(dict, key, value) == 0;
+	Py_XDECREF(key);
+	Py_XDECREF(value);
+	return good;
+}
+
+PyObject *VM_thread_types(VMObject *self, PyObject *ignored)
+{
+	if (!VM_is_open(self))
+		return NULL;
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	PyObject *dict = PyDict_New();
+	if (!dict)
+		return NULL;
+	struct etp_error *err = etp_thread_types(self->vm, &reader, add_type, dict);
+	if (err || PyErr_Occurred())
+		Py_CLEAR(dict);
+	return err ? raise_error(err) : dict;
 }
 
 static bool read_registers(PyObject *sequence, struct etp_thread_state *state)

@@ -12,6 +12,8 @@ enum {
 	PROC_LOCKS = 5,
 	// Of a table (Linux cannot have more processors).
 	FINE_LOCKS_MAX = 1 << 16,
+	// Threads that wait for one lock.
+	WAITERS_MAX = 1 << 16,
 };
 
 // ethr_mutex.h: ETHR_RWMTX_W_FLG__, the flags of those who wait, and the count of readers.
@@ -39,8 +41,33 @@ const char *etp_lock_owner_name(enum etp_lock_owner owner)
 	return owner < ETP_LOCK_OWNER_COUNT ? names[owner] : "unknown";
 }
 
+// Those that wait in the queue of a lock, whose first is at `where`: a circle of
+// ethr_ts_events, in the order in which they came. Of one that is no circle, none.
+static void read_waiters(struct scan *scan, uint64_t where, struct etp_lock *lock)
+{
+	uint64_t first, next;
+	if (!HAS(scan->vm, ethr_ts_event, next) || !etp_read_u64(scan->reader, where, &first)) {
+		scan->gaps++;
+		return;
+	}
+	uint32_t count = 0;
+	for (next = first; next && count < WAITERS_MAX; count++) {
+		if (count < ETP_LOCK_WAITERS)
+			lock->waiters[count] = next;
+		if (!READ_WORD(scan->vm, scan->reader, next, ethr_ts_event, next, &next))
+			break;
+		if (next == first) {
+			lock->waiter_count = count + 1;
+			return;
+		}
+	}
+	// Who is about to wait is not yet in it.
+	scan->gaps += first != 0;
+}
+
 // An erts_rwmtx_t whose flags are a member of the struct at `at`. False when it is enough.
-static bool see_rwmutex(struct scan *scan, struct etp_lock lock, uint64_t at, enum etp_member_id id)
+static bool see_rwmutex(struct scan *scan, struct etp_lock lock, uint64_t at, enum etp_member_id id,
+                        enum etp_member_id queue)
 {
 	uint64_t flags;
 	if (!etp_layout_has(scan->vm->layout, id) ||
@@ -59,6 +86,8 @@ static bool see_rwmutex(struct scan *scan, struct etp_lock lock, uint64_t at, en
 		lock.readers = UINT32_MAX;
 	if (!lock.is_exclusive && !lock.readers)
 		return true;
+	if (lock.is_awaited && etp_layout_has(scan->vm->layout, queue))
+		read_waiters(scan, at + scan->vm->layout->members[queue].offset, &lock);
 	return scan->see(scan->context, &lock);
 }
 
@@ -81,6 +110,11 @@ static bool see_process(struct scan *scan, uint64_t address, etp_term pid)
 			.is_exclusive = flags & UINT32_C(1) << i,
 			.is_awaited = flags & UINT32_C(1) << (i + PROC_LOCKS),
 		};
+		if (lock.is_awaited && HAS(scan->vm, Process, lock_queue))
+			read_waiters(scan,
+			             address + OFFSET(scan->vm, Process, lock_queue) +
+			                     i * sizeof(uint64_t),
+			             &lock);
 		if ((lock.is_exclusive || lock.is_awaited) && !scan->see(scan->context, &lock))
 			return false;
 	}
@@ -124,7 +158,8 @@ static bool see_table(struct scan *scan, const struct etp_ets_table *table)
 	                        .address = table->address,
 	                        .term = table->name,
 	                        .name = "db_tab"};
-	if (!see_rwmutex(scan, lock, table->address, ETP_MEMBER_DbTable_lock_flags))
+	if (!see_rwmutex(scan, lock, table->address, ETP_MEMBER_DbTable_lock_flags,
+	                 ETP_MEMBER_DbTable_lock_queue))
 		return false;
 	uint64_t slots;
 	if (!table->locks || !HAS(vm, DbTableHashFineLockSlot, lock_flags))
@@ -138,7 +173,8 @@ static bool see_table(struct scan *scan, const struct etp_ets_table *table)
 	for (; slots && lock.index < table->locks; lock.index++)
 		if (!see_rwmutex(scan, lock,
 		                 slots + lock.index * SIZEOF(vm, DbTableHashFineLockSlot),
-		                 ETP_MEMBER_DbTableHashFineLockSlot_lock_flags))
+		                 ETP_MEMBER_DbTableHashFineLockSlot_lock_flags,
+		                 ETP_MEMBER_DbTableHashFineLockSlot_lock_queue))
 			return false;
 	return true;
 }
@@ -153,7 +189,8 @@ static bool see_connection(struct scan *scan, uint64_t address)
 		scan->gaps++;
 		return true;
 	}
-	if (!see_rwmutex(scan, lock, address, ETP_MEMBER_DistEntry_lock_flags))
+	if (!see_rwmutex(scan, lock, address, ETP_MEMBER_DistEntry_lock_flags,
+	                 ETP_MEMBER_DistEntry_lock_queue))
 		return false;
 	lock.name = "dist_entry_out_queue";
 	if (!HAS(vm, DistEntry, qlock)) {

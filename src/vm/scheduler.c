@@ -187,6 +187,8 @@ static void read_scheduler(const struct etp_vm *vm, struct etp_reader *reader,
 	scheduler->port = port ? MEMBER(port, Port, id) : 0;
 	scheduler->sleep_flags = ssi ? (uint32_t)MEMBER(ssi, ErtsSchedulerSleepInfo, flags) : 0;
 	scheduler->aux_work = ssi ? (uint32_t)MEMBER(ssi, ErtsSchedulerSleepInfo, aux_work) : 0;
+	if (ssi && HAS(vm, ErtsSchedulerSleepInfo, event))
+		scheduler->event = MEMBER(ssi, ErtsSchedulerSleepInfo, event);
 	scheduler->run_queue = MEMBER(address, ErtsSchedulerData, run_queue);
 	scheduler->reductions = MEMBER(address, ErtsSchedulerData, reductions);
 	if (HAS(vm, ErtsSchedulerData, cpu_id))

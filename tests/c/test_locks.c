@@ -84,6 +84,43 @@ static void test_words(void **state)
 	assert_int_equal(seen.locks[3].readers, UINT32_MAX);
 }
 
+// Threads that wait stand in a circle of their events; of one that is none, nobody is told.
+static void test_waiters(void **state)
+{
+	struct mock *m = *state;
+	uint64_t process = new_struct(m, ETP_STRUCT_Process);
+	uint64_t port = new_struct(m, ETP_STRUCT_Port);
+	struct etp_ets_table table = {.address = new_struct(m, ETP_STRUCT_DbTableHash)};
+	uint64_t gaps, before, events[20];
+	for (size_t i = 0; i < 20; i++)
+		events[i] = new_struct(m, ETP_STRUCT_ethr_ts_event);
+	for (size_t i = 0; i < 20; i++)
+		PUT(m, events[i], ethr_ts_event, next, events[(i + 1) % 20]);
+	// Of the status lock; nobody waits for the main lock.
+	PUT(m, process, Process, lock_flags, 1 << 0 | 1 << 3 | 1 << (3 + 5));
+	mock_put(m, process + OFFSET(&m->vm, Process, lock_queue) + 3 * 8, events[0]);
+	PUT(m, table.address, DbTable, lock_flags, UINT32_C(1) << 31 | UINT32_C(1) << 30);
+	PUT(m, table.address, DbTable, lock_queue, events[7]);
+	struct seen seen = look(m, process, port, &table, &before);
+	assert_int_equal(seen.count, 3);
+	assert_int_equal(seen.locks[0].waiter_count, 0);
+	assert_int_equal(seen.locks[1].waiter_count, 20);
+	assert_int_equal(seen.locks[1].waiters[0], events[0]);
+	assert_int_equal(seen.locks[1].waiters[ETP_LOCK_WAITERS - 1], events[15]);
+	assert_int_equal(seen.locks[2].waiter_count, 20);
+	assert_int_equal(seen.locks[2].waiters[0], events[7]);
+
+	// A circle that does not come back to its first, and a link that leads nowhere.
+	PUT(m, events[5], ethr_ts_event, next, events[4]);
+	seen = look(m, process, port, &table, &gaps);
+	assert_int_equal(gaps, before + 2);
+	assert_int_equal(seen.locks[1].waiter_count, 0);
+	PUT(m, events[5], ethr_ts_event, next, MOCK_NOWHERE);
+	seen = look(m, process, port, &table, &gaps);
+	assert_int_equal(gaps, before + 2);
+	assert_int_equal(seen.locks[1].waiter_count, 0);
+}
+
 static void test_slots(void **state)
 {
 	struct mock *m = *state;
@@ -115,6 +152,7 @@ int main(int argc, char **argv)
 	layout_path = argv[1];
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_words, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_waiters, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slots, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
