@@ -69,6 +69,42 @@ def c_functions(thread):
     return [backtrace.c_name(f.function or "") for f in thread.frames if not f.is_erlang]
 
 
+FUNCTIONS = {
+    "aux thread": "aux_thread",
+    "poll thread 0": "poll_thread",
+    "async thread 0": "async_main",
+}
+"""What ERTS starts threads that are no schedulers with; a symbol of builds that are not stripped."""
+
+
+def test_threads_that_are_no_schedulers_have_names(request, taken):
+    dump, vm, threads = taken
+    named = {thread.kind: thread for thread in threads if thread.kind}
+    assert set(named) == {*FUNCTIONS, "main thread"}
+    assert named["main thread"].tid == vm.info.pid and named["main thread"].known_by == "core"
+    for kind, function in FUNCTIONS.items():
+        assert named[kind].known_by == "vm"
+        if request.node.callspec.params["taken"] != "stripped":
+            assert function in c_functions(named[kind])
+    text = Reader(vm).run("etp-bt", "aux", "thread")
+    assert text.startswith(f"aux thread (thread {named['aux thread'].tid}, by the VM's own data)")
+
+
+def test_names_of_the_threads_of_a_process(live):
+    """By the VM's own data and by the kernel's are the same."""
+    vm = live("healthy")
+    try:
+        opened = VM.open(pid=vm.pid)
+    except Error:
+        pytest.skip("tracing is not allowed here")
+    threads = {thread.name: thread for thread in backtrace.threads(opened)}
+    assert {"main thread", "signal dispatcher", "system message dispatcher"} <= set(threads)
+    assert threads["signal dispatcher"].known_by == "proc"
+    for kind in FUNCTIONS:
+        comm = Path(f"/proc/{vm.pid}/task/{threads[kind].tid}/comm").read_text()
+        assert kind.split()[0] in comm
+
+
 def test_threads_are_those_that_the_nifs_ran_in(taken):
     dump, _vm, threads = taken
     (said,) = dump.truth.by_kind["run_queues"]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .code import Location
@@ -110,10 +110,14 @@ class Thread:
     frames: list[Frame]
     #: What makes the answer doubtful, a sentence each.
     warnings: list[str] = field(default_factory=list)
+    #: What it is called, if it is no scheduler's: "aux thread", "poll thread 0", "async thread 1", "main
+    #: thread", or the name that it gave itself; and how that is known: "vm", "core", "proc", or "".
+    kind: str = ""
+    known_by: str = ""
 
     @property
     def name(self) -> str:
-        return self.scheduler.name if self.scheduler else f"thread {self.tid}"
+        return self.scheduler.name if self.scheduler else self.kind or f"thread {self.tid}"
 
 
 Registers = Mapping[int, Sequence[int]]
@@ -127,6 +131,7 @@ def threads(vm: VM, registers: Registers | None = None) -> list[Thread]:
 
     every = schedulers(vm)
     places = {s.thread: i for i, s in enumerate(every) if s.thread}
+    types = vm.native.thread_types()
     found = []
     for tid, thread, values, is_partial in vm.native.threads():
         given = (registers or {}).get(tid)
@@ -134,8 +139,40 @@ def threads(vm: VM, registers: Registers | None = None) -> list[Thread]:
             values, thread, is_partial = list(given[:-1]), given[-1], False
         index = places.get(thread)
         order = len(every) if index is None else index
-        found.append((order, tid, _thread(vm, tid, thread, values, is_partial, every, index)))
+        made = _thread(vm, tid, thread, values, is_partial, every, index)
+        if index is None:
+            kind, known_by = _kind(vm, tid, types.get(thread))
+            made = replace(made, kind=kind, known_by=known_by)
+        found.append((order, tid, made))
     return [thread for _order, _tid, thread in sorted(found, key=lambda entry: entry[:2])]
+
+
+def _kind(vm: VM, tid: int, vm_type: tuple[str, int] | None) -> tuple[str, str]:
+    """Of a thread that is no scheduler's, and how it is known."""
+    if vm_type is not None:
+        name, number = vm_type
+        # There is one of these, but in debug builds.
+        return (f"{name} thread" if name == "aux" else f"{name} thread {number}"), "vm"
+    if vm.info.is_process:
+        try:
+            with open(f"/proc/{vm.info.pid}/task/{tid}/comm", errors="replace") as file:
+                name = safe(file.read().strip())
+                return _COMM.get(name, f"thread {name}"), "proc"
+        except OSError:
+            # It has ended meanwhile.
+            return "", ""
+    # The first thread of a process has its number.
+    return ("main thread", "core") if tid == vm.info.pid else ("", "")
+
+
+# What ERTS calls the threads that have no type, to OTP 26 and since.
+_COMM = {
+    "sys_sig_dispatc": "signal dispatcher",
+    "erts_ssig_disp": "signal dispatcher",
+    "sys_msg_dispatc": "system message dispatcher",
+    "erts_smsg_disp": "system message dispatcher",
+    "beam.smp": "main thread",
+}
 
 
 def _thread(

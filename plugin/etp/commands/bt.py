@@ -93,12 +93,20 @@ def _groups(context: Context, chosen: list[Thread]) -> list[tuple[str, Thread, l
     ]
 
 
+_KNOWN = {
+    "vm": "by the VM's own data",
+    "core": "by its number",
+    "proc": "by /proc",
+}
+
+
 def _title(context: Context, thread: Thread) -> str:
     from ..schedulers import running
 
     scheduler = thread.scheduler
     if scheduler is None:
-        return thread.name
+        known = f", {_KNOWN[thread.known_by]}" if thread.known_by else ""
+        return f"{thread.name} (thread {thread.tid}{known})" if thread.kind else thread.name
     title = f"{thread.name} (thread {thread.tid})"
     if (what := running(context.vm, scheduler)) is not None:
         title += f": {what.text}"
@@ -124,6 +132,8 @@ def _facts(context: Context, thread: Thread, most: int) -> dict[str, Any]:
         "name": thread.name,
         "tid": thread.tid,
         "thread": f"{thread.thread:#x}" if thread.thread else None,
+        "kind": thread.kind or None,
+        "known_by": thread.known_by or None,
         "scheduler": scheduler.id if scheduler else None,
         "activity": scheduler.activity if scheduler else None,
         "pid": None if scheduler is None or scheduler.pid is None else str(scheduler.pid),
@@ -153,7 +163,9 @@ COMMAND = Command(
     of Erlang as in a stacktrace. Neither the JIT nor a stripped beam.smp make a difference to the frames of Erlang; functions
     of C that have no symbol are shown as addresses.
 
-    Threads whose stacks are the same are told together.
+    Threads whose stacks are the same are told together. What is no scheduler's is named by what the VM has noted of it, and
+    of a process by what /proc says; of a core, dispatchers of signals and of system messages, and threads of NIFs and
+    drivers, have a number only.
     """,
     run=run,
     arguments=(
