@@ -14,6 +14,12 @@
 %%   full_pipe    a program that does not read
 %%   ets_lock     a match that holds the lock of a table
 %%   code_server  a file system that hangs below the code path
+%%   main_lock    a process whose main lock somebody else waits for
+%%   logger_sync  a console that does not take what is logged
+%%   logger_drop  the same, with so much that it is thrown away
+%%   tracer       a tracer that does not keep up
+%%   literals     persistent terms that fill their memory
+%%   super_carrier  all memory that the VM may have is nearly used     --flag +MMscs --flag 64
 %%   atoms        an atom table that is nearly full
 %%   timers       a storm of timers                                    --arg timers=N (default 200000)
 %%   busy         nothing: all schedulers work, calls are answered
@@ -110,6 +116,27 @@ kind(code_server, _Args) ->
           wait_until_status(Reader, running)
       end};
 
+%% The console that logger writes to has stopped, and everybody logs. Stands for: a terminal with ^S, a pipe to a program that hangs.
+%% An analysis should say: the handler, that who logs has to wait for it, what it waits for itself, and how many wait.
+kind(logger_sync, _Args) ->
+    {Handler, Device} = handler(#{sync_mode_qlen => 10, drop_mode_qlen => 5000, flush_qlen => 10000}),
+    Callers = [waiting_for_go(fun log_for_ever/0) || _ <- lists:seq(1, 12)],
+    #{expect => #{cause => #{handler => Handler, device => Device, callers => length(Callers)}},
+      volatile => [Handler, Device | Callers],
+      before_dump => fun() ->
+          overload(Handler, Device),
+          [Pid ! go || Pid <- Callers],
+          [wait_until_calling(Pid) || Pid <- Callers]
+      end};
+
+%% The same, and so much was logged that the handler now throws all of it away. Nobody waits.
+%% An analysis should say: the handler, that it drops what is logged, and what it waits for.
+kind(logger_drop, _Args) ->
+    {Handler, Device} = handler(#{sync_mode_qlen => 10, drop_mode_qlen => 50, flush_qlen => 10000}),
+    #{expect => #{cause => #{handler => Handler, device => Device}},
+      volatile => [Handler, Device],
+      before_dump => fun() -> overload(Handler, Device) end};
+
 %% ---- schedulers that are taken --------------------------------------------------------------------------------
 
 %% A NIF does not return. Stands for: a library with a lock of its own, or an endless loop in C.
@@ -160,6 +187,23 @@ kind(huge_gc, _Args) ->
           wait_until(fun() -> status(Server) =:= garbage_collecting end)
       end};
 
+%% A NIF does not return, and somebody else wants the main lock of its process: to give it a name. Until it has that, nobody can
+%% look up any name. An analysis should say: whose lock it is, what that executes, and which scheduler waits for it with whom.
+kind(main_lock, _Args) ->
+    Server = server(locked_server, [{scheduler, 1}]),
+    Namer = waiting_for_go(fun() -> register(second_name, Server) end, [{scheduler, 3}]),
+    #{expect => #{cause => #{server => Server, function => spin, scheduler => 1, waiter => Namer, waiting => 3}},
+      volatile => [Server, Namer],
+      before_dump => fun() ->
+          on_scheduler(2, fun() ->
+              gen_server:cast(Server, {do, fun spin/0}),
+              pause(100),
+              Namer ! go,
+              wait_until_status(Namer, running),
+              pause(1500)
+          end)
+      end};
+
 %% A walk over the rows of one key, with a condition that takes long for each, holds the table's lock; one who wants to write waits with
 %% the scheduler that it is on. Stands for: a select over a large bag. An analysis should say: the table, who looks, and who waits.
 kind(ets_lock, _Args) ->
@@ -193,6 +237,36 @@ kind(mailbox, Args) ->
           [Flooded ! {event, I} || I <- lists:seq(1, Count)],
           wait_until(fun() -> process_info(Flooded, [status, message_queue_len]) =:= [{status, waiting}, {message_queue_len, Count}] end)
       end};
+
+%% Many processes are traced, and the tracer does not keep up. Stands for: dbg in production.
+%% An analysis should say: who traces how many, and what has gathered in its mailbox.
+kind(tracer, _Args) ->
+    {Tracer, _} = truth:hold(slow_tracer, fun() -> ok end, #{hibernate => false}),
+    Traced = [spawn(fun traced/0) || _ <- lists:seq(1, 300)],
+    [1 = erlang:trace(Pid, true, ['receive', {tracer, Tracer}]) || Pid <- Traced],
+    Messages = 100 * length(Traced),
+    #{expect => #{cause => #{tracer => Tracer, traced => length(Traced), messages => Messages}},
+      volatile => [Tracer | Traced],
+      before_dump => fun() ->
+          [Pid ! {work, I} || I <- lists:seq(1, 100), Pid <- Traced],
+          wait_until(fun() -> message_count(Tracer) >= Messages end)
+      end};
+
+%% Persistent terms have taken nearly all the room that literals may have (+MIscs): at its end, so is the VM.
+%% An analysis should say: how much of how much.
+kind(literals, _Args) ->
+    fill_literals(1),
+    {Total, Used} = room(literal_mmap),
+    #{expect => #{cause => #{total => Total, used => Used}}};
+
+%% The VM may have no more memory than its super carrier (+MMscs; +MMsco is true by default), and nearly has.
+%% An analysis should say: how much of how much.
+kind(super_carrier, _Args) ->
+    Hoarder = waiting_for_go(fun() -> hoard([]) end),
+    {Total, _} = room(default_mmap),
+    #{expect => #{cause => #{total => Total}},
+      volatile => [Hoarder],
+      before_dump => fun() -> Hoarder ! go, wait_until(fun() -> is_nearly_full(default_mmap) end) end};
 
 %% Atoms are made of what users send. An analysis should say: how many of how many there are.
 kind(atoms, _Args) ->
@@ -250,6 +324,57 @@ work(I, Servers, Table) ->
     %% Every third never pauses: however fast the machine is, somebody wants to run.
     receive after I rem 3 -> work(I, Servers, Table) end.
 
+traced() ->
+    receive _ -> traced() end.
+
+%% Of a super carrier, in bytes: all, and what is used.
+room(Mapper) ->
+    {_, Facts} = lists:keyfind(Mapper, 1, erlang:system_info({allocator, erts_mmap})),
+    {_, Carrier} = lists:keyfind(supercarrier, 1, Facts),
+    {_, Sizes} = lists:keyfind(sizes, 1, Carrier),
+    {proplists:get_value(total, Sizes), proplists:get_value(used, Sizes)}.
+
+is_nearly_full(Mapper) ->
+    {Total, Used} = room(Mapper),
+    Used * 100 >= Total * 93.
+
+%% Each is larger than what an allocator shares a carrier for.
+fill_literals(I) ->
+    is_nearly_full(literal_mmap) orelse begin
+        persistent_term:put({?MODULE, I}, lists:seq(1, 40000)),
+        fill_literals(I + 1)
+    end.
+
+hoard(Binaries) ->
+    case is_nearly_full(default_mmap) of
+        true -> receive enough -> Binaries end;
+        false -> hoard([binary:copy(<<"hoarded ">>, 80000) | Binaries])
+    end.
+
+%% ---- logger ---------------------------------------------------------------------------------------------------
+
+%% A handler of logger, and the device that it writes to, which never answers.
+handler(Limits) ->
+    Device = spawn(fun() -> receive {never, _} -> ok end end),
+    register(stopped_console, Device),
+    ok = logger:set_primary_config(level, notice),
+    ok = logger:remove_handler(default),
+    ok = logger:add_handler(console, logger_std_h, #{config => Limits#{type => {device, Device}, burst_limit_enable => false}}),
+    {whereis(logger_std_h_console), Device}.
+
+%% It looks at its mailbox with each event, so that it knows that this is long; every 21st it hands on to the process that
+%% writes, and waits for that (logger_h_common.erl).
+overload(Handler, Device) ->
+    erlang:suspend_process(Handler),
+    [logger:notice("event ~w", [I]) || I <- lists:seq(1, 1000)],
+    erlang:resume_process(Handler),
+    wait_until(fun() -> message_count(Device) =:= 1 end),
+    wait_until_in(Handler, logger_std_h, file_ctrl_call).
+
+log_for_ever() ->
+    logger:notice("one more"),
+    log_for_ever().
+
 %% ---- servers and callers --------------------------------------------------------------------------------------
 
 server(Name) ->
@@ -305,6 +430,10 @@ pause(Milliseconds) ->
 status(Pid) ->
     {status, Status} = process_info(Pid, status),
     Status.
+
+message_count(Pid) ->
+    {message_queue_len, Count} = process_info(Pid, message_queue_len),
+    Count.
 
 wait_until_status(Pid, Status) ->
     wait_until(fun() -> status(Pid) =:= Status end).

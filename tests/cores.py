@@ -41,9 +41,6 @@ NEEDED_ELIXIR = {"db_connections": 12, "elixir_otp": 14, "elixir_terms": 12, "in
 # Asking a process for most of the items of process_info/2 is a signal, and handling it costs a reduction or two.
 REDUCTIONS_OF_A_QUESTION = 2
 
-# What VMs are started with: a library that is loaded into the tests (scripts/sanitize) is none of theirs.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-
 # The OTP release under test, "27", or None for the installed Erlang.
 release: Optional[str] = None
 
@@ -196,11 +193,7 @@ def installed_beam() -> Path:
     code = 'io:format("~ts/erts-~ts/bin/beam.smp", [code:root_dir(), erlang:system_info(version)]), halt().'
     try:
         result = subprocess.run(
-            ["erl", "-noinput", "-eval", code],
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=True,
+            ["erl", "-noinput", "-eval", code], capture_output=True, text=True, check=True
         )
     except FileNotFoundError:
         raise AssertionError(
@@ -349,9 +342,7 @@ def start_maker(command: List[str], directory: Path) -> "subprocess.Popen[bytes]
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "make-core.log"
     with open(log, "wb") as output:
-        maker = subprocess.Popen(
-            command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=output, stderr=output
-        )
+        maker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
     while not (directory / "about.json").exists():
         assert maker.poll() is None, f"{' '.join(command)} failed:\n{log.read_text()}"
         time.sleep(0.02)
@@ -383,7 +374,6 @@ def digest(*parts: Union[bytes, str]) -> str:
 def run(command: List[str], directory: Path) -> None:
     result = subprocess.run(
         [*command, "--output", str(directory)],
-        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

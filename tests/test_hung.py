@@ -40,6 +40,12 @@ CASES = {
     "mailbox": {},
     "atoms": {"flags": ("+t", "16384")},
     "timers": {},
+    "main_lock": {},
+    "logger_sync": {},
+    "logger_drop": {},
+    "tracer": {},
+    "literals": {},
+    "super_carrier": {"flags": ("+MMscs", "64")},
 }
 
 
@@ -118,6 +124,38 @@ def named(case, cause):
         ]
     if kind == "atoms":
         return [f"The atom table is nearly full: {cause['atoms']:,} of {cause['limit']:,}"]
+    if kind == "main_lock":
+        return [
+            f"The main lock of {cause['server']} locked_server has been held for",
+            f"by scheduler {cause['scheduler']}, in the NIF hangs:spin/0",
+            f"scheduler {cause['waiting']} with {cause['waiter']} erlang:apply/2 waits for it",
+        ]
+    if kind == "logger_sync":
+        return [
+            f"The logger handler {cause['handler']} logger_std_h_console is in sync mode",
+            f"{cause['callers']} processes wait for it",
+            f"it waits for {cause['device']} stopped_console",
+        ]
+    if kind == "logger_drop":
+        return [
+            f"The logger handler {cause['handler']} logger_std_h_console throws away what is logged",
+            f"it waits for {cause['device']} stopped_console",
+        ]
+    if kind == "tracer":
+        return [
+            f"{cause['tracer']} slow_tracer traces {cause['traced']} processes",
+            f"{cause['messages']:,} messages wait in its mailbox",
+        ]
+    if kind == "literals":
+        used, total = cause["used"] / 2**20, cause["total"] / 2**20
+        return [
+            f"literals and persistent terms (+MIscs) is nearly full: {used:.1f} MiB of {total:.1f} MiB"
+        ]
+    if kind == "super_carrier":
+        return [
+            "(+MMscs, +MMsco true), is nearly full: ",
+            f" MiB of {cause['total'] / 2**20:.1f} MiB (9",
+        ]
     return ["timers are due within a second", f"{cause['receiver']} ticker has"]
 
 
@@ -134,6 +172,12 @@ FIRST = {
     "mailbox": "selective_receive",
     "atoms": "atom_table",
     "timers": "timer_storm",
+    "main_lock": "process_lock",
+    "logger_sync": "logger",
+    "logger_drop": "logger",
+    "tracer": "tracer",
+    "literals": "literals",
+    "super_carrier": "super_carrier",
 }
 
 
@@ -183,6 +227,12 @@ def test_numbers_are_those_of_the_vm(case):
         assert any('/stuck/stuck.beam"' in sentence for sentence in first["evidence"])
     if name == "mailbox":
         assert f"{cause['messages']:,} {{event,_}}" in " ".join(first["evidence"])
+    if name == "tracer":
+        assert f"{cause['messages']:,} {{trace,_,_,_}}" in " ".join(first["evidence"])
+    if name == "logger_sync":
+        assert first["behind"] == cause["callers"]
+    if name.startswith("logger"):
+        assert first["subjects"] == [cause["handler"], cause["device"]]
 
 
 def test_the_commands_that_it_names_work(case):

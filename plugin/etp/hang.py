@@ -7,20 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import processes, schedulers, timers
+from . import limits, locks, processes, schedulers, timers, tracers
 from .activity import Activity, activity
 from .errors import Problem
+from .otp import loggers
 from .text import safe
 from .vm import Error
-from .waits import Waits, waits
+from .waits import Root, Waits, waits
 
 if TYPE_CHECKING:
     from _etp import Term
 
     from .ets import EtsTable
+    from .limits import Rooms
+    from .locks import Lock
+    from .otp.loggers import Handler
     from .processes import Mailboxes
     from .schedulers import RunQueues, Scheduler, ThreadProgress
     from .timers import Timers
+    from .tracers import Tracers
     from .vm import VM, Process
 
 MAILBOXES = 10
@@ -45,6 +50,10 @@ class Hang:
     ports: list[dict[str, Any]] = field(default_factory=list)
     tables: list[EtsTable] = field(default_factory=list)
     timers: Timers | None = None
+    locks: list[Lock] = field(default_factory=list)
+    tracers: Tracers | None = None
+    handlers: list[Handler] = field(default_factory=list)
+    rooms: Rooms | None = None
     #: What could not be read, a sentence each.
     unread: list[str] = field(default_factory=list)
     _activities: dict[int, Activity] = field(default_factory=dict)
@@ -77,6 +86,15 @@ class Hang:
             return 0
         found = [root.waiter for root in self.waits.roots]
         return next((waiter.behind for waiter in found if waiter.address == address), 0)
+
+    def root_of(self, address: int) -> tuple[Root | None, int]:
+        """The end of the chain that the process at an address is in, if that is the longest one that ends
+        there; and how many wait for the process."""
+        for root in self.waits.roots if self.waits else []:
+            for waiter in (root.waiter, *root.chain):
+                if waiter.address == address:
+                    return root, waiter.behind
+        return None, 0
 
     def queue_of(self, kind: str) -> int:
         """Length of the queues of schedulers of a kind."""
@@ -114,12 +132,24 @@ def read(vm: VM, syntax: str = "erlang", redact: bool = False) -> Hang:
     hang.ports = found[0] if found else []
     hang.tables = attempt("ETS tables", lambda: list(vm.ets_tables)) or []
     hang.timers = attempt("Timers", lambda: timers.take(vm, limit=1))
-    _note_gaps(hang, found[1] if found else 0)
+    held = attempt("Locks", lambda: locks.locks(vm))
+    hang.locks = held.locks if held else []
+    hang.tracers = attempt("Tracers", lambda: tracers.tracers(vm))
+    hang.handlers = attempt("Handlers of logger", lambda: loggers.handlers(vm)) or []
+    hang.rooms = attempt("Limits on memory", lambda: limits.rooms(vm))
+    _note_gaps(hang, found[1] if found else 0, held.gaps if held else 0)
     return hang
 
 
-def _note_gaps(hang: Hang, ports: int) -> None:
+def _note_gaps(hang: Hang, ports: int, held: int) -> None:
     from .text import plural
+
+    if held:
+        hang.unread.append(f"{plural(held, 'lock')} could not be read.")
+    if hang.tracers is not None and hang.tracers.gaps:
+        hang.unread.append(f"{plural(hang.tracers.gaps, 'tracer')} could not be read.")
+    if hang.rooms is not None:
+        hang.unread += hang.rooms.problems
 
     incomplete = sum(scheduler.is_incomplete for scheduler in hang.schedulers)
     if incomplete:

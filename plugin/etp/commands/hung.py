@@ -37,7 +37,7 @@ def run(context: Context, args: Namespace) -> Report:
     if findings:
         blocks.append(None)
     blocks.append(Paragraph("Checked: " + "; ".join(looked_at) + ".", "dim"))
-    blocks.append(Paragraph(f"Not known: {'; '.join(_UNKNOWN)}.", "dim"))
+    blocks.append(Paragraph(f"Not known: {'; '.join(_unknown(found))}.", "dim"))
     # What could not be read must not push the cause off the screen.
     blocks += [Paragraph(sentence, "warning") for sentence in found.unread]
     if args.explain:
@@ -47,11 +47,17 @@ def run(context: Context, args: Namespace) -> Report:
     return Report(blocks, _data(found, findings, looked_at))
 
 
-_UNKNOWN = (
-    "limits on memory (cgroup, ulimit)",
-    "what locks other than those of whole ETS tables mean (etp-locks lists them)",
-    "what happens on other nodes",
-)
+def _unknown(found: Hang) -> list[str]:
+    unknown = [
+        "what locks other than those of processes and whole ETS tables mean (etp-locks lists them)",
+        "what happens on other nodes",
+    ]
+    if found.rooms is None or not found.rooms.is_process:
+        # Nothing but the kernel knows them.
+        unknown.insert(
+            0, "limits of the system on memory and files (cgroup, ulimit), which a core has not"
+        )
+    return unknown
 
 
 def _limits(args: Namespace) -> HungThresholds:
@@ -107,6 +113,16 @@ def _looked_at(found: Hang) -> list[str]:
     parts.append(f"{plural(len(found.ports), 'port')}, {busy_ports or 'none'} of them busy")
     locked = sum(table.is_lock_awaited for table in found.tables)
     parts.append(f"{plural(len(found.tables), 'ETS table')}, locks of {locked or 'none'} awaited")
+    awaited = sum(lock.is_awaited for lock in found.locks)
+    parts.append(f"{plural(len(found.locks), 'lock')} in all, {awaited or 'none'} awaited")
+    if found.tracers is not None:
+        traced = sum(t.processes + t.ports for t in found.tracers.tracers) + found.tracers.others
+        parts.append(f"{traced or 'no'} processes and ports traced")
+    modes = [f"{h.mode or 'unknown'}" for h in found.handlers]
+    parts.append(
+        f"{plural(len(modes), 'logger process', 'logger processes')}"
+        + (f" ({', '.join(modes)})" if modes else "")
+    )
     if found.timers is not None:
         parts.append(
             f"{plural(found.timers.count, 'timer')}, {found.timers.due_soon:,} due within a second"
@@ -121,6 +137,8 @@ def _looked_at(found: Hang) -> list[str]:
         )
         if limit
     ]
+    for room in found.rooms.rooms if found.rooms else []:
+        shares.append(f"{room.name.replace('_', ' ')} {100 * room.share:.0f} %")
     return [*parts, "of their limits: " + ", ".join(shares)]
 
 
@@ -149,7 +167,7 @@ def _data(found: Hang, findings: list[Finding], looked_at: list[str]) -> dict[st
         "verdict": findings[0].severity.name.lower() if findings else "nothing",
         "findings": [finding.data() for finding in findings],
         "checked": looked_at,
-        "not_known": list(_UNKNOWN),
+        "not_known": _unknown(found),
         "unread": found.unread,
     }
 
@@ -161,7 +179,8 @@ COMMAND = Command(
     The first screen for a VM that hangs, the most likely cause first, each with its evidence and with the commands that
     show more: deadlocks; processes, ports and nodes that many wait for; suspended processes; schedulers that execute
     the same for long; dirty schedulers that are all taken; locks of ETS tables; garbage collections of huge heaps;
-    mailboxes, timers and run queues without end; tables near their limits.
+    locks of processes; handlers of logger and tracers that do not keep up; mailboxes, timers and run queues without end;
+    tables, memory and files near their limits.
 
     One look cannot tell a VM that hangs from one that is busy, except by what is out of the ordinary: where a cause could
     be otherwise, that is said. What was checked and what could not be is listed at the end.

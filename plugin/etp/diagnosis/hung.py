@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import hung_load, hung_waits
+from . import hung_limits, hung_load, hung_locks, hung_services, hung_waits
 from .thresholds import HUNG_THRESHOLDS, HungThresholds
 
 if TYPE_CHECKING:
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 # A rule leaves out what one before it has explained.
 RULES = (
     hung_waits.deadlocks,
-    hung_load.table_locks,
+    hung_locks.process_locks,
+    hung_locks.table_locks,
     hung_load.stuck_schedulers,
     hung_load.dirty_schedulers,
     hung_load.collections,
+    hung_services.loggers,
     hung_waits.blockers,
-    hung_load.full_tables,
+    hung_limits.full_tables,
+    hung_limits.memory,
+    hung_services.tracers,
     hung_load.long_mailboxes,
     hung_load.timer_storm,
     hung_load.run_queues,

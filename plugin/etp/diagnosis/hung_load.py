@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from ..schedulers import Scheduler
     from .thresholds import HungThresholds
 
-_FULL = 1 << 40
-"""Weight of a limit that is reached."""
-
-
 # ---- schedulers ----------------------------------------------------------------------------
 
 
@@ -78,7 +74,7 @@ class Stuck:
         return function if function is not None and function.module == "ets" else None
 
 
-def _stuck(hang: Hang, limits: HungThresholds) -> list[Stuck]:
+def stuck(hang: Hang, limits: HungThresholds) -> list[Stuck]:
     found = []
     lost = _without_scheduler(hang)
     for scheduler in hang.schedulers:
@@ -103,9 +99,9 @@ def _without_scheduler(hang: Hang) -> list[tuple[Term, int]]:
 
 
 def stuck_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
-    stuck = [s for s in _stuck(hang, limits) if s.address not in explained]
-    for function in dict.fromkeys(s.function for s in stuck):
-        group = [s for s in stuck if s.function == function]
+    found = [s for s in stuck(hang, limits) if s.address not in explained]
+    for function in dict.fromkeys(s.function for s in found):
+        group = [s for s in found if s.function == function]
         yield _stuck_finding(hang, group)
 
 
@@ -259,108 +255,12 @@ def run_queues(hang: Hang, limits: HungThresholds, explained: set[int]) -> Itera
     )
 
 
-# ---- locks ---------------------------------------------------------------------------------
-
-
-def table_locks(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
-    """Tables whose lock somebody waits for with a scheduler, for long."""
-    stuck = _stuck(hang, limits)
-    tables = [table for table in hang.tables if table.is_lock_awaited]
-    for table in tables if stuck else []:
-        # Whoever is not in a walk has the lock for a moment only, or waits for it.
-        holders = [s for s in stuck if s.is_in_ets and s.walks(table)]
-        waiters = [s for s in stuck if not s.is_in_ets] or stuck
-        yield _locked_table(hang, table, holders, waiters)
-
-
-def _locked_table(
-    hang: Hang, table: EtsTable, holders: list[Stuck], waiters: list[Stuck]
-) -> Finding:
-    mode = "writing" if table.is_write_locked else "reading"
-    label = f"the lock of the ETS table {table.label}"
-    first = waiters[0]
-    if len(holders) == 1:
-        holder = holders[0]
-        who = f"{holder.name(hang)} has had {label} for {format_pause(holder.seconds)}, in {holder.function}"
-    else:
-        who = f"{label[0].upper()}{label[1:]} is held for {mode}"
-    count = len(waiters)
-    waiting = f"scheduler {first.scheduler.number} with {first.name(hang)} waits for it"
-    if count > 1:
-        waiting = f"{count} schedulers wait for it, one with {first.name(hang)}"
-    evidence = [
-        f"The lock is held for {mode}, and others wait for it; {plural(table.size, 'row')}.",
-    ]
-    evidence += [
-        f"Scheduler {s.scheduler.number} has executed {s.name(hang)} for {format_pause(s.seconds)}."
-        for s in (holders + waiters)[:4]
-    ]
-    pids = [s.pid for s in holders + waiters if s.pid is not None]
-    return Finding(
-        "table_lock",
-        Severity.HANG,
-        f"{who}; {waiting}",
-        evidence,
-        [
-            ("etp-schedulers", "what all of them execute"),
-            *((f"etp-stacktrace {pid}", "what it does") for pid in pids[:2]),
-            (f"etp-ets-tables --name {table.name}", "the table"),
-        ],
-        sum(hang.behind(s.address) for s in holders + waiters),
-        [table.label, *(str(pid) for pid in pids)],
-        "A lock does not say who has it: this is told by what the schedulers execute.",
-        weight=_FULL,
-        explains={s.address for s in holders + waiters},
-    )
-
-
 # ---- too much ------------------------------------------------------------------------------
-
-
-def full_tables(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
-    info = hang.vm.info
-    then = {
-        "atom": "Atoms are never freed, and a VM that cannot make one more ends.",
-        "process": "spawn fails when there are as many.",
-        "port": "open_port, and with it every socket and file of a port, fails when there are as many.",
-    }
-    commands = {
-        "atom": ("etp-memory", "what atoms take"),
-        "process": ("etp-processes --sort initial_call", "which processes there are"),
-        "port": ("etp-ports", "which ports there are"),
-    }
-    for name, count, limit in (
-        ("atom", info.atoms, info.atom_limit),
-        ("process", info.processes, info.process_limit),
-        ("port", info.ports, info.port_limit),
-    ):
-        if not limit or count < limits.table_share * limit:
-            continue
-        state = "full" if count >= limit else "nearly full"
-        evidence = [then[name]]
-        if name == "atom" and not hang.redact:
-            evidence.append(f"The last ones: {_last_atoms(hang, count)}.")
-        yield Finding(
-            f"{name}_table",
-            Severity.STRAIN,
-            f"The {name} table is {state}: {count:,} of {limit:,} ({100 * count / limit:.1f} %)",
-            evidence,
-            [commands[name]],
-            0,
-            [],
-            weight=_FULL + (_FULL if count >= limit else 0),
-        )
-
-
-def _last_atoms(hang: Hang, count: int) -> str:
-    """A few of those that were made last: they show the pattern."""
-    atoms = hang.vm.atoms
-    return ", ".join(safe(atoms[i]) for i in range(max(0, count - 4), count))
 
 
 def long_mailboxes(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
     for box in hang.mailboxes.boxes if hang.mailboxes else []:
-        if box.messages + box.in_transit >= limits.mailbox:
+        if box.address not in explained and box.messages + box.in_transit >= limits.mailbox:
             yield _long_mailbox(hang, box, limits)
 
 
@@ -383,7 +283,7 @@ def _long_mailbox(hang: Hang, box: Mailbox, limits: HungThresholds) -> Finding:
         )
     elif looked_at:
         evidence.append(f"Its receive has looked at {looked_at:,} of them, and left them.")
-    shapes = _shapes(hang, box)
+    shapes = shapes_of(hang, box.address)
     if shapes:
         evidence.append(f"They are: {shapes}.")
     return Finding(
@@ -402,10 +302,11 @@ def _long_mailbox(hang: Hang, box: Mailbox, limits: HungThresholds) -> Finding:
     )
 
 
-def _shapes(hang: Hang, box: Mailbox) -> str:
+def shapes_of(hang: Hang, address: int) -> str:
+    """The most frequent messages of the process at an address, by their shape."""
     from ..processes import shapes
 
-    found = shapes(hang.vm, box.address, elixir=hang.syntax == "elixir", redact=True)
+    found = shapes(hang.vm, address, elixir=hang.syntax == "elixir", redact=True)
     return ", ".join(f"{shape.count:,} {shape.text}" for shape in found.shapes[:3])
 
 

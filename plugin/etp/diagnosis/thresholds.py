@@ -105,6 +105,11 @@ class HungThresholds:
     #: Share of them that a receive has looked at and left, for a selective receive.
     selective_share: float = 0.9
 
+    #: Messages of a process that traces others: it takes microseconds to format one.
+    traced: int = 10_000
+    #: Messages of a handler of logger in async mode: it should be in another by then.
+    logged: int = 10_000
+
     #: Timers that are due within a second.  To serve so many takes one scheduler about a tenth of it.
     timers_a_second: int = 50_000
 
@@ -117,6 +122,9 @@ class HungThresholds:
 
     #: Share of the limit on atoms, processes or ports.  Atoms are never freed.
     table_share: float = 0.9
+
+    #: Share of the memory that the VM may have at all, or of files that it may open.
+    memory_share: float = 0.9
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that handlers of logger write with, and how they protect themselves from overload (logger_olp.erl).
+
+    from etp.otp.loggers import handlers
+
+    for handler in handlers(vm):
+        print(handler.process.name, handler.mode)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..vm import VM, Process
+
+MODES = ("async", "sync", "drop")
+
+
+@dataclass(frozen=True)
+class Handler:
+    process: Process
+    #: What callers do with an event: "async", they send it; "sync", they wait until it is handled; "drop",
+    #: they throw it away.  None: not known.
+    mode: str | None
+    #: In its mailbox.
+    messages: int
+
+
+def handlers(vm: VM) -> list[Handler]:
+    """The children of logger_sup that are such processes."""
+    from ..errors import Problem
+
+    try:
+        top = vm.find_process("logger_sup")
+    except Problem:
+        # The application kernel has not been started, or goes down.
+        return []
+    found = []
+    for link in vm.native.process_info(top.address)["links"]:
+        process = vm.process(link) if link.kind == "pid" else None
+        if process is not None and process.initial_call and process.initial_call[0] == "logger_olp":
+            messages = vm.native.process_info(process.address)["message_queue_len"]
+            found.append(Handler(process, _mode(vm, process), messages))
+    return found
+
+
+def _mode(vm: VM, process: Process) -> str | None:
+    """That which callers look at. The state of the process is older while it handles an event."""
+    from ..vm import Error
+
+    if process.name is None:
+        return None
+    try:
+        key = vm.native.compose(
+            (vm.native.find_atom("logger_olp"), vm.native.find_atom(process.name))
+        )
+        value = vm.native.persistent_term(key)
+    except Error:
+        return None
+    if value is None:
+        # logger_olp:get_mode/1 has this default.
+        return "async"
+    name = value.value()
+    return name if name in MODES else None
