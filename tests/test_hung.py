@@ -319,6 +319,44 @@ def test_all_front_ends_say_the_same(core, name):
         assert json.loads(out.partition("(lldb) etp-hung --json\n")[2]) == expected
 
 
+def torn(core, tmp_path):
+    """The first half of what a core has."""
+    dump = core("healthy")
+    path = tmp_path / "torn"
+    with open(dump.path, "rb") as whole:
+        path.write_bytes(whole.read(os.path.getsize(dump.path) // 2))
+    return dump, path
+
+
+def test_a_torn_core_is_not_called_healthy(core, tmp_path):
+    dump, path = torn(core, tmp_path)
+    context = Reader(VM.open(str(path), executable=str(dump.executable)))
+    lines = context.run("etp-hung").split("\n")
+    assert lines[0].startswith(f"Warning: {path} is truncated")
+    (verdict,) = [line for line in lines if line.startswith("Nothing found that hangs")]
+    assert "in what could be read, which is not all" in verdict
+
+
+def test_what_a_torn_core_lacks_stands_before_an_error(core, tmp_path):
+    """That may be why something was not found; in all front ends."""
+    dump, path = torn(core, tmp_path)
+    outs = [run(sys.executable, "-m", "etp", str(path), str(dump.executable), "ets-show", "nosuch")]
+    entry = cores.ROOT / "plugin" / "etp-gdb.py"
+    outs.append(
+        run("gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-x", str(entry),
+            str(dump.executable), "-c", str(path), "-ex", "echo ---\\n", "-ex", "etp-ets-show nosuch",
+            "-ex", "etp-ets-show nosuch").partition("---\n")[2]  # fmt: skip
+    )
+    if shutil.which("lldb"):
+        entry = cores.ROOT / "plugin" / "etp_lldb.py"
+        out = run("lldb", "-x", "-b", "-c", str(path), str(dump.executable), "-o",
+                  f"command script import {entry}", "-o", "etp-ets-show nosuch", PYTHONPATH=PACKAGES)  # fmt: skip
+        outs.append(out.partition("(lldb) etp-ets-show nosuch\n")[2])
+    for out in outs:
+        assert " ".join(out.split()).startswith(f"Warning: {path} is truncated")
+        assert out.count("is truncated") == 1
+
+
 def test_a_vm_that_lives(live):
     vm = live("hangs", kind="suspended")
     out = run(sys.executable, "-m", "etp", str(vm.pid), "etp-hung")
@@ -328,4 +366,7 @@ def test_a_vm_that_lives(live):
     assert "\nAs of " in out
     for words in named("suspended", cause_of(vm)):
         assert words in first
+    # What the system lets it have is known of a process, and only of that.
+    assert re.search(r"of their limits: [^.]*files \d+ %", " ".join(out.split()))
+    assert "ulimit" not in out
     assert vm.ask()

@@ -176,14 +176,15 @@ def _upwards(root: str, path: str) -> list[str]:
 
 
 def _group_room(group: str, controller: str) -> Room | None:
-    limit, used = ("memory.max", "memory.current")
+    limit, used, cache = "memory.max", "memory.current", "inactive_file"
     if controller:
-        limit, used = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        limit, used = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        cache = "total_inactive_file"
     try:
         most, now = int(_text(f"{group}/{limit}")), int(_text(f"{group}/{used}"))
         # Pages of files that are given back when memory is needed.
         for line in _text(f"{group}/memory.stat").splitlines():
-            if line.startswith(("inactive_file ", "total_inactive_file ")):
+            if line.startswith(f"{cache} "):
                 now -= int(line.split()[1])
                 break
     except (OSError, ValueError):

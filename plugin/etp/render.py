@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich.cells import cell_len
@@ -121,8 +121,7 @@ def render(
         _render_json(view, screen, list(warnings), as_of)
         return
     own = [] if isinstance(view, TermText) else view.warnings
-    for warning in dict.fromkeys([*warnings, *own]):
-        _block(Paragraph("Warning: " + warning, "warning", hang=2), screen)
+    warn(screen, [*warnings, *own])
     if isinstance(view, Table):
         _block(view, screen)
     elif isinstance(view, Report):
@@ -137,6 +136,12 @@ def render(
         _listing(view, screen)
     if as_of:
         _block(Paragraph(_as_of_text(as_of), "dim"), screen)
+
+
+def warn(screen: Screen, warnings: Iterable[str]) -> None:
+    """Each once."""
+    for warning in dict.fromkeys(warnings):
+        _block(Paragraph("Warning: " + warning, "warning", hang=2), screen)
 
 
 def _as_of_text(as_of: dict[str, Any]) -> str:

@@ -28,7 +28,10 @@ def run(context: Context, args: Namespace) -> Report:
     looked_at = _looked_at(found)
     blocks: list[Block | None] = []
     shown = findings[: args.limit or None]
-    if not findings:
+    if not findings and (found.unread or context.vm.info.bytes_truncated):
+        text = "Nothing found that hangs in what could be read, which is not all."
+        blocks.append(Paragraph(text, "warning"))
+    elif not findings:
         blocks.append(Paragraph("Nothing found that hangs.", "good"))
     for number, finding in enumerate(shown, 1):
         blocks += _finding(number, finding)

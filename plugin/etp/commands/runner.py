@@ -19,12 +19,18 @@ def run_command(command: Command, line: str | list[str], context: Context) -> No
     except HelpRequested:
         context.screen().write(command.help() + "\n")
         return
-    from ..render import render
+    from ..render import render, warn
 
     as_json = bool(getattr(args, "json", False))
     context.quiet = as_json
     context.vm_was_used = False
-    view = command.run(context, args)
+    try:
+        view = command.run(context, args)
+    except Exception:
+        # What is wrong with the core may be the reason that something was not found in it.
+        if not as_json and (warnings := context.new_warnings()):
+            warn(context.screen(), warnings)
+        raise
     render(view, context.screen(), as_json, context.new_warnings(), context.as_of())
 
 
