@@ -254,8 +254,8 @@ class VM:
         """One pass over all processes: (address, pid, registered_name | None,
         initial_call | None (proc_lib's, else spawn's), status, message_queue_len, of
         these in transit, memory, reductions, total_heap_size, heap_size, stack_size,
-        links, monitors, program_counter, unknown, uncertain (bits of enum
-        etp_process_item), is_hibernated)."""
+        links, monitors, program_counter, group_leader (a word), unknown, uncertain
+        (bits of enum etp_process_item), is_hibernated)."""
     def messages(self, which: Term | int) -> Iterator[tuple[Any, ...]]:
         """Messages and other signals of a process, oldest first: (queue: "inner" |
         "middle" | "outer" | "buffer", kind: "message" | "external" (from another node,

@@ -140,7 +140,8 @@ def test_list_agrees_with_info(case):
             assert name is None or value == info[name], (row, name)
         assert row[3] == (info["proc_lib_initial_call"] or info["initial_call"])
         assert row[6] == info["message_queue_len"] - info["queues"]["inner"]
-        assert bool(row[15]) == bool(info["unknown"]) and bool(row[16]) == bool(info["uncertain"])
+        assert row[15] == info["group_leader"].word
+        assert bool(row[16]) == bool(info["unknown"]) and bool(row[17]) == bool(info["uncertain"])
 
 
 def test_states(states):

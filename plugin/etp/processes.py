@@ -65,6 +65,8 @@ class Row(NamedTuple):
     links: int
     monitors: int
     program_counter: int
+    #: As Term.word.
+    group_leader: int
     unknown_bits: int
     uncertain_bits: int
     is_hibernated: bool
@@ -72,7 +74,8 @@ class Row(NamedTuple):
     @property
     def call_text(self) -> str:
         text = call_text(self.initial_call)
-        return text + " (#Unreadable)" if text and "initial_call" in self.unknown else text
+        unread = self.unknown_bits and "initial_call" in self.unknown
+        return text + " (#Unreadable)" if text and unread else text
 
     @property
     def label(self) -> str:

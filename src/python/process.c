@@ -366,7 +366,7 @@ static PyObject *list_row(VMObject *self, struct mfa_cache *cache,
 		return NULL;
 	}
 	return Py_BuildValue(
-		"(KNNNsKKKKKKKKKKIIO)", (unsigned long long)info->address, pid, name, call,
+		"(KNNNsKKKKKKKKKKKIIO)", (unsigned long long)info->address, pid, name, call,
 		etp_process_status_name(info->status), (unsigned long long)info->message_queue_len,
 		(unsigned long long)(info->message_queue_len -
 	                             info->messages[ETP_SIGNAL_QUEUE_INNER]),
@@ -374,8 +374,8 @@ static PyObject *list_row(VMObject *self, struct mfa_cache *cache,
 		(unsigned long long)info->total_heap_size, (unsigned long long)info->heap_size,
 		(unsigned long long)info->stack_size, (unsigned long long)info->link_count,
 		(unsigned long long)info->monitor_count, (unsigned long long)info->program_counter,
-		(unsigned)info->unknown, (unsigned)info->uncertain,
-		info->is_hibernated ? Py_True : Py_False);
+		(unsigned long long)info->group_leader, (unsigned)info->unknown,
+		(unsigned)info->uncertain, info->is_hibernated ? Py_True : Py_False);
 }
 
 PyObject *VM_process_list(VMObject *self, PyObject *ignored)

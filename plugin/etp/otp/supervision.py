@@ -110,7 +110,7 @@ class Trees:
     def __init__(self, vm: VM) -> None:
         self.vm = vm
         self.rows = {row.pid.word: row for row in rows(vm)}
-        self._info: dict[int, tuple[int, list[int]]] = {}
+        self._ancestors: dict[int, int] = {}
         self._by_ancestor: dict[int, list[Row]] | None = None
         #: What could not be read, a sentence each.
         self.problems = unread(list(self.rows.values()))
@@ -122,7 +122,7 @@ class Trees:
         """Those that run, by name."""
         by_leader: dict[int, list[Row]] = {}
         for row in self.rows.values():
-            by_leader.setdefault(self._leader(row), []).append(row)
+            by_leader.setdefault(row.group_leader, []).append(row)
         found = [
             self._application(name, row, by_leader.get(row.pid.word, []))
             for name, row in self._masters()
@@ -352,36 +352,29 @@ class Trees:
 
     # ---- facts about processes -------------------------------------------------------------
 
-    def _leader(self, row: Row) -> int:
-        return self._facts(row)[0]
-
-    def _facts(self, row: Row) -> tuple[int, list[int]]:
-        """Word of the group leader, and of the first ancestor (or none)."""
+    def _first_ancestor(self, row: Row) -> int:
+        """The word of the first of $ancestors in its dictionary, 0 without any."""
         word = row.pid.word
-        if word not in self._info:
-            try:
-                info = self.vm.native.process_info(row.address)
-            except (Error, Problem):
-                self._info[word] = (0, [])
-                return self._info[word]
-            first = [
-                value[0]
-                for key, value in info["dictionary"]
-                if is_atom(key, "$ancestors") and value.kind == "cons"
-            ]
-            words = [self._word_of(term) for term in first]
-            self._info[word] = (info["group_leader"].word, words)
-        return self._info[word]
+        if word not in self._ancestors:
+            self._ancestors[word] = 0
+            for key, value in self._dictionary(row):
+                if is_atom(key, "$ancestors") and value.kind == "cons":
+                    self._ancestors[word] = self._word_of(value[0])
+                    break
+        return self._ancestors[word]
+
+    def _dictionary(self, row: Row) -> list[tuple[Term, Term]]:
+        try:
+            pairs: list[tuple[Term, Term]] = self.vm.native.process_info(row.address)["dictionary"]
+        except (Error, Problem):
+            return []
+        return pairs
 
     def _word_of(self, term: Term) -> int:
         """Of a pid, or of the process that is registered so."""
         if term.kind != "atom":
             return term.word
         return self._names.get(str(term.value()), 0)
-
-    def _first_ancestor(self, row: Row) -> int:
-        words = self._facts(row)[1]
-        return words[0] if words else 0
 
     def _links(self, row: Row) -> set[int]:
         return {link.word for link in self.vm.native.process_info(row.address)["links"]}
