@@ -364,6 +364,11 @@ class VM:
         that waits to be scheduled, or hibernates), running (on a scheduler, so that all of this is
         of an earlier moment), in_gc, problem ("" or why the stack or the registers are left
         out)."""
+    def current_places(
+        self, process_addresses: list[int]
+    ) -> list[tuple[Location | None, Location | None]]:
+        """current_function and current_location of execution(), for each process; one tuple for all
+        that are at the same place.  Both are None for what is no process."""
     def stacktrace(
         self, process_address: int, depth: int = 0, top: int = 0, pc: int = 0
     ) -> list[Location]:

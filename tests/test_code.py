@@ -107,6 +107,20 @@ def test_current_function(case):
         assert mfa(found["current_function"]) == said["current_function"], said["pid"]
 
 
+def test_current_places(case):
+    """Of many processes at once."""
+    dump, vm = case
+    live = list(processes(dump, vm))
+    places = vm.current_places([address for address, _ in live])
+    for (address, said), (function, location) in zip(live, places):
+        assert mfa(function) == said["current_function"], said["pid"]
+        assert location == vm.execution(address)["current_location"]
+    assert vm.current_places([0, 8]) == [(None, None)] * 2
+    for mistake in ([-1], ["1"], 1):
+        with pytest.raises((TypeError, OverflowError)):
+            vm.current_places(mistake)
+
+
 def test_stacktrace(case):
     """current_stacktrace with file and line; its first entry is current_location."""
     dump, vm = case

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from .text import safe
 
@@ -183,6 +183,20 @@ def execution(vm: VM, process: Process | int) -> Execution:
         in_gc=facts["in_gc"],
         problem=facts["problem"],
     )
+
+
+Place = tuple[Optional[Location], Optional[Location]]
+
+
+def current_places(vm: VM, addresses: list[int]) -> list[Place]:
+    """Of the processes at these addresses, current_function and current_location of execution();
+    one object for all that are at the same place."""
+    made: dict[int, Place] = {}
+    places = vm.native.current_places(addresses)
+    return [
+        made.get(id(place)) or made.setdefault(id(place), (location(place[0]), location(place[1])))
+        for place in places
+    ]
 
 
 def stacktrace(vm: VM, process: Process, depth: int = 0) -> list[Location]:

@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from rich.cells import cell_len
@@ -28,6 +29,9 @@ READING_WIDTH = 100
 
 UNLIMITED = 100_000
 """More columns than any line has."""
+
+LINES_A_WRITE = 200
+"""Of a long table."""
 
 _STYLES = {"strong": "bold", "warning": "bold yellow", "good": "bold green", "dim": "dim"}
 _NUMERIC = ("count", "bytes", "percent")
@@ -303,22 +307,32 @@ def cell_text(value: Any, column: Column, units: Units = "human") -> str:
     return safe(str(value))
 
 
+def _column_texts(table: Table, column: Column) -> list[str]:
+    """A text for each row. There may be very many rows, of which most have the same."""
+    values = [row.get(column.key) for row in table.rows]
+    # Of other types there are values that are equal, and not the same text: True and 1.
+    if {*map(type, values)} <= {str, int, type(None)}:
+        texts = {value: cell_text(value, column, table.units) for value in {*values}}
+        return [*map(texts.__getitem__, values)]
+    return [cell_text(value, column, table.units) for value in values]
+
+
 def _table(table: Table, screen: Screen) -> None:
     columns = _wanted(table)
-    cells = [[cell_text(row.get(c.key), c, table.units) for c in columns] for row in table.rows]
+    texts = [_column_texts(table, column) for column in columns]
     headers = [_header(column, table.units) for column in columns]
-    widths = [
-        max([_width(header), *(_width(row[i]) for row in cells)])
-        for i, header in enumerate(headers)
-    ]
+    distinct = [{header, *texts[i]} for i, header in enumerate(headers)]
+    widths = [max(map(_width, of_column)) for of_column in distinct]
     shown = _fit(columns, headers, widths, screen.width, fixed=table.chosen is not None)
+    aligned = [{text: _aligned(text, columns[i], widths[i]) for text in distinct[i]} for i in shown]
     if not table.rows:
         _block(Paragraph(f"No {table.noun}."), screen)
     else:
-        header = _line(headers, columns, widths, shown)
+        header = _line(cells[headers[i]] for cells, i in zip(aligned, shown))
         screen.console.print(Text(header, style="bold"), soft_wrap=True)
-    for row in cells:
-        screen.write(_line(row, columns, widths, shown) + "\n")
+    rows = zip(*(map(cells.__getitem__, texts[i]) for cells, i in zip(aligned, shown)))
+    while lines := "".join(_line(cells) + "\n" for cells in islice(rows, LINES_A_WRITE)):
+        screen.write(lines)
     for note in _notes(table, [columns[i].name for i in range(len(columns)) if i not in shown]):
         _block(Paragraph(note, "dim"), screen)
 
@@ -371,10 +385,10 @@ def _fit(
     return shown
 
 
-def _line(cells: list[str], columns: list[Column], widths: list[int], shown: list[int]) -> str:
+def _line(cells: Iterable[str]) -> str:
     """Aligned here and not by rich, which pads after the last column, beyond the screen, and takes
     longer for a row of a long table than all else that it needs."""
-    return "  ".join(_aligned(cells[i], columns[i], widths[i]) for i in shown).rstrip()
+    return "  ".join(cells).rstrip()
 
 
 def _aligned(text: str, column: Column, width: int) -> str:

@@ -178,6 +178,7 @@ PyObject *VM_fun_location(VMObject *self, PyObject *args);
 PyObject *VM_modules(VMObject *self, PyObject *ignored);
 PyObject *VM_modules_problem(VMObject *self, PyObject *ignored);
 PyObject *VM_execution(VMObject *self, PyObject *args);
+PyObject *VM_current_places(VMObject *self, PyObject *args);
 PyObject *VM_stacktrace(VMObject *self, PyObject *args);
 PyObject *VM_stack(VMObject *self, PyObject *args);
 PyObject *VM_heap_areas(VMObject *self, PyObject *args);

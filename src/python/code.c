@@ -185,6 +185,51 @@ PyObject *VM_execution(VMObject *self, PyObject *args)
 	return NULL;
 }
 
+// The pair of the places of a process, made once for all that are at the same place.
+static PyObject *current_place(VMObject *self, struct etp_reader *reader, uint64_t process,
+                               PyObject *known)
+{
+	struct etp_stack stack;
+	struct etp_error *err = etp_stack_find(self->vm, reader, process, &stack);
+	if (err) {
+		// No stack, and no place.
+		etp_error_destroy(err);
+		stack = (struct etp_stack){.process = process};
+	}
+	PyObject *key = Py_BuildValue("(KK)", (unsigned long long)stack.pc,
+	                              (unsigned long long)stack.current);
+	PyObject *place = key ? PyDict_GetItemWithError(known, key) : NULL;
+	Py_XINCREF(place);
+	if (key && !place && !PyErr_Occurred()) {
+		place = Py_BuildValue("(NN)", current_location(self, reader, &stack, false),
+		                      current_location(self, reader, &stack, true));
+		if (place && PyDict_SetItem(known, key, place))
+			Py_CLEAR(place);
+	}
+	Py_XDECREF(key);
+	return place;
+}
+
+PyObject *VM_current_places(VMObject *self, PyObject *args)
+{
+	PyObject *addresses;
+	if (!PyArg_ParseTuple(args, "O!:current_places", &PyList_Type, &addresses) ||
+	    !VM_is_open(self))
+		return NULL;
+	struct etp_reader reader;
+	etp_reader_init(&reader, etp_vm_target(self->vm));
+	PyObject *known = PyDict_New();
+	PyObject *list = known ? PyList_New(0) : NULL;
+	for (Py_ssize_t i = 0; list && i < PyList_Size(addresses); i++) {
+		uint64_t process = PyLong_AsUnsignedLongLong(PyList_GetItem(addresses, i));
+		if (PyErr_Occurred() || (i % 1024 == 0 && PyErr_CheckSignals()) ||
+		    !list_append(list, current_place(self, &reader, process, known)))
+			Py_CLEAR(list);
+	}
+	Py_XDECREF(known);
+	return list;
+}
+
 PyObject *VM_stacktrace(VMObject *self, PyObject *args)
 {
 	unsigned long long process;

@@ -433,6 +433,7 @@ static PyMethodDef VM_methods[] = {
 	{"modules", (PyCFunction)VM_modules, METH_NOARGS, NULL},
 	{"modules_problem", (PyCFunction)VM_modules_problem, METH_NOARGS, NULL},
 	{"execution", (PyCFunction)VM_execution, METH_VARARGS, NULL},
+	{"current_places", (PyCFunction)VM_current_places, METH_VARARGS, NULL},
 	{"stacktrace", (PyCFunction)VM_stacktrace, METH_VARARGS, NULL},
 	{"stack", (PyCFunction)VM_stack, METH_VARARGS, NULL},
 	{"heap_areas", (PyCFunction)VM_heap_areas, METH_VARARGS, NULL},

@@ -39,6 +39,13 @@ def test_a_table_has_aligned_columns_and_no_trailing_blanks():
     )
 
 
+def test_values_that_are_equal_keep_texts_of_their_own():
+    mixed = table((1, 1, 1, True), (True, 2, 2, 1), (1.0, 3, 3, [1]), (None, 1, 1, "1"))
+    lines = text_of(mixed).splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["1", "True", "1.0", "1"]
+    assert [line.split()[-1] for line in lines] == ["True", "1", "1", "1"]
+
+
 def test_columns_give_way_on_a_narrow_screen_and_this_is_said():
     shown = text_of(table(*ROWS), width=24)
     assert "note" not in shown.split("\n")[0]

@@ -81,11 +81,9 @@ def run(context: Context, args: Namespace) -> Table:
     else:
         view.rows = [_row(row) for row in chosen]
         if args.sort in COSTLY:
-            for data in view.rows:
-                _locate(context, data)
+            _locate(context, view.rows)
         view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
-    for data in view.rows:
-        _locate(context, data)
+    _locate(context, view.rows)
     return view
 
 
@@ -140,22 +138,23 @@ def _row(row: Row) -> dict[str, object]:
     }
 
 
-def _locate(context: Context, row: dict[str, object]) -> None:
-    from ..code import execution
-    from ..errors import Problem
-    from ..vm import Error
+def _locate(context: Context, rows: list[dict[str, object]]) -> None:
+    from ..code import current_places
 
-    if "function" in row:
+    if not rows or "function" in rows[0]:
         return
-    row["function"] = row["place"] = None
-    try:
-        found = execution(context.vm, int(str(row["address"]), 16))
-    except (Error, Problem):
-        return
-    if found.current_function:
-        row["function"] = found.current_function.name(str(context.settings.get("syntax")))
-    if found.current_location:
-        row["place"] = found.current_location.place
+    syntax = str(context.settings.get("syntax"))
+    addresses = [int(str(row["address"]), 16) for row in rows]
+    named: dict[int, tuple[str | None, str | None]] = {}
+    for row, place in zip(rows, current_places(context.vm, addresses)):
+        # Most processes are at few places.
+        if id(place) not in named:
+            function, location = place
+            named[id(place)] = (
+                function.name(syntax) if function else None,
+                location.place if location else None,
+            )
+        row["function"], row["place"] = named[id(place)]
 
 
 def _summary(rows: list[Row]) -> str:

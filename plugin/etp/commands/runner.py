@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from ..errors import Problem
 from .declaration import Command
 from .line import HelpRequested, parse
@@ -10,6 +12,10 @@ from .line import HelpRequested, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .context import Context
+
+OBJECTS_A_COLLECTION = 1_000_000
+"""A table of 200,000 rows is a million objects, none of them garbage: Python's collector would look
+at all of them again and again, for a third of the time that the table takes."""
 
 
 def run_command(command: Command, line: str | list[str], context: Context) -> None:
@@ -24,14 +30,18 @@ def run_command(command: Command, line: str | list[str], context: Context) -> No
     as_json = bool(getattr(args, "json", False))
     context.quiet = as_json
     context.vm_was_used = False
+    threshold = gc.get_threshold()
+    gc.set_threshold(OBJECTS_A_COLLECTION, *threshold[1:])
     try:
         view = command.run(context, args)
+        render(view, context.screen(), as_json, context.new_warnings(), context.as_of())
     except Exception:
         # What is wrong with the core may be the reason that something was not found in it.
         if not as_json and (warnings := context.new_warnings()):
             warn(context.screen(), warnings)
         raise
-    render(view, context.screen(), as_json, context.new_warnings(), context.as_of())
+    finally:
+        gc.set_threshold(*threshold)
 
 
 def explain(error: Exception, command: Command) -> str:
