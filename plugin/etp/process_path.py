@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .vm import VM, Process
 
 _ROOT = re.compile(
-    r"(?:(dictionary)|(message in transit|message|stack|register)\s+(\d+))\s*(?=$|->|[.\[{])"
+    r"(?:(dictionary)|(message in transit|message|stack|register)\s+(\d{1,9}))\s*(?=$|->|[.\[{])"
 )
 
 ROOTS_OF = frozenset(["dictionary", "message", "message_in_transit", "stack", "register"])

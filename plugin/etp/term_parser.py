@@ -8,9 +8,11 @@ name the key of a row.  Depth is bounded: this is a person's input.
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any, Union
 
 from .errors import UsageError
+from .text import safe
 
 if TYPE_CHECKING:
     from _etp import Term
@@ -38,6 +40,8 @@ class Identifier(str):
 Pattern = Union[int, float, bytes, Atom, Identifier, "tuple[Any, ...]", "list[Any]"]
 
 MAX_DEPTH = 100
+MAX_DIGITS = 4000
+"""Python refuses to read more (sys.int_info.default_max_str_digits)."""
 
 _SKIP = re.compile(r"\s*")
 _NUMBER = re.compile(
@@ -221,6 +225,8 @@ class TextBytes(bytes):
 
 def _number(text: str) -> int | float:
     plain = text.replace("_", "")
+    if len(plain) > MAX_DIGITS:
+        raise UsageError(f"A number has at most {MAX_DIGITS:,} digits.")
     if "#" in plain:
         base, digits = plain.split("#")
         sign = -1 if base.startswith("-") else 1
@@ -238,7 +244,11 @@ def _unescape(text: str) -> str:
         return text
     body = text[1:]
     if body[0] in "xu" and len(body) > 1:
-        return chr(int(body[1:].strip("{}"), 16))
+        code = body[1:].strip("{}")
+        # Surrogates are no characters.
+        if len(code) > 8 or int(code, 16) > sys.maxunicode or 0xD800 <= int(code, 16) < 0xE000:
+            raise UsageError(f"There is no character with the number {safe(code[:20])}.")
+        return chr(int(code, 16))
     return _ESCAPES.get(body, body)
 
 

@@ -42,9 +42,10 @@ KEY_WIDTH = 60
 
 _NAME = re.compile(r"[^\W\d][\w@]*[?!]?")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'", re.S)
-_ELEMENT = re.compile(r"\{\s*(\d+)\s*\}")
-_TAIL = re.compile(r"\[\s*(\d+)\s*\.\.\s*\]")
-_ENVIRONMENT = re.compile(r"fun\(\s*(\d+)\s*\)")
+# With more digits it is none.
+_ELEMENT = re.compile(r"\{\s*(\d{1,18})\s*\}")
+_TAIL = re.compile(r"\[\s*(\d{1,18})\s*\.\.\s*\]")
+_ENVIRONMENT = re.compile(r"fun\(\s*(\d{1,18})\s*\)")
 _KEY_ITSELF = re.compile(r"key\s+")
 _ARROW = re.compile(r"\s*->\s*")
 _SPACE = re.compile(r"\s*")

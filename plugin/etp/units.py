@@ -82,4 +82,5 @@ def parse_limit(text: str) -> int:
     value = int(text, 10)
     if value < 0:
         raise ValueError(text)
-    return value
+    # More than there can be of anything, and no more than C can count.
+    return min(value, 1 << 62)

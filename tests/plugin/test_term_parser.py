@@ -95,3 +95,11 @@ def test_depth_is_bounded():
 )
 def test_comparison_with_terms_of_the_vm(text, value, same):
     assert matches(FakeTerm(value), parse(text)) is same
+
+
+@pytest.mark.parametrize(
+    "text", [r'"\x{110000}"', r'"\x{D800}"', r"'\uDFFF'", r'"\x{' + "f" * 5000 + '}"', "9" * 5000]
+)
+def test_what_is_no_character_or_number(text):
+    with pytest.raises(UsageError, match="no character|at most 4,000 digits"):
+        parse(text)
