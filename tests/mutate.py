@@ -20,6 +20,7 @@ With a build for AddressSanitizer:
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import pickle
@@ -32,7 +33,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import IO, Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import command_lines
 import damaged_pools
@@ -516,8 +517,11 @@ def look_at_path(path: Dict[str, Any], error: Any) -> None:
             look_at(key, error)
 
 
-def child(write: int, extension: Any, core: str, executable: str, ask: Ask) -> None:
-    """Does not return.  The parent reads what was found, or the error's kind, from the pipe."""
+def child(write: int, where: IO[str], extension: Any, core: str, executable: str, ask: Ask) -> None:
+    """Does not return.  The parent reads what was found, or the error's kind, from the pipe, and, when
+    time is up, from ``where`` what was being done."""
+    for number in (signal.SIGPROF, signal.SIGALRM):
+        faulthandler.register(number, where, all_threads=False, chain=True)
     # Of work, so that a busy machine does not count; and of waiting.
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     signal.alarm(10 * SECONDS)
@@ -537,24 +541,28 @@ def child(write: int, extension: Any, core: str, executable: str, ask: Ask) -> N
     os._exit(0)
 
 
-def run_child(extension: Any, core: Path, executable: str, ask: Ask) -> Tuple[str, Any]:
+def run_child(extension: Any, core: Path, executable: str, ask: Ask) -> Tuple[str, Any, float]:
+    """How it ended, what it said, and the processor time that it took."""
     read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(read)
-        child(write, extension, str(core), executable, ask)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        answer = pipe.read()
-    status = os.waitpid(pid, 0)[1]
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number in (signal.SIGALRM, signal.SIGPROF):
-            return "timeout", f"after {SECONDS} s"
-        return "signal", signal.Signals(number).name
+    with tempfile.TemporaryFile("w+") as where:
+        pid = os.fork()
+        if pid == 0:
+            os.close(read)
+            child(write, where, extension, str(core), executable, ask)
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            answer = pipe.read()
+        _, status, usage = os.wait4(pid, 0)
+        took = usage.ru_utime + usage.ru_stime
+        if os.WIFSIGNALED(status):
+            name = signal.Signals(os.WTERMSIG(status)).name
+            if name not in ("SIGALRM", "SIGPROF"):
+                return "signal", name, took
+            where.seek(0)
+            return "timeout", f"{name} after {took:.1f} s of work, in:\n{where.read()}", took
     if os.WEXITSTATUS(status) or not answer:
-        return "exit", str(os.WEXITSTATUS(status))
-    return pickle.loads(answer)
+        return "exit", str(os.WEXITSTATUS(status)), took
+    return (*pickle.loads(answer), took)
 
 
 def lost_rows(expected: Dict[str, Any], found: Dict[str, Any]) -> Optional[str]:
@@ -630,6 +638,7 @@ def campaign(arguments: argparse.Namespace, extension: Any, path: Path) -> int:
     make_ask, lost_something = QUESTIONS[arguments.ask]
     ask = make_ask(path, arguments.executable, arguments.seed)
     expected = run_child(extension, path, arguments.executable, ask)
+    slowest = (expected[2], "none")
     assert expected[0] == "ok", f"the undamaged core: {expected}"
     mutator = Mutator(image, places, arguments.seed)
     tally = {"ok": 0, "error": 0, "failed": 0}
@@ -641,9 +650,8 @@ def campaign(arguments: argparse.Namespace, extension: Any, path: Path) -> int:
         undo = apply(path, image, mutation)
         # When the core was written is part of some answers.
         os.utime(path, (0, 0))
-        before = time.monotonic()
-        outcome, detail = run_child(extension, path, arguments.executable, ask)
-        took = time.monotonic() - before
+        outcome, detail, took = run_child(extension, path, arguments.executable, ask)
+        slowest = max(slowest, (took, f"{number}, {mutation.what}"))
         for offset, data in undo:
             os.pwrite(image.file.fileno(), data, offset)
         if outcome == "ok" and mutation.lossy:
@@ -654,13 +662,16 @@ def campaign(arguments: argparse.Namespace, extension: Any, path: Path) -> int:
         tally["failed" if failed else outcome] += 1
         if failed:
             print(f"FAILED {number}: {mutation.what}: {outcome} {detail}", flush=True)
-        elif arguments.verbose or took > 5:
+        elif arguments.verbose:
             said = detail if outcome == "error" else ""
             print(f"{outcome} {number}, {took:.1f} s: {mutation.what}: {said}", flush=True)
     tried = sum(tally.values())
     print(
         f"{tried} mutations of {arguments.core.parent.name}, seed {arguments.seed}: {tally['ok']} answered, "
         f"{tally['error']} refused, {tally['failed']} failed, {time.monotonic() - started:.0f} s"
+    )
+    print(
+        f"most processor time: {slowest[0]:.1f} s, of {slowest[1]}; undamaged: {expected[2]:.1f} s"
     )
     return 1 if tally["failed"] else 0
 

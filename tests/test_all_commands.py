@@ -11,7 +11,10 @@ import pytest
 
 import command_lines
 import cores
+from etp.commands.registry import COMMANDS
+from etp.errors import Problem
 from etp.vm import VM
+from reader import Reader
 from test_hostile_text import SECRETS, unsafe
 
 #: A call that changes something, and its path.
@@ -50,6 +53,27 @@ def test_redact_shows_no_content(hostile, tmp_path):
     assert len(lines) > 50
     for line, text in command_lines.answers(vm, lines, redact=True).items():
         assert [s for s in SECRETS if s in text.encode()] == [], line
+
+
+def test_every_order_goes_with_every_flag(hostile):
+    """A flag may take away or bring the columns of an order."""
+    reader = Reader(open_core(hostile))
+    asked = 0
+    for command in COMMANDS:
+        if any(not argument.optional for argument in command.positionals()):
+            continue
+        options = command.options()
+        flags = [[a.names[-1]] for a in options if a.kind == "flag" and a.names[-1] != "--help"]
+        orders = [key for a in options if a.names[-1] == "--sort" for key in a.choices]
+        for key in orders:
+            for flag in [[], *flags]:
+                try:
+                    assert reader.run(command.name, "--sort", key, *flag)
+                except Problem:
+                    # Of pools and other nodes there is nothing here.
+                    continue
+                asked += 1
+    assert asked > 200
 
 
 SCRIPT = """

@@ -60,7 +60,9 @@ def run(context: Context, args: Namespace) -> Table:
     warnings = [*tables.gaps, *_unnamed(tables, args)]
     if args.binaries or _asks_for_binaries(args):
         warnings += _add_binaries(context, chosen, rows)
-        columns = tuple(c for c in COLUMNS if c.name not in GIVE_WAY or args.columns)
+        columns = tuple(
+            c for c in COLUMNS if c.name not in GIVE_WAY or args.columns or c.name == args.sort
+        )
         columns += BINARY_COLUMNS
     view = Table(columns, rows, warnings=warnings, noun="tables")
     total = sum(table.memory_bytes for table in chosen)
