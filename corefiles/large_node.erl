@@ -50,9 +50,9 @@ fill(Table, Rows) ->
     [ets:insert(Table, {N, name(N), #{seen => [N], size => N rem 100}, self()}) || N <- lists:seq(1, Rows)],
     ok.
 
-%% 70 bytes of 300: longer than what would be copied to the heap.
+%% 70 bytes, longer than what would be copied to the heap, of a packet of a kilobyte.
 name(N) ->
-    binary:part(iolist_to_binary(["name=", integer_to_list(N), lists:duplicate(300, $.)]), 5, 70).
+    binary:part(iolist_to_binary(["name=", integer_to_list(N), lists:duplicate(1000, $.)]), 5, 70).
 
 state(N, Terms) ->
     #{id => N,
