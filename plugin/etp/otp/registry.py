@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
 
+from .. import processes
 from ..errors import Problem
 from ..text import plural
 from ..vm import Error, ref_text
@@ -58,9 +59,9 @@ def names(vm: VM, kinds: tuple[str, ...] = KINDS) -> Names:
 
 def _local(vm: VM, problems: list[str]) -> Iterator[Entry]:
     """registered/0: of processes and ports."""
-    for process in vm.processes():
-        if process.name is not None:
-            yield Entry("local", "", process.name, process.pid)
+    for row in processes.rows(vm):
+        if row.name is not None:
+            yield Entry("local", "", row.name, row.pid)
     ports, unreadable = vm.native.ports()
     for port in ports:
         if port["registered_name"] is not None:
