@@ -541,6 +541,12 @@ class Census:
     #: collection would change the list of binaries.
     unreadable_processes: list[dict[str, Any]]
     changing_processes: list[dict[str, Any]]
+    def ranked_processes(
+        self, order: str, changing: bool, reverse: bool, limit: int
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """How many there are, or with ``changing`` how many of those above, and the first ``limit``
+        of these (0: all): by "delta" or "bytes", where a collection would take most away first; by
+        "released", "released-bytes", "added", "added-bytes", "refs" or "refs-bytes" the largest."""
     #: Over all processes: processes, used_words, live_words, garbage_words, released_refs,
     #: released_bytes, terms, running and unreadable (how many are).
     totals: dict[str, int]

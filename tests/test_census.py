@@ -222,6 +222,35 @@ def test_bin_leaks_as_recon_says(leaks):
     assert sum(delta < 0 for delta in deltas) >= 10 and sum(delta > 0 for delta in deltas) >= 2
 
 
+def test_order_of_bin_leaks(leaks):
+    """As recon has it, what loses most comes first; what is equal stays in the order of the VM."""
+    dump, vm = leaks
+    census = vm.census()
+    said = {line["pid"]: line["delta"] for line in dump.truth.by_kind["bin_leak"]}
+    said.pop(dump.truth.workload["writer"], None)
+    count, found = census.ranked_processes("delta", True, False, 0)
+    assert count == len(found) == len(census.changing_processes)
+    pids = [str(p["pid"]) for p in found]
+    assert [said[pid] for pid in pids if pid in said] == sorted(
+        said[pid] for pid in pids if pid in said
+    )
+    assert {pid for pid, delta in said.items() if delta} <= set(pids)
+    largest = {
+        "released": "released_refs",
+        "released-bytes": "released_bytes",
+        "added": "added_refs",
+        "added-bytes": "added_bytes",
+        "refs": "binary_refs",
+        "refs-bytes": "binary_bytes",
+    }
+    for order, key in largest.items():
+        expected = sorted(census.processes, key=lambda p: -p[key])
+        assert census.ranked_processes(order, False, False, 0) == (len(expected), expected)
+        assert census.ranked_processes(order, False, True, 3)[1] == expected[::-1][:3]
+    with pytest.raises(ValueError):
+        census.ranked_processes("pid", True, False, 0)
+
+
 def test_bytes_of_bin_leaks(leaks):
     """The bytes that recon does not tell, from the list before and after."""
     dump, vm = leaks

@@ -197,6 +197,27 @@ ETP_EXPORT bool etp_census_is_complete(const struct etp_census *census);
 ETP_EXPORT const struct etp_census_process *etp_census_processes(const struct etp_census *census,
                                                                  size_t *count_ret);
 
+/** In which order processes are wanted: where a garbage collection would take most away first, by
+ *  references and by bytes; or with the largest number of what it would take away or add, or of
+ *  what they have, first. */
+enum etp_census_process_order {
+	ETP_PROCESS_BY_DELTA,
+	ETP_PROCESS_BY_DELTA_BYTES,
+	ETP_PROCESS_BY_RELEASED,
+	ETP_PROCESS_BY_RELEASED_BYTES,
+	ETP_PROCESS_BY_ADDED,
+	ETP_PROCESS_BY_ADDED_BYTES,
+	ETP_PROCESS_BY_REFS,
+	ETP_PROCESS_BY_REFS_BYTES,
+};
+
+/** Indexes of the processes in an order; with `changing` only those of whose binaries a garbage
+ *  collection would change something. The caller frees them. Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_census_rank_processes(const struct etp_census *census,
+                                                       enum etp_census_process_order order,
+                                                       bool changing, size_t **ret,
+                                                       size_t *count_ret);
+
 ETP_EXPORT void etp_census_totals(const struct etp_census *census, struct etp_census_totals *ret);
 
 /** One entry a persistent term, then one a module with literals. `problem_ret` (may be

@@ -299,6 +299,15 @@ class Census:
         """Those that a major collection would release binaries of, or pull some in."""
         return [ProcessCensus(**p) for p in self.native.changing_processes]
 
+    def ranked_processes(
+        self, order: str, changing: bool = True, reverse: bool = False, limit: int = 0
+    ) -> tuple[int, list[ProcessCensus]]:
+        """How many there are, of which a collection would change something if ``changing``; and the
+        first ``limit`` of these (0: all): by "delta" or "bytes" what would lose most, by "refs",
+        "released", "added" or one of these with "-bytes" the largest."""
+        count, found = self.native.ranked_processes(order, changing, reverse, limit)
+        return count, [ProcessCensus(**p) for p in found]
+
     def binary_count(self) -> int:
         """Distinct off-heap binaries found."""
         return self.native.binary_count()

@@ -158,6 +158,39 @@ static PyObject *Census_get_changing_processes(CensusObject *self, void *closure
 	return list_processes(self, changes_in_gc);
 }
 
+static PyObject *Census_ranked_processes(CensusObject *self, PyObject *args)
+{
+	// In the order of enum etp_census_process_order.
+	static const char *const orders[] = {"delta", "bytes",       "released", "released-bytes",
+	                                     "added", "added-bytes", "refs",     "refs-bytes"};
+	const char *name;
+	int changing, reverse;
+	unsigned long long limit;
+	if (!PyArg_ParseTuple(args, "sppK:ranked_processes", &name, &changing, &reverse, &limit))
+		return NULL;
+	size_t order = 0;
+	while (order < sizeof(orders) / sizeof(orders[0]) && strcmp(orders[order], name) != 0)
+		order++;
+	if (order == sizeof(orders) / sizeof(orders[0]))
+		return PyErr_Format(PyExc_ValueError, "no order %s", name);
+	size_t *indexes, count;
+	struct etp_error *err = etp_census_rank_processes(
+		self->census, (enum etp_census_process_order)order, changing, &indexes, &count);
+	if (err)
+		return raise_error(err);
+	const struct etp_census_process *processes =
+		etp_census_processes(self->census, &(size_t){0});
+	size_t shown = limit && limit < count ? (size_t)limit : count;
+	PyObject *list = PyList_New(0);
+	for (size_t i = 0; list && i < shown; i++) {
+		size_t index = indexes[reverse ? count - 1 - i : i];
+		if (!list_append(list, process_dict(self->vm, &processes[index])))
+			Py_CLEAR(list);
+	}
+	free(indexes);
+	return list ? Py_BuildValue("(nN)", (Py_ssize_t)count, list) : NULL;
+}
+
 static PyObject *Census_get_totals(CensusObject *self, void *closure)
 {
 	struct etp_census_totals totals;
@@ -532,6 +565,7 @@ static PyMethodDef Census_methods[] = {
 	{"binaries", (PyCFunction)(void (*)(void))Census_binaries, METH_VARARGS | METH_KEYWORDS,
          NULL},
 	{"binary", (PyCFunction)Census_binary, METH_VARARGS, NULL},
+	{"ranked_processes", (PyCFunction)Census_ranked_processes, METH_VARARGS, NULL},
 	{"coarse_binaries", (PyCFunction)Census_coarse_binaries, METH_NOARGS, NULL},
 	{"ets_binaries", (PyCFunction)Census_ets_binaries, METH_NOARGS, NULL},
 	{NULL, NULL, 0, NULL},

@@ -199,6 +199,16 @@ class FakeCensus(FakeScan):
     def changing_processes(self):
         return [p for p in self.processes if p["released_refs"] or p["added_refs"]]
 
+    def ranked_processes(self, order, changing, reverse, limit):
+        rank = {
+            "delta": lambda p: p["added_refs"] - p["released_refs"],
+            "released": lambda p: -p["released_refs"],
+        }[order]
+        found = sorted(self.changing_processes if changing else self.processes, key=rank)
+        if reverse:
+            found.reverse()
+        return len(found), found[: limit or None]
+
     @property
     def totals(self):
         summed = ("live_words", "released_refs", "released_bytes", "terms", "running")

@@ -30,21 +30,33 @@ COLUMNS = (
 )
 
 
+RANKED = (
+    "delta",
+    "bytes",
+    "released",
+    "released-bytes",
+    "added",
+    "added-bytes",
+    "refs",
+    "refs-bytes",
+)
+"""By these the census itself can sort: worst first, which is the most negative difference."""
+
+
 def run(context: Context, args: Namespace) -> Table:
     from ..text import plural
     from ..units import format_bytes
     from ..views import Table
 
     census = context.census("Looking at processes")
-    rank = _RANKS.get(args.sort)
-    processes = list(census.processes if args.all else census.changing_processes)
-    if rank is not None:
-        processes.sort(key=rank)
-    total = len(processes)
-    if args.reverse:
-        processes.reverse()
-    if rank is not None and args.limit:
-        del processes[args.limit :]
+    ranked = args.sort in RANKED
+    if ranked:
+        total, processes = census.ranked_processes(
+            args.sort, not args.all, args.reverse, args.limit
+        )
+    else:
+        processes = census.processes if args.all else census.changing_processes
+        total = len(processes)
     view = Table(
         COLUMNS,
         [_row(context.vm, process) for process in processes],
@@ -66,26 +78,13 @@ def run(context: Context, args: Namespace) -> Table:
     if context.settings.stats:
         view.notes.append(census.statistics)
     view.facts["complete"] = census.complete
-    if rank is None:
-        view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
+    if ranked:
+        view.arrange(columns=args.columns, units=args.units)
     else:
-        view.arrange(None, False, 0, args.columns, args.units)
+        view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
     if total > len(view.rows):
         view.total = total
     return view
-
-
-# Worst first is the most negative here, other than in tables of counts.
-_RANKS = {
-    "delta": lambda p: (p.delta_refs, p.delta_bytes),
-    "bytes": lambda p: (p.delta_bytes, p.delta_refs),
-    "released": lambda p: -p.released_refs,
-    "released-bytes": lambda p: -p.released_bytes,
-    "added": lambda p: -p.added_refs,
-    "added-bytes": lambda p: -p.added_bytes,
-    "refs": lambda p: -p.binary_refs,
-    "refs-bytes": lambda p: -p.binary_bytes,
-}
 
 
 def _row(vm: VM, process: ProcessCensus) -> dict[str, object]:
