@@ -12,17 +12,17 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from itertools import islice
-from typing import Any
-
-from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from .commands.declaration import Column
 from .text import safe
 from .units import WORD, format_bytes, format_count, format_duration, format_pause
 from .views import Block, Facts, Lines, Listing, Paragraph, Report, Table, TermText, Units, View
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 READING_WIDTH = 100
 """Paragraphs are not wider than this: longer lines read badly."""
@@ -50,15 +50,30 @@ class Screen:
         #: Columns; None is no limit.
         self.width = width
         self.unicode = unicode
+        self._color = color
         self._write = write
-        self.console = Console(
+
+    def print(self, *parts: tuple[str, str]) -> None:
+        """A line of texts, each with its style."""
+        if not self._color:
+            # rich takes as long to be imported as a small core to be opened.
+            self.write("".join(text for text, _ in parts) + "\n")
+            return
+        from rich.text import Text
+
+        self._console.print(Text.assemble(*parts), soft_wrap=True)
+
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(
             file=_Writer(self),  # type: ignore[arg-type]
             # Text is wrapped and cut here: rich must not do it again.
             width=UNLIMITED,
             height=25,
-            force_terminal=color,
-            color_system="auto" if color else None,
-            no_color=not color,
+            force_terminal=True,
+            color_system="auto",
             highlight=False,
             markup=False,
             emoji=False,
@@ -237,8 +252,7 @@ def _paragraph(paragraph: Paragraph, screen: Screen) -> None:
         for number, line in enumerate(
             _fill(source, screen.reading_width - paragraph.indent, paragraph.hang)
         ):
-            text = Text((rest if number else indent) + line, style=style)
-            screen.console.print(text, soft_wrap=True)
+            screen.print(((rest if number else indent) + line, style))
 
 
 def _fill(text: str, width: int, hang: int) -> list[str]:
@@ -263,14 +277,16 @@ def _facts(facts: Facts, screen: Screen) -> None:
         lines = _fill(safe(value), screen.reading_width - column, 0)
         head = " " * facts.indent + label.ljust(label_width) + "  "
         for number, line in enumerate(lines):
-            text = Text(" " * column if number else head, style="" if number else "dim")
-            text.append(line, style="not dim")
-            screen.console.print(text, soft_wrap=True)
+            screen.print((" " * column, "") if number else (head, "dim"), (line, ""))
 
 
 def _width(text: str) -> int:
     """In columns of the screen."""
-    return len(text) if text.isascii() else cell_len(text)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _cut(text: str, width: int) -> str:
@@ -329,7 +345,7 @@ def _table(table: Table, screen: Screen) -> None:
         _block(Paragraph(f"No {table.noun}."), screen)
     else:
         header = _line(cells[headers[i]] for cells, i in zip(aligned, shown))
-        screen.console.print(Text(header, style="bold"), soft_wrap=True)
+        screen.print((header, "bold"))
     rows = zip(*(map(cells.__getitem__, texts[i]) for cells, i in zip(aligned, shown)))
     while lines := "".join(_line(cells) + "\n" for cells in islice(rows, LINES_A_WRITE)):
         screen.write(lines)

@@ -8,6 +8,7 @@ import pytest
 
 from etp.census import ProcessCensus
 from etp.errors import Problem, UsageError
+from etp.render import Screen
 from etp.term_parser import Atom, Identifier
 from fakes import DEAD, OWNER, FakeCensus, FakeRow, FakeRows, FakeTerm, table_facts
 
@@ -337,12 +338,13 @@ def test_a_python_without_rich_is_no_mistake_of_etp(context, monkeypatch):
     from etp.commands.registry import find
     from etp.commands.runner import explain
 
-    monkeypatch.setitem(sys.modules, "rich", None)
-    monkeypatch.delitem(sys.modules, "rich.cells", raising=False)
-    for name in ("etp.render", "etp.progress"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("rich", "rich.text", "rich.console"):
+        monkeypatch.setitem(sys.modules, name, None)
+    plain = context.run("etp-ets-tables")
+    monkeypatch.setattr(context, "screen", lambda: Screen(context.out.write, color=True))
     with pytest.raises(ModuleNotFoundError) as error:
         context.run("etp-ets-tables")
+    assert plain.startswith("name ")
     said = explain(error.value, find("etp-ets-tables"))
     assert "python3-rich" in said and "mistake" not in said
 
