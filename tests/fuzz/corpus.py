@@ -7,10 +7,13 @@
 DIR gets a directory for each target.  Nothing of it is kept in the repository.
 """
 
+import json
 import random
+import shutil
 import struct
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -38,6 +41,16 @@ WORKLOADS = {
 #: As image.c reads them: how, kind and number of a place, value.
 RECORD = struct.Struct("<BIQ")
 RECORDS = 12
+RECORDS_MAX = 64
+#: Kinds of places (image.c, find_places): words of structs, and of what they point to in LEVELS - 1 steps.
+LEVELS = 5
+SCHEDULERS, PROCESSES, TABLES, PORTS = (number * LEVELS for number in (1, 2, 3, 4))
+#: Ways to change a word (image.c, changed) in which each member of a struct is changed: to a value, by
+#: a bit, to the same member of another struct, to itself, to what is near it.
+VALUE, BIT, SAME_OF_ANOTHER, TO_ITSELF, NEAR = 0, 2, 5, 6, 7
+#: More rows than a table may have to stay (image.c, leave_out), and processes that fuzz_process.c looks at.
+ROWS_MAX = 40
+PROCESSES_LOOKED_AT = 30
 SCRATCH = 0x10000
 SCRATCH_MAX = 1 << 16
 #: What a seed may have at most: a large one is slow, and mutations of it are spread thin.
@@ -57,6 +70,57 @@ def damage(rng: random.Random) -> Iterator[bytes]:
             value = rng.choice([rng.getrandbits(64), rng.choice(values)])
             records.append(RECORD.pack(rng.randrange(256), rng.getrandbits(32), value))
         yield b"".join(records)
+
+
+def of_members(kind: int, structs: List[Any], places: List[int], words: int) -> Iterator[bytes]:
+    """Each member of some structs changed in each way, in another one of the places: so one input
+    has all members changed, and no struct more than a few. Structs take ``words`` words each."""
+    offsets = sorted(
+        {
+            offset // 8 + word
+            for members in structs
+            for offset, size, count in filter(None, members["members"].values())
+            for word in range(max(1, size * count // 8))
+            if offset // 8 + word < words
+        }
+    )
+    for turn in range(2):
+        for how, value in ((VALUE, 0), (VALUE, 8), (BIT, 4 + turn), (SAME_OF_ANOTHER, None)) + (
+            (TO_ITSELF, turn),
+            (NEAR, 31 + 2 * turn),
+        ):
+            records = []
+            for number, offset in enumerate(offsets):
+                at = places[(number + turn * 7) % len(places)] * words + offset
+                other = places[(number + turn * 7 + 1) % len(places)] * words + offset
+                records.append(RECORD.pack(how, kind << 24 | at, other if value is None else value))
+            for first in range(0, len(records), RECORDS_MAX):
+                yield b"".join(records[first : first + RECORDS_MAX])
+
+
+def members(target: str) -> Iterator[bytes]:
+    """Of what this target looks at: processes, tables, ports, the first scheduler."""
+    vm = native.open_vm(cores.make(WORKLOADS[target]))
+    path = vm.info()["layout_source"].split(" ", 2)[2]
+    structs = json.loads(Path(path).read_text())["structs"]
+
+    def words(name: str) -> int:
+        return structs[name]["size"] // 8
+
+    if target in ("process", "census"):
+        count = len(vm.processes())
+        looked_at = list(range(0, count, 1 + count // PROCESSES_LOOKED_AT))
+        yield from of_members(PROCESSES, [structs["Process"]], looked_at, words("Process"))
+    if target in ("ets", "census"):
+        tables = sum(table["size"] <= ROWS_MAX for table in vm.ets_tables())
+        layouts = [structs[name] for name in ("DbTable", "DbTableHash", "DbTableTree")]
+        yield from of_members(TABLES, layouts, list(range(tables)), words("DbTableHash"))
+    if target == "vm":
+        ports = list(range(len(vm.ports()[0])))
+        yield from of_members(PORTS, [structs["Port"]], ports, words("Port"))
+        yield from of_members(
+            SCHEDULERS, [structs["ErtsSchedulerData"]], [0], words("ErtsSchedulerData")
+        )
 
 
 def things(term: Any) -> Dict[int, List[int]]:
@@ -173,10 +237,11 @@ def write(directory: Path) -> None:
         "term": terms(),
     }
     for target in ("census", "ets", "process", "vm"):
-        seeds[target] = damage(rng)
+        seeds[target] = chain(damage(rng), members(target))
     for target, found in seeds.items():
         place = directory / target
-        place.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
         for number, seed in enumerate(found):
             (place / f"seed-{number:03}").write_bytes(seed)
     environment = {"ETP_FUZZ_LAYOUTS": native.LAYOUTS[0]}

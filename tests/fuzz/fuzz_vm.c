@@ -4,10 +4,16 @@
 #include <etp/allocators.h>
 #include <etp/code.h>
 #include <etp/dist_entry.h>
+#include <etp/ets.h>
 #include <etp/fds.h>
+#include <etp/locks.h>
 #include <etp/magic.h>
 #include <etp/persistent_term.h>
 #include <etp/ports.h>
+#include <etp/run_queues.h>
+#include <etp/schedulers.h>
+#include <etp/thread_progress.h>
+#include <etp/timers.h>
 
 #include "fuzz/image.h"
 
@@ -71,6 +77,60 @@ static void look_at_fds(const struct etp_vm *vm, struct etp_reader *reader)
 		;
 }
 
+static void look_at_schedulers(const struct etp_vm *vm, struct etp_reader *reader)
+{
+	size_t count = etp_scheduler_count(vm);
+	for (size_t i = 0; i < count; i++) {
+		struct etp_scheduler scheduler;
+		uint64_t pc, sp, fp;
+		etp_scheduler(vm, reader, i, &scheduler);
+		etp_scheduler_outer_frame(vm, reader, &scheduler, &pc, &sp, &fp);
+	}
+	count = etp_run_queue_count(vm);
+	for (size_t i = 0; i < count; i++) {
+		struct etp_run_queue queue;
+		struct etp_error *err = etp_run_queue(vm, reader, i, &queue);
+		image_forgive(err);
+		for (unsigned level = 0; !err && level < ETP_RUN_QUEUE_LEVELS; level++) {
+			struct etp_run_queue_iter iter;
+			uint64_t address;
+			etp_term id;
+			etp_run_queue_iter_init(&iter, vm, reader, queue.address, level);
+			while (etp_run_queue_iter_next(&iter, &address, &id))
+				;
+		}
+	}
+	struct etp_thread_progress progress;
+	struct etp_error *err = etp_thread_progress(vm, reader, &progress);
+	image_forgive(err);
+	for (size_t i = 0; !err && i < progress.managed_count && i < 50; i++) {
+		struct etp_managed_thread thread;
+		etp_managed_thread(vm, reader, &progress, i, &thread);
+	}
+}
+
+static bool see_lock(void *context, const struct etp_lock *lock)
+{
+	return ++*(size_t *)context < 1000;
+}
+
+static void look_at_timers_and_locks(const struct etp_vm *vm, struct etp_reader *reader)
+{
+	struct etp_timers timers;
+	struct etp_error *err = etp_timers_take(vm, NULL, 0, &timers);
+	image_forgive(err);
+	if (!err)
+		etp_timers_deinit(&timers);
+	struct etp_ets_tables tables;
+	size_t seen = 0;
+	err = etp_ets_tables_init(&tables, vm);
+	image_forgive(err);
+	if (err)
+		return;
+	etp_locks(vm, reader, &tables, see_lock, &seen);
+	etp_ets_tables_deinit(&tables);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct image *image = image_get();
@@ -85,6 +145,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		look_at_ports(vm, &reader);
 		look_at_connections(vm, &reader);
 		look_at_fds(vm, &reader);
+		look_at_schedulers(vm, &reader);
+		look_at_timers_and_locks(vm, &reader);
 		etp_vm_close(vm);
 	} else {
 		image_forgive(err);
