@@ -103,7 +103,11 @@ def _items(bits: int) -> list[str]:
 
 def rows(vm: VM) -> list[Row]:
     """All processes, in one pass."""
-    return [Row._make(row) for row in vm.native.process_list()]
+    found: list[Any] = vm.native.process_list()
+    # In place: there may be very many.
+    for i, row in enumerate(found):
+        found[i] = Row._make(row)
+    return found
 
 
 def unread(found: list[Row]) -> list[str]:
