@@ -23,6 +23,9 @@ SYSTEM = frozenset(
 )
 """Processes of OTP that everything rests on."""
 
+AT_HAND = "have the reference of a monitor at hand, but may wait for other messages as well"
+"""Of who waits for a "monitor"."""
+
 NAMES_IN_TITLE = 4
 """Members of a deadlock that the title has; the evidence has more."""
 NAMES_IN_EVIDENCE = 12
@@ -47,9 +50,7 @@ def deadlocks(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterat
             ],
             cycle.size + cycle.behind,
             [str(member.term) for member in cycle.members],
-            ""
-            if cycle.is_certain
-            else "Some of them have the reference of a monitor at hand, but may wait for other messages as well.",
+            "" if cycle.is_certain else f"Some of them {AT_HAND}.",
             explains={member.address for member in cycle.members},
         )
 
@@ -76,8 +77,10 @@ def blockers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterato
     for root in hang.waits.roots if hang.waits else []:
         if root.waiter.address in explained:
             continue
-        if root.waiter.kind == "port":
+        if root.waiter.kind == "port" and root.waits.get("port"):
             yield _busy_port(hang, root)
+        elif root.waiter.kind == "port":
+            yield from _watched_port(hang, root, limits)
         elif root.waiter.kind == "node":
             yield _busy_node(hang, root, limits)
         elif root.waits.get("suspended"):
@@ -112,6 +115,33 @@ def _busy_port(hang: Hang, root: Root) -> Finding:
         behind,
         [str(root.waiter.term)],
     )
+
+
+def _watched_port(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding]:
+    """It need not be busy: whoever monitors it waits for its end."""
+    direct, behind = root.waiter.direct, root.waiter.behind
+    if behind < limits.callers:
+        return
+    yield Finding(
+        "watched_port",
+        Severity.STRAIN,
+        f"{_processes(direct)} {agree('wait', direct)} for the port {hang.name(root.waiter.term)}"
+        f" to be closed, with a monitor{_more(behind - direct)}",
+        _chain(hang, root),
+        [(f"etp-port-info {root.waiter.term}", "its owner and state")],
+        behind,
+        [str(root.waiter.term)],
+        _at_hand(root),
+    )
+
+
+def _at_hand(root: Root) -> str:
+    """What is not certain of those who wait for it themselves."""
+    count = root.waits.get("monitor", 0)
+    if not count:
+        return ""
+    all_of_them = count == root.waiter.direct
+    return f"{'They' if all_of_them else f'{count:,} of them'} {AT_HAND}."
 
 
 def _busy_node(hang: Hang, root: Root, limits: HungThresholds) -> Finding:
@@ -196,9 +226,11 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
         who = f"{hang.name(among[0].term)}, and so much of OTP, waits"
     if among and waiter.behind > 1:
         who = f"{hang.name(among[0].term)} and {waiter.behind - 1:,} more wait"
+    # Marks of receives came with OTP 24; without any, all may be loops that carry a monitor around.
+    is_guess = root.waits.get("monitor", 0) == waiter.direct
     yield Finding(
         "blocker",
-        Severity.LIKELY,
+        Severity.STRAIN if is_guess else Severity.LIKELY,
         f"{who} for {hang.name(waiter.term)}, which {doing.text}",
         evidence,
         [
@@ -207,6 +239,7 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
         ],
         waiter.behind,
         [str(waiter.term)],
+        _at_hand(root),
         explains={waiter.address},
     )
 
