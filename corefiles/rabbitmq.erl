@@ -151,7 +151,10 @@ inspected() ->
     [#{kind => inspected, pid => P, module => Module, items => maps:from_list(Values)}
      || P <- processes(), [_ | _] <- [activity(P)], {Module, init, 1} <- [proc_lib:translate_initial_call(P)],
         Wanted <- [maps:get(Module, Items, none)], Wanted =/= none,
-        {ok, Values} <- [catch gen_server2:call(P, {info, Wanted}, 500)]].
+        {ok, Values} <- [info(P, Wanted)]].
+
+info(P, Wanted) ->
+    try gen_server2:call(P, {info, Wanted}, 500) catch _:_ -> timeout end.
 
 line(P, Activity, State, Reductions) ->
     #{kind => state, pid => P, activity => Activity, reductions => Reductions, state => {w, State}, data => data(State)}.
