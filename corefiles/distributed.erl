@@ -120,7 +120,7 @@ terms(Control) ->
      fun lists:map/2, fun(X) -> {X, Bin} end, #{a => 1, "b" => #{c => {d}}}, #{1 => one, 2.0 => two, {3} => three},
      maps:from_list([{N, N * N} || N <- lists:seq(1, 100)]), list_to_tuple(lists:seq(1, 300)),
      %% More than a fragment has.
-     {large, binary:copy(Bin, 250)}, lists:seq(1, 30000), last].
+     {large, binary:copy(Bin, 250)}, lists:seq(1, 30000), last] ++ truth_compat:native_records().
 
 get_stuck(Control, OsPid, [SpawnRemote | Senders]) ->
     process_flag(priority, max),

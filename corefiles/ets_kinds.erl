@@ -13,6 +13,7 @@
 %% kinds_split*      ordered_set with write_concurrency whose tree of locks was split
 %% kinds_contended   write_concurrency auto under four writers, so that it may have got more locks
 %% kinds_inherited, kinds_heir_*, kinds_given   heirs alive and dead, used and unused, and ets:give_away/3
+%% kinds_records     compressed, native records if the release has them
 %% kinds_large       more than a million words
 -module(ets_kinds).
 -export([start/1]).
@@ -21,12 +22,12 @@
 
 start(Args) ->
     combinations(),
-    truth:hold(kinds_owner, fun() -> sizes(), locks(), keypositions(), large(truth:arg(large, Args, 60000)), ok end),
+    truth:hold(kinds_owner, fun() -> sizes(), records(), locks(), keypositions(), large(truth:arg(large, Args, 60000)), ok end),
     fixed(),
     split(),
     contended(),
     heirs(),
-    #{rows => #{kinds_shrunk => full, kinds_split => full},
+    #{rows => #{kinds_shrunk => full, kinds_split => full, kinds_records => full},
       expect => #{fixed => [fixed_name(Type) || Type <- [set, bag, duplicate_bag, ordered_set, compressed, catree]],
                   fixer => kinds_fixer}}.
 
@@ -180,6 +181,10 @@ split() ->
         [ets:delete(Joined, I) || I <- lists:seq(100, 900)],
         ok
     end).
+
+records() ->
+    Table = ets:new(kinds_records, [named_table, compressed]),
+    ets:insert(Table, [{N, Record, [Record]} || {N, Record} <- truth_compat:enumerate(truth_compat:native_records())]).
 
 split_table(Name, Options, Rows) ->
     Table = new(Name, [ordered_set, {write_concurrency, true} | Options]),

@@ -338,6 +338,8 @@ static bool decode_term(struct decoder *d, size_t slot)
 		return etp_decode_fun(d, slot);
 	case EXPORT_EXT:
 		return etp_decode_export(d, slot);
+	case RECORD_EXT:
+		return etp_decode_record(d, slot);
 	default:
 		return decode_of_dialect(d, slot, tag);
 	}

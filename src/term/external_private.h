@@ -45,6 +45,8 @@ enum {
 	EXPORT_EXT = 'q',
 	MAP_EXT = 't',
 	V4_PORT_EXT = 'x',
+	// Since OTP 29.
+	RECORD_EXT = 'C',
 };
 
 // Terms are decoded without recursion. The words that wait for a term form a
@@ -223,5 +225,8 @@ bool etp_decode_binary(struct decoder *d, size_t slot);
 bool etp_decode_bit_binary(struct decoder *d, size_t slot);
 bool etp_decode_off_heap_binary(struct decoder *d, size_t slot);
 bool etp_decode_off_heap_bits(struct decoder *d, size_t slot);
+
+// external_record.c
+bool etp_decode_record(struct decoder *d, size_t slot);
 
 #endif
