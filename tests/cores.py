@@ -41,6 +41,15 @@ NEEDED_ELIXIR = {"db_connections": 12, "elixir_otp": 14, "elixir_terms": 12, "in
 # Asking a process for most of the items of process_info/2 is a signal, and handling it costs a reduction or two.
 REDUCTIONS_OF_A_QUESTION = 2
 
+# Processes of ERTS that may do something between asking and dumping: the first handles the signals of processes on dirty
+# schedulers, such as the writer of the truth's file; the others hibernate after a minute without a request.
+BUSY_BY_THEMSELVES = {
+    "erts_dirty_process_signal_handler",
+    "erts_code_purger",
+    "erts_literal_area_collector",
+    "erts_trace_cleaner",
+}
+
 # The OTP release under test, "27", or None for the installed Erlang.
 release: Optional[str] = None
 

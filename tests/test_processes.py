@@ -12,9 +12,6 @@ from native import open_vm
 FLAVORS = ["stripped", "dwarf", "emu"]
 WORKLOADS = ["processes", "terms", "healthy", "demo", "distributed"]
 
-# Handles the signals of processes on dirty schedulers, such as the writer of the truth's file.
-BUSY_FOR_OTHERS = "erts_dirty_process_signal_handler"
-
 
 @pytest.fixture(scope="module", params=[(w, f) for w in WORKLOADS for f in FLAVORS], ids="-".join)
 def case(request, core):
@@ -100,7 +97,7 @@ def test_every_item_of_every_process(case):
     live = addresses(vm)
     compared = 0
     for pid, said in dump.truth.processes.items():
-        if said["volatile"] or said["initial_call"][0] == BUSY_FOR_OTHERS:
+        if said["volatile"] or said["initial_call"][0] in cores.BUSY_BY_THEMSELVES:
             continue
         info = vm.process_info(live[pid])
         assert (info["unknown"], info["gaps"]) == ([], 0), (pid, info["problem"])
