@@ -50,7 +50,7 @@ BUSY_BY_THEMSELVES = {
     "erts_trace_cleaner",
 }
 
-# The OTP release under test, "27", or None for the installed Erlang.
+# The OTP release under test, "27", "25-arm64" if it is for another machine, or None for the installed Erlang.
 release: Optional[str] = None
 
 Line = Dict[str, Any]
@@ -175,6 +175,16 @@ def machine_of(executable: Path) -> int:
     """e_machine of an ELF file."""
     with open(executable, "rb") as file:
         return int.from_bytes(file.read(20)[18:], "little")
+
+
+def machine() -> str:
+    """Of the VMs under test, as layout files call it."""
+    return {62: "x86_64", 183: "aarch64"}[machine_of(installed_beam())]
+
+
+def is_emulated() -> bool:
+    """The VMs under test are for another machine, and run in qemu-user."""
+    return "-" in (release or "")
 
 
 def root() -> Optional[Path]:
@@ -381,8 +391,9 @@ def digest(*parts: Union[bytes, str]) -> str:
 
 
 def run(command: List[str], directory: Path) -> None:
+    patience = ["--timeout", "3600"] if is_emulated() else []
     result = subprocess.run(
-        [*command, "--output", str(directory)],
+        [*command, *patience, "--output", str(directory)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

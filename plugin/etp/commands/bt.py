@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ..backtrace import Frame, Thread
     from ..views import Block, Report
+    from ..vm import Info
     from .context import Context
 
 
@@ -25,7 +26,7 @@ def run(context: Context, args: Namespace) -> Report:
     chosen = _choose(found, args.THREAD, args.sort)
     blocks: list[Block | None] = []
     if not found:
-        blocks.append(Paragraph("Of threads, nothing is known."))
+        blocks.append(Paragraph(_nothing(context.vm.info)))
     groups = _groups(context, chosen)
     for names, thread, lines in groups:
         blocks.append(Paragraph(names, "strong", hang=2))
@@ -43,6 +44,15 @@ def run(context: Context, args: Namespace) -> Report:
         blocks.pop()
     facts = {"threads": [_facts(context, thread, args.limit) for thread in chosen]}
     return Report(blocks, facts, warnings=unread(schedulers(context.vm)))
+
+
+def _nothing(info: Info) -> str:
+    if info.machine != "x86_64":
+        return (
+            f"Stacks of threads are read on x86-64 only: of the {info.threads:,} threads of this VM,"
+            f" which ran on {info.machine}, nothing is told. etp-schedulers says what they execute."
+        )
+    return "Of threads, nothing is known."
 
 
 def _choose(found: list[Thread], which: str | None, sort: str) -> list[Thread]:

@@ -44,7 +44,8 @@ def run(context: Context, args: Namespace) -> Report:
     blocks: list[Block | None] = [Facts([(label, value) for label, value in entries if value])]
     for check in failed:
         blocks.append(Paragraph(f"Check failed: {check.claim}: {check.failure}", "warning", hang=2))
-    missing = [file for file in info.files if not file.matched]
+    # A core without notes of its files does not name them; that there is no build-id of beam.smp is a warning.
+    missing = [file for file in info.files if not file.matched and file.path]
     if args.verbose:
         blocks += _verbose(info, redact)
     elif missing and not redact:
