@@ -14,6 +14,8 @@ import sys
 
 import cores
 import pytest
+from etp.vm import VM
+from reader import Reader
 
 ENTRY = cores.ROOT / "plugin" / "etp-gdb.py"
 LLDB_ENTRY = cores.ROOT / "plugin" / "etp_lldb.py"
@@ -193,6 +195,27 @@ def test_lldb_answers_as_gdb(answers, demo):
     assert demo.ask() and not demo.is_traced()
 
 
+def as_json(line):
+    name, _, rest = line.partition(" ")
+    return f"{name} --json {rest}".strip()
+
+
+def test_json_on_a_core_is_the_same_in_all_front_ends(answers, demo):
+    """Of gdb, lldb, and Python without a debugger, in which the command line runs commands."""
+    lines, _, _, core = answers
+    lines = [as_json(line) for line in lines]
+    context = Reader(VM.open(str(core), executable=str(demo.executable)), width=None)
+    expected = [json.loads(context.run(*line.split())) for line in lines]
+    asked = [word for line in lines for word in ("-ex", line, "-ex", "echo ===\\n")]
+    in_gdb, _ = gdb(str(demo.executable), "-c", str(core), "-ex", "echo ---\\n", *asked)
+    outs = [in_gdb]
+    if shutil.which("lldb"):
+        outs.append(lldb("-c", str(core), str(demo.executable), commands=lines))
+    for out in outs:
+        for line, found, wanted in zip(lines, out.split("===\n"), expected):
+            assert json.loads(found) == wanted, line
+
+
 @pytest.mark.skipif(shutil.which("lldb") is None, reason="lldb is needed")
 def test_settings_errors_and_help_in_lldb(answers, demo):
     lines, _, _, core = answers
@@ -280,6 +303,46 @@ def test_continue_makes_the_answers_anew(demo):
     finally:
         child.close(force=True)
     assert demo.ask()
+
+
+@pytest.fixture
+def key_of_a_row(demo):
+    """The key {user,N} of a row: its term, where the word of N stands, and that word."""
+    import etp as package
+
+    vm = package.open(pid=demo.pid)
+    key = next(iter(vm.ets_table("session_cache").rows())).term[0]
+    return key.word, key.address + 16, key[1].word
+
+
+# A small integer.
+FORGED = 4711 << 4 | 0xF
+
+
+def test_what_is_written_in_gdb_is_read(demo, key_of_a_row):
+    key, at, word = key_of_a_row
+    write = f"set var *(unsigned long *){at:#x} ="
+    out, _ = gdb(
+        "-p", str(demo.pid), "-ex", "echo ---\\n", "-ex", f"etp {key:#x}", "-ex", f"{write} {FORGED}",
+        "-ex", f"etp {key:#x}", "-ex", f"{write} {word}", "-ex", f"etp {key:#x}", "-ex", "detach",
+    )  # fmt: skip
+    said = re.findall(r"^\{user,\d+\}$", out, re.M)
+    assert len(said) == 3 and said[0] == said[2] and said[1] == "{user,4711}"
+
+
+@pytest.mark.skipif(shutil.which("lldb") is None, reason="lldb is needed")
+def test_what_is_written_in_lldb_is_read(demo, key_of_a_row):
+    key, at, word = key_of_a_row
+    write = f"memory write -s 8 {at:#x}"
+    out = lldb(
+        "-p", str(demo.pid),
+        commands=[f"etp {key:#x}", f"{write} {FORGED:#x}", f"etp {key:#x}",
+                  f"expression *(unsigned long *){at:#x} = {FORGED + 16}", f"etp {key:#x}",
+                  f"{write} {word:#x}", f"etp {key:#x}", "detach"],
+    )  # fmt: skip
+    said = re.findall(r"^\{user,\d+\}$", out, re.M)
+    assert len(said) == 4 and said[0] == said[3]
+    assert said[1:3] == ["{user,4711}", "{user,4712}"]
 
 
 def test_a_deleted_executable_is_found(live, tmp_path):

@@ -31,6 +31,8 @@ class LldbContext(Context):
         self.debugger = debugger
         #: Where the command that runs writes to.
         self.result: Any = None
+        #: Commands that were run.
+        self.commands = 0
         self._key: tuple[object, ...] | None = None
 
     @property
@@ -38,9 +40,12 @@ class LldbContext(Context):
         return self.debugger.GetSelectedTarget().GetProcess()
 
     def is_stale(self) -> bool:
-        # A process that ran, or in which an expression ran, has another stop.
+        # A process that ran, or in which an expression ran, has another stop. That `memory write` or an
+        # assignment changed its memory, lldb does not tell: each command reads it anew.
         process = self._process
+        is_core = process.IsValid() and process.GetPluginName() == "elf-core"
         key = (
+            0 if is_core else self.commands,
             process.GetUniqueID(),
             process.GetStopID(True),
             process.GetState(),
@@ -134,6 +139,7 @@ def _run(context: LldbContext, command: Command, line: str, result: Any) -> None
     from ..commands.runner import explain, run_command
 
     context.result = result
+    context.commands += 1
     try:
         run_command(command, line, context)
     except KeyboardInterrupt:
