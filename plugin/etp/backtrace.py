@@ -153,6 +153,9 @@ def _kind(vm: VM, tid: int, vm_type: tuple[str, int] | None) -> tuple[str, str]:
         name, number = vm_type
         # There is one of these, but in debug builds.
         return (f"{name} thread" if name == "aux" else f"{name} thread {number}"), "vm"
+    if tid == vm.info.pid:
+        # The first thread of a process has its number.
+        return "main thread", "core"
     if vm.info.is_process:
         try:
             with open(f"/proc/{vm.info.pid}/task/{tid}/comm", errors="replace") as file:
@@ -161,8 +164,7 @@ def _kind(vm: VM, tid: int, vm_type: tuple[str, int] | None) -> tuple[str, str]:
         except OSError:
             # It has ended meanwhile.
             return "", ""
-    # The first thread of a process has its number.
-    return ("main thread", "core") if tid == vm.info.pid else ("", "")
+    return "", ""
 
 
 # What ERTS calls the threads that have no type, to OTP 26 and since.
@@ -171,7 +173,6 @@ _COMM = {
     "erts_ssig_disp": "signal dispatcher",
     "sys_msg_dispatc": "system message dispatcher",
     "erts_smsg_disp": "system message dispatcher",
-    "beam.smp": "main thread",
 }
 
 
