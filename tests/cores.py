@@ -50,6 +50,9 @@ BUSY_BY_THEMSELVES = {
     "erts_trace_cleaner",
 }
 
+# What VMs are started with: a library that is loaded into the tests (scripts/sanitize) is none of theirs.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+
 # The OTP release under test, "27", "25-arm64" if it is for another machine, or None for the installed Erlang.
 release: Optional[str] = None
 
@@ -212,7 +215,11 @@ def installed_beam() -> Path:
     code = 'io:format("~ts/erts-~ts/bin/beam.smp", [code:root_dir(), erlang:system_info(version)]), halt().'
     try:
         result = subprocess.run(
-            ["erl", "-noinput", "-eval", code], capture_output=True, text=True, check=True
+            ["erl", "-noinput", "-eval", code],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except FileNotFoundError:
         raise AssertionError(
@@ -361,7 +368,9 @@ def start_maker(command: List[str], directory: Path) -> "subprocess.Popen[bytes]
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "make-core.log"
     with open(log, "wb") as output:
-        maker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
+        maker = subprocess.Popen(
+            command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=output, stderr=output
+        )
     while not (directory / "about.json").exists():
         assert maker.poll() is None, f"{' '.join(command)} failed:\n{log.read_text()}"
         time.sleep(0.02)
@@ -394,6 +403,7 @@ def run(command: List[str], directory: Path) -> None:
     patience = ["--timeout", "3600"] if is_emulated() else []
     result = subprocess.run(
         [*command, *patience, "--output", str(directory)],
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
