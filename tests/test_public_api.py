@@ -100,7 +100,7 @@ def test_walk_of_processes(node):
     processes = dict(line.split(" ", 1) for line in found["process"])
     compared = 0
     for pid, said in dump.truth.processes.items():
-        if said["volatile"]:
+        if said["volatile"] or said["initial_call"][0] in cores.BUSY_BY_THEMSELVES:
             continue
         counts = f"monitors {len(said['monitors'])} monitored_by {len(said['monitored_by'])}"
         assert processes[pid] == f"{said['status']} {counts}", said
