@@ -5,6 +5,7 @@
     tests/matrix.py                 the installed Erlang, and all roots that scripts/add-release made
     tests/matrix.py 27 --write      only that release; --write puts the rows into README.md
     tests/matrix.py --check states  only that column
+    tests/matrix.py 25-arm64        that of another machine, in qemu-user: only what Debian ships
 """
 
 import argparse
@@ -55,6 +56,20 @@ def flavor_of(module: str, name: str) -> str:
     return found[-1] if found else "stripped"
 
 
+def left_out() -> List[str]:
+    """What need not run on the release under test."""
+    # Millions of terms measure speed and say nothing of a release; RabbitMQ does not run on each.
+    conditions = ["not many_processes and not broker"]
+    of_flavor = {flavor: f"([{flavor} or -{flavor})" for flavor in FLAVORS}
+    if not cores.has_jit():
+        # One build with DWARF is like the other.
+        conditions.append("not " + of_flavor["dwarf"])
+    if cores.is_emulated():
+        # A core takes minutes. What layouts are compared with needs none.
+        conditions.append(f"(test_layouts or not ({of_flavor['dwarf']} or {of_flavor['emu']}))")
+    return conditions
+
+
 def run(release: str, installed: str, checks: List[str]) -> Dict[Tuple[str, str], Cell]:
     """Passed and failed tests by flavor and check; tests that do not apply are in neither."""
     modules = {module: check for check in checks for module in CHECKS[check]}
@@ -63,10 +78,7 @@ def run(release: str, installed: str, checks: List[str]) -> Dict[Tuple[str, str]
         command += [str(cores.ROOT / "tests" / f"{module}.py") for module in modules]
         cores.release = None if release == installed else release
         command += ["--otp", release] if cores.release else []
-        # Millions of terms measure speed and say nothing of a release; RabbitMQ does not run on each; without a JIT one build
-        # with DWARF is like the other.
-        left_out = "not many_processes and not broker"
-        command += ["-k", left_out + ("" if cores.has_jit() else " and not dwarf")]
+        command += ["-k", " and ".join(left_out())]
         subprocess.run(command, cwd=cores.ROOT)
         suite = ElementTree.parse(report.name).getroot()
     counted: Dict[Tuple[str, str], List[int]] = defaultdict(lambda: [0, 0])
@@ -109,29 +121,33 @@ def merged(rows: List[List[str]]) -> str:
         old.update({name: cell for name, cell in zip(HEADER, line) if cell != NOT_RUN})
     lines = [[cells.get(name, NOT_RUN) for name in HEADER] for cells in whole.values()]
     flavors = list(FLAVORS.values())
-    return table(sorted(lines, key=lambda line: (int(line[0]), flavors.index(line[1]))))
+    return table(sorted(lines, key=lambda line: (*number(line[0]), flavors.index(line[1]))))
+
+
+def number(release: str) -> Tuple[int, str]:
+    """What releases are sorted by: those of another machine come after that of this one."""
+    of_otp, _, machine = release.partition("-")
+    return int(of_otp), machine
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("release", nargs="*", help="OTP releases; default: all that are here")
+    parser.add_argument(
+        "release", nargs="*", help="OTP releases; default: all that are here and for this machine"
+    )
     parser.add_argument(
         "--check", choices=CHECKS, action="append", help="only this column; may be repeated"
     )
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
     arguments = parser.parse_args()
-    installed = Path(cores.installed_beam()).parents[2].joinpath("releases/RELEASES")
-    here = re.search(r'"(\d+)"', installed.read_text())
-    assert here, f"{installed} names no release"
-    releases = arguments.release or sorted(
-        {here[1], *filter(str.isdecimal, cores.roots())}, key=int
-    )
+    here = cores.installed_release()
+    releases = arguments.release or sorted({here, *filter(str.isdecimal, cores.roots())}, key=int)
     rows, failures = [], 0
     for release in releases:
         print(f"== OTP {release}", flush=True)
-        cells = run(release, here[1], arguments.check or list(CHECKS))
+        cells = run(release, here, arguments.check or list(CHECKS))
         failures += sum(failed for _, failed in cells.values())
         rows += [row(release, f, cells) for f in FLAVORS if any(key[0] == f for key in cells)]
     print(table(rows), end="")

@@ -75,8 +75,7 @@ def built_beam(flavor):
 
 def shipped(flavor):
     """The layout file of the release under test."""
-    release = (cores.release or "25").partition("-")[0]
-    found = sorted(LAYOUTS.glob(f"otp-{release}-*-{cores.machine()}-{flavor}.json"))
+    found = sorted(LAYOUTS.glob(f"otp-{cores.otp_release()}-*-{cores.machine()}-{flavor}.json"))
     if not found and cores.is_emulated():
         pytest.skip(f"no layout of this flavor is shipped for {cores.machine()}")
     assert len(found) == 1
