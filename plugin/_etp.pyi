@@ -505,10 +505,15 @@ class VM:
         """(address, words) of the ``most`` (-1: all) words among ``count`` at an address, such as
         those of its stack, that refer to most, largest first; shared as in measure_each()."""
     def census(
-        self, progress: Progress | None = None, threads: int = 0, rows_a_part: int = 0
+        self,
+        progress: Progress | None = None,
+        threads: int = 0,
+        rows_a_part: int = 0,
+        tables_only: bool = False,
     ) -> "Census":
         """One pass over the memory of all processes and tables, and all else that holds
-        binaries; ``threads`` and ``rows_a_part`` as of scan_ets."""
+        binaries; ``threads`` and ``rows_a_part`` as of scan_ets.  With ``tables_only`` that of
+        tables, from which take_others() can go on."""
     def memory(self) -> dict[str, Any]:
         """What the allocators say of themselves, in bytes: allocators ({name: {blocks (in use),
         carriers (from the system), instances}}, names as in eheap_alloc without the ending), fixed
@@ -529,6 +534,11 @@ class Census:
 
     #: False when it was interrupted.
     complete: bool
+    #: Were others than tables looked at too?
+    has_others: bool
+    def take_others(self, progress: Progress | None = None, threads: int = 0) -> None:
+        """Go on with one of tables only, to what it would be otherwise.  Nothing can be asked of it
+        meanwhile, nor after an error."""
     #: A dict a process: address, pid (Term), young_words, old_words, fragment_words,
     #: message_words, transit_words, aside_words, live_words, messages, messages_in_transit,
     #: binary_refs / binary_bytes (what process_info(P, binary) lists),

@@ -271,7 +271,10 @@ def test_scan(core):
     pins = table.row(found.sample_pin)
     assert found.sample_pin_bytes == sum(distinct[each][0] for each in pins.binaries())
     assert 0 < found.sample_pin_visible < found.sample_pin_bytes
-    assert isinstance(vm.census(), Census) and vm.census() is vm.census()
+    begun = vm.census(tables_only=True)
+    assert not begun.has_others and begun is vm.census(tables_only=True)
+    assert isinstance(vm.census(), Census) and vm.census() is vm.census() is not begun
+    assert vm.census(tables_only=True) is vm.census() and vm.census().has_others
 
 
 def test_scan_of_rows_about_the_dead(core):

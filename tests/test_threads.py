@@ -44,6 +44,31 @@ def test_census(case):
     alone = census_facts(vm.census(threads=1))
     for threads, rows in SHARED:
         assert census_facts(vm.census(threads=threads, rows_a_part=rows)) == alone
+        begun = vm.census(threads=threads, rows_a_part=rows, tables_only=True)
+        assert begun.complete and not begun.has_others and begun.tables == alone[1]
+        assert begun.processes == begun.roots == begun.literals == []
+        in_tables = begun.ets_binaries()
+        begun.take_others(threads=threads)
+        begun.take_others()
+        assert begun.has_others and begun.ets_binaries() == in_tables
+        assert census_facts(begun) == alone
+
+
+def test_taking_a_census_further(core):
+    """An interruption leaves what it would leave of a whole one; a callback cannot ask meanwhile."""
+    vm = open_vm(core("ets_pins"))
+    begun = vm.census(tables_only=True)
+    begun.take_others(progress=lambda done, total, what: what == "processes")
+    assert begun.has_others and not begun.complete
+    assert begun.processes and all(process["incomplete"] for process in begun.processes)
+    begun = vm.census(tables_only=True)
+    with pytest.raises(RuntimeError, match="is being taken"):
+        begun.take_others(progress=lambda done, total, what: bool(begun.binaries()))
+    assert begun.has_others and not begun.complete
+    stopped = vm.census(progress=lambda done, total, what: True, tables_only=True)
+    assert not stopped.complete
+    stopped.take_others()
+    assert not stopped.complete and all(process["incomplete"] for process in stopped.processes)
 
 
 def test_rows_of_large_tables(core):

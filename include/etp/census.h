@@ -181,6 +181,8 @@ struct etp_census_options {
 	/** As in etp_ets_scan_options. */
 	unsigned threads;
 	uint64_t rows_a_part;
+	/** Only what tables hold, for etp_census_take_others() to go on from if need be. */
+	bool tables_only;
 };
 
 /** Take the census of the VM. An interrupted one is a result, not an error.
@@ -188,6 +190,13 @@ struct etp_census_options {
 ETP_EXPORT struct etp_error *etp_census_take(const struct etp_vm *vm,
                                              const struct etp_census_options *options,
                                              struct etp_census **ret);
+
+/** Go on with a census of tables only, to what it would be without that option; does nothing to
+ *  one that has the others already. Errors: NO_MEMORY; then it can only be destroyed. */
+ETP_EXPORT struct etp_error *etp_census_take_others(struct etp_census *census,
+                                                    const struct etp_census_options *options);
+/** Were others than tables looked at too? */
+ETP_EXPORT bool etp_census_has_others(const struct etp_census *census);
 
 ETP_EXPORT void etp_census_destroy(struct etp_census *census);
 

@@ -273,6 +273,8 @@ class Census:
         self.native = native
         #: How long it took.
         self.seconds = seconds
+        #: Were others than tables looked at too?
+        self.has_others: bool = native.has_others
         #: False when it was interrupted.
         self.complete: bool = native.complete
         self.totals = CensusTotals(**native.totals)
@@ -389,9 +391,15 @@ class Census:
         size += sum(table.words for table in self.tables.values()) * WORD
         rows = sum(table.rows for table in self.tables.values())
         seconds = max(self.seconds, 1e-6)
+        looked_at = f"{rows:,} rows, {self.binary_count():,} binaries"
+        rate = f"{format_bytes(int(size / seconds))}/s"
+        if not self.has_others:
+            return (
+                f"Census of tables: {self.seconds:.2f} s for {looked_at};"
+                f" {format_bytes(size)} of rows at {rate}."
+            )
         return (
             f"Census: {self.seconds:.2f} s for {totals.processes:,} processes with"
-            f" {totals.terms:,} terms, {rows:,} rows, {self.binary_count():,} binaries;"
-            f" {format_bytes(size)} of heap and rows at {format_bytes(int(size / seconds))}/s,"
-            f" {int(totals.terms / seconds):,} terms/s."
+            f" {totals.terms:,} terms, {looked_at}; {format_bytes(size)} of heap and rows at"
+            f" {rate}, {int(totals.terms / seconds):,} terms/s."
         )

@@ -435,21 +435,27 @@ class VM:
         addresses = None if tables is None else [table.address for table in tables]
         return EtsScan(self.native.scan_ets(addresses, progress))
 
-    def census(self, progress: Progress | None = None) -> Census:
+    def census(self, progress: Progress | None = None, tables_only: bool = False) -> Census:
         """One pass over all processes, tables, literals, timers and ports.  A whole one is kept:
-        the memory that we see does not change."""
-        if self._census is None:
+        the memory that we see does not change.  With ``tables_only`` only these must have been
+        looked at; who wants the others later goes on from there."""
+        from .census import Census
+
+        census, self._census = self._census, None
+        if census is None or not (tables_only or census.has_others):
             import time
 
-            from .census import Census
-
-            started = time.monotonic()
-            native = self.native.census(progress)
+            started = time.monotonic() - (census.seconds if census else 0)
+            if census is None:
+                native = self.native.census(progress, tables_only=tables_only)
+            else:
+                native = census.native
+                native.take_others(progress)
             census = Census(native, time.monotonic() - started)
             if not census.complete:
                 return census
-            self._census = census
-        return self._census
+        self._census = census
+        return census
 
 
 _PID = re.compile(r"^(?:#PID)?(<\d+\.\d+\.\d+>)$")

@@ -41,7 +41,8 @@ struct etp_census {
 	// then timers and ports.
 	struct binary_store store;
 	struct magic_store magic;
-	bool complete;
+	// Whether what is no table was looked at too, and whether nothing interrupted it.
+	bool has_others, complete;
 };
 
 // One thread's share.
@@ -429,6 +430,32 @@ static uint32_t first_root(const struct etp_census *census)
 	return (uint32_t)(census->tables.count + census->process_count + census->literals.count);
 }
 
+struct etp_error *etp_census_take_others(struct etp_census *census,
+                                         const struct etp_census_options *options)
+{
+	if (census->has_others)
+		return NULL;
+	census->has_others = true;
+	bool stopped = !census->complete;
+	struct etp_error *err = NULL;
+	if (!take_processes(census, options, &stopped))
+		err = &etp_error_no_memory;
+	if (!err && !stopped)
+		err = literal_scan_run(&census->literals, census->vm, &census->store,
+		                       &census->magic,
+		                       (uint32_t)(census->tables.count + census->process_count));
+	if (!err && !stopped &&
+	    !root_scan_run(&census->roots, census->vm, &census->store, first_root(census),
+	                   &census->magic))
+		err = &etp_error_no_memory;
+	if (!err && !add_resource_refs(census))
+		err = &etp_error_no_memory;
+	if (!err && !stopped && !trap_scan_run(&census->roots, pid_of_holder, census))
+		err = &etp_error_no_memory;
+	census->complete = !stopped;
+	return err;
+}
+
 struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_census_options *options,
                                   struct etp_census **ret)
 {
@@ -440,19 +467,9 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 	magic_store_init(&census->magic);
 	bool stopped = false;
 	struct etp_error *err = take_tables(census, options, &stopped);
-	if (!err && !take_processes(census, options, &stopped))
-		err = &etp_error_no_memory;
-	if (!err && !stopped)
-		err = literal_scan_run(&census->literals, vm, &census->store, &census->magic,
-		                       (uint32_t)(census->tables.count + census->process_count));
-	if (!err && !stopped &&
-	    !root_scan_run(&census->roots, vm, &census->store, first_root(census), &census->magic))
-		err = &etp_error_no_memory;
-	if (!err && !add_resource_refs(census))
-		err = &etp_error_no_memory;
-	if (!err && !stopped && !trap_scan_run(&census->roots, pid_of_holder, census))
-		err = &etp_error_no_memory;
 	census->complete = !stopped;
+	if (!err && !(options && options->tables_only))
+		err = etp_census_take_others(census, options);
 	if (err) {
 		etp_census_destroy(census);
 		return err;
@@ -479,6 +496,11 @@ void etp_census_destroy(struct etp_census *census)
 bool etp_census_is_complete(const struct etp_census *census)
 {
 	return census->complete;
+}
+
+bool etp_census_has_others(const struct etp_census *census)
+{
+	return census->has_others;
 }
 
 const struct etp_census_process *etp_census_processes(const struct etp_census *census,

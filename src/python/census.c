@@ -12,7 +12,17 @@ typedef struct {
 	PyObject_HEAD
 	VMObject *vm;
 	struct etp_census *census;
+	// It is being taken further, and a callback may ask it meanwhile.
+	bool is_busy;
 } CensusObject;
+
+// Can it be asked? Otherwise an exception is set.
+static bool is_usable(const CensusObject *self)
+{
+	if (self->is_busy)
+		PyErr_SetString(PyExc_RuntimeError, "the census is being taken");
+	return !self->is_busy;
+}
 
 static bool census_progress(void *context, uint64_t done, uint64_t total, const char *what)
 {
@@ -21,12 +31,13 @@ static bool census_progress(void *context, uint64_t done, uint64_t total, const 
 
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"progress", "threads", "rows_a_part", NULL};
+	static char *names[] = {"progress", "threads", "rows_a_part", "tables_only", NULL};
 	unsigned threads = 0;
 	unsigned long long rows_a_part = 0;
+	int tables_only = 0;
 	PyObject *callback = NULL;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OIK:census", names, &callback, &threads,
-	                                 &rows_a_part))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OIKp:census", names, &callback, &threads,
+	                                 &rows_a_part, &tables_only))
 		return NULL;
 	if (!self->vm) {
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
@@ -36,6 +47,7 @@ PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs)
 		.progress = census_progress,
 		.threads = threads,
 		.rows_a_part = rows_a_part,
+		.tables_only = tables_only,
 		.context = callback == Py_None ? NULL : callback,
 	};
 	struct etp_census *census;
@@ -55,6 +67,31 @@ PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs)
 	object->vm = self;
 	object->census = census;
 	return (PyObject *)object;
+}
+
+static PyObject *Census_take_others(CensusObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"progress", "threads", NULL};
+	unsigned threads = 0;
+	PyObject *callback = NULL;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OI:take_others", names, &callback,
+	                                 &threads) ||
+	    !is_usable(self))
+		return NULL;
+	struct etp_census_options options = {
+		.progress = census_progress,
+		.threads = threads,
+		.context = callback == Py_None ? NULL : callback,
+	};
+	self->is_busy = true;
+	struct etp_error *err = etp_census_take_others(self->census, &options);
+	// After an error it stays so: it has only a part of what it says it has.
+	self->is_busy = err;
+	if (err)
+		return raise_error(err);
+	if (!forgive_interrupt())
+		return NULL;
+	Py_RETURN_NONE;
 }
 
 static void Census_dealloc(CensusObject *self)
@@ -129,6 +166,8 @@ static bool changes_in_gc(const struct etp_census_process *process)
 static PyObject *list_processes(CensusObject *self,
                                 bool (*is_such)(const struct etp_census_process *))
 {
+	if (!is_usable(self))
+		return NULL;
 	size_t count;
 	const struct etp_census_process *processes = etp_census_processes(self->census, &count);
 	PyObject *list = PyList_New(0);
@@ -166,7 +205,8 @@ static PyObject *Census_ranked_processes(CensusObject *self, PyObject *args)
 	const char *name;
 	int changing, reverse;
 	unsigned long long limit;
-	if (!PyArg_ParseTuple(args, "sppK:ranked_processes", &name, &changing, &reverse, &limit))
+	if (!PyArg_ParseTuple(args, "sppK:ranked_processes", &name, &changing, &reverse, &limit) ||
+	    !is_usable(self))
 		return NULL;
 	size_t order = 0;
 	while (order < sizeof(orders) / sizeof(orders[0]) && strcmp(orders[order], name) != 0)
@@ -193,6 +233,8 @@ static PyObject *Census_ranked_processes(CensusObject *self, PyObject *args)
 
 static PyObject *Census_get_totals(CensusObject *self, void *closure)
 {
+	if (!is_usable(self))
+		return NULL;
 	struct etp_census_totals totals;
 	etp_census_totals(self->census, &totals);
 	return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "processes",
@@ -209,26 +251,43 @@ static PyObject *Census_get_totals(CensusObject *self, void *closure)
 
 static PyObject *Census_get_complete(CensusObject *self, void *closure)
 {
+	if (!is_usable(self))
+		return NULL;
 	return PyBool_FromLong(etp_census_is_complete(self->census));
+}
+
+static PyObject *Census_get_has_others(CensusObject *self, void *closure)
+{
+	if (!is_usable(self))
+		return NULL;
+	return PyBool_FromLong(etp_census_has_others(self->census));
 }
 
 static PyObject *Census_get_tables(CensusObject *self, void *closure)
 {
+	if (!is_usable(self))
+		return NULL;
 	return scan_tables_dict(etp_census_ets(self->census));
 }
 
 static PyObject *Census_binary_count(CensusObject *self, PyObject *ignored)
 {
+	if (!is_usable(self))
+		return NULL;
 	return PyLong_FromSize_t(etp_census_binary_count(self->census));
 }
 
 static PyObject *Census_coarse_binaries(CensusObject *self, PyObject *ignored)
 {
+	if (!is_usable(self))
+		return NULL;
 	return PyLong_FromSize_t(etp_census_coarse_binaries(self->census));
 }
 
 static PyObject *Census_ets_binaries(CensusObject *self, PyObject *ignored)
 {
+	if (!is_usable(self))
+		return NULL;
 	uint64_t count, bytes;
 	etp_census_ets_binaries(self->census, &count, &bytes);
 	return Py_BuildValue("(KK)", (unsigned long long)count, (unsigned long long)bytes);
@@ -324,6 +383,8 @@ static PyObject *by_kinds(const struct etp_census_sum *sums)
 
 static PyObject *Census_get_binary_totals(CensusObject *self, void *closure)
 {
+	if (!is_usable(self))
+		return NULL;
 	struct etp_census_binaries *sums = PyMem_Malloc(sizeof(*sums));
 	if (!sums)
 		return PyErr_NoMemory();
@@ -344,6 +405,8 @@ static PyObject *Census_get_binary_totals(CensusObject *self, void *closure)
 
 static PyObject *Census_get_literals(CensusObject *self, void *closure)
 {
+	if (!is_usable(self))
+		return NULL;
 	size_t count;
 	const struct etp_census_literals *areas = etp_census_literals(self->census, &count, NULL);
 	PyObject *list = PyList_New(0);
@@ -369,6 +432,8 @@ static PyObject *Census_get_literals(CensusObject *self, void *closure)
 
 static PyObject *Census_get_literals_problem(CensusObject *self, void *closure)
 {
+	if (!is_usable(self))
+		return NULL;
 	size_t count;
 	const char *problem;
 	etp_census_literals(self->census, &count, &problem);
@@ -377,6 +442,8 @@ static PyObject *Census_get_literals_problem(CensusObject *self, void *closure)
 
 static PyObject *Census_get_roots(CensusObject *self, void *closure)
 {
+	if (!is_usable(self))
+		return NULL;
 	size_t count;
 	uint64_t unreadable;
 	const char *problem;
@@ -402,6 +469,8 @@ static PyObject *Census_get_roots(CensusObject *self, void *closure)
 
 static PyObject *Census_get_roots_unreadable(CensusObject *self, void *closure)
 {
+	if (!is_usable(self))
+		return NULL;
 	size_t count;
 	uint64_t unreadable;
 	const char *problem;
@@ -529,6 +598,8 @@ static PyObject *census_binary_dict(const void *source, size_t index)
 
 static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *kwargs)
 {
+	if (!is_usable(self))
+		return NULL;
 	return chosen_binaries(etp_census_ets(self->census), args, kwargs, self,
 	                       census_binary_dict);
 }
@@ -537,7 +608,7 @@ static PyObject *Census_binary(CensusObject *self, PyObject *args)
 {
 	unsigned long long address;
 	Py_ssize_t holders = HOLDERS_SHOWN;
-	if (!PyArg_ParseTuple(args, "K|n:binary", &address, &holders))
+	if (!PyArg_ParseTuple(args, "K|n:binary", &address, &holders) || !is_usable(self))
 		return NULL;
 	size_t index = etp_census_find(self->census, address);
 	if (index == SIZE_MAX)
@@ -547,6 +618,7 @@ static PyObject *Census_binary(CensusObject *self, PyObject *args)
 
 static PyGetSetDef Census_getset[] = {
 	{"complete", (getter)Census_get_complete, NULL, NULL, NULL},
+	{"has_others", (getter)Census_get_has_others, NULL, NULL, NULL},
 	{"processes", (getter)Census_get_processes, NULL, NULL, NULL},
 	{"unreadable_processes", (getter)Census_get_unreadable_processes, NULL, NULL, NULL},
 	{"changing_processes", (getter)Census_get_changing_processes, NULL, NULL, NULL},
@@ -561,6 +633,8 @@ static PyGetSetDef Census_getset[] = {
 };
 
 static PyMethodDef Census_methods[] = {
+	{"take_others", (PyCFunction)(void (*)(void))Census_take_others,
+         METH_VARARGS | METH_KEYWORDS, NULL},
 	{"binary_count", (PyCFunction)Census_binary_count, METH_NOARGS, NULL},
 	{"binaries", (PyCFunction)(void (*)(void))Census_binaries, METH_VARARGS | METH_KEYWORDS,
          NULL},

@@ -111,10 +111,11 @@ class Context:
 
         return Screen.terminal()
 
-    def census(self, what: str) -> Census:
-        """The census, taken on first use; the bar says ``what`` it is for."""
+    def census(self, what: str, tables_only: bool = False) -> Census:
+        """The census, or what it says of tables, taken on first use; the bar says ``what`` it is
+        for."""
         with self.progress(what) as progress:
-            return self.vm.census(progress)
+            return self.vm.census(progress, tables_only)
 
     def progress(self, what: str) -> AbstractContextManager[Progress]:
         """To be handed to long work; shows a bar on a terminal, and lets Ctrl-C stop the work."""

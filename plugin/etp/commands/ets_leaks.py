@@ -30,9 +30,13 @@ def run(context: Context, args: Namespace) -> Report:
     tables: list[EtsTable] = list(vm.ets_tables)
     if args.TABLE:
         tables = [vm.ets_table(args.TABLE)]
-    census = context.census("Looking at rows and processes")
+    census = context.census("Looking at rows", tables_only=True)
     scans = {table.address: census.tables[table.address] for table in tables}
-    held = _held(vm, scans, census, context.settings.redact)
+    shared = _shared(scans)
+    # Who else there is takes as long again, and most leaks are of what a table alone holds.
+    if shared and census.complete:
+        census = context.census("Looking for who else holds their binaries")
+    held = _held(vm, shared, census, context.settings.redact)
     diagnosis = diagnose(tables, scans, held=held)
     if args.sort == "freeable":
         diagnosis.suspects.sort(key=lambda suspect: -suspect.freeable_bytes)
@@ -54,15 +58,19 @@ def run(context: Context, args: Namespace) -> Report:
     return Report(blocks, _data(diagnosis, samples, census.complete), warnings=warnings)
 
 
-def _held(vm: VM, scans: dict[int, TableScan], census: Census, redact: bool) -> dict[int, Held]:
-    """For tables whose binaries others hold too: who.  Rests on the most wasteful binaries."""
-    from ..diagnosis.ets_leaks import Held
-
-    shared = {
+def _shared(scans: dict[int, TableScan]) -> set[int]:
+    """The tables with much unseen of binaries that others hold too."""
+    return {
         address
         for address, numbers in scans.items()
         if numbers.unseen_bytes > numbers.own_unseen_bytes + (1 << 20)
     }
+
+
+def _held(vm: VM, shared: set[int], census: Census, redact: bool) -> dict[int, Held]:
+    """Who else holds the binaries of these tables.  Rests on the most wasteful binaries."""
+    from ..diagnosis.ets_leaks import Held
+
     found: dict[int, Held] = {address: Held() for address in shared}
     if not shared:
         return found
