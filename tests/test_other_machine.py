@@ -28,16 +28,19 @@ def dump(core):
     return core("terms")
 
 
-def test_it_is_told_what_it_is(dump):
+@pytest.mark.parametrize("flavor", ["stripped", "emu"])
+def test_it_is_told_what_it_is(core, flavor, tmp_path):
     """Release, version and flavor come from the memory of the core by the symbols of a stripped beam.smp."""
-    info = etp.open(str(dump.path), executable=str(dump.executable)).info
+    dump, stripped = core("terms", flavor=flavor), tmp_path / "beam.smp"
+    run("aarch64-linux-gnu-strip", "--strip-all", dump.executable, "-o", stripped)
+    info = etp.open(str(dump.path), executable=str(stripped)).info
     system = dump.truth.system
     assert (info.otp_release, info.erts_version) == (
         system["otp_release"],
         system["erts_version"],
     )
-    assert (info.machine, info.flavor) == ("aarch64", "jit")
-    assert "-aarch64-jit.json" in info.layout_source
+    assert (info.machine, info.flavor) == ("aarch64", system["emu_flavor"])
+    assert f"-aarch64-{info.flavor}.json" in info.layout_source
 
 
 def test_stacks_of_threads_are_not_read(dump):
