@@ -53,6 +53,7 @@ start(_Args) ->
     {Receiver, _} = truth:hold(dist_receiver, fun() -> ok end, ?STAY),
     {OffHeap, _} = truth:hold(dist_receiver_off_heap, fun() -> process_flag(message_queue_data, off_heap) end, ?STAY),
     {Aliased, Alias} = truth:hold(dist_aliased, fun() -> truth_compat:alias() end, ?STAY),
+    {Preferred, Prior} = truth:hold(dist_preferred, fun() -> prior_alias() end, ?STAY),
     {Linked, Dies} = truth:hold(dist_linked_to, fun() ->
         process_flag(trap_exit, true),
         Pid = ask(Control, new_process),
@@ -68,10 +69,14 @@ start(_Args) ->
     Dying = spawn_opt(fun() -> dying(Control) end, [{priority, max}]),
     Dying ! {for_nobody, big(dying_message)},
     %% The peer keeps all that it will send, so that this node has nothing left of it.
-    ok = ask(Control, {keep, {Receiver, OffHeap, Alias, Dies, Goes, Terms}}),
-    #{expect => #{messages => [{w, Term} || Term <- Terms], off_heap => 2, dying => Dying},
-      volatile => [Receiver, OffHeap, Aliased, Linked, Watching, Dying | Later],
+    ok = ask(Control, {keep, {Receiver, OffHeap, Alias, Prior, Dies, Goes, Terms}}),
+    #{expect => #{messages => [{w, Term} || Term <- Terms], off_heap => 2, dying => Dying, control => Control},
+      volatile => [Receiver, OffHeap, Aliased, Preferred, Linked, Watching, Dying | Later],
       before_dump => fun() -> get_stuck(Control, OsPid, Later), die(Dying) end}.
+
+%% False before OTP 28.
+prior_alias() ->
+    truth_compat:has_priority_messages() andalso truth_compat:alias([priority]).
 
 start_peer() ->
     application:set_env(kernel, inet_dist_use_interface, {127, 0, 0, 1}),
@@ -134,6 +139,7 @@ get_stuck(Control, OsPid, [SpawnRemote | Senders]) ->
     pause(50),
     [Pid ! go || Pid <- Senders],
     wait_until(fun() -> are_suspended(Senders) andalso begin pause(200), are_suspended(Senders) end end),
+    true = lists:any(fun is_in_the_middle/1, Senders),
     erlang:garbage_collect().
 
 %% Its signals to the other node have to wait, and so has its end: it has left the process table by then.
@@ -161,7 +167,8 @@ later_on(spawn_remote) ->
     spawn_request(?PEER, erlang, size, [{big(spawn_argument)}], [monitor, {reply_tag, {tag, big(reply_tag)}}]),
     erlang:garbage_collect();
 later_on(send_binaries) ->
-    send_on([big(sent, 300000), big(sent, 200)]);
+    %% More than the channel takes: whoever sends this is suspended in the middle of a message, not between two.
+    send_on([big(sent, 1500000), big(sent, 200)]);
 later_on(send_lists) ->
     send_on(lists:seq(1, 100000)).
 
@@ -172,6 +179,9 @@ send_on(Term) ->
 
 are_suspended(Pids) ->
     lists:all(fun(Pid) -> process_info(Pid, status) =:= {status, suspended} end, Pids).
+
+is_in_the_middle(Pid) ->
+    process_info(Pid, current_function) =:= {current_function, {erts_internal, dsend_continue_trap, 1}}.
 
 %% The state of a process of the operating system, behind its name.
 state_of(OsPid) ->
@@ -201,7 +211,7 @@ big(Kind) ->
     big(Kind, 200).
 
 big(Kind, Padding) ->
-    iolist_to_binary(["holder:", atom_to_list(Kind), ":", lists:duplicate(Padding, $.)]).
+    iolist_to_binary(["holder:", atom_to_list(Kind), ":", binary:copy(<<".">>, Padding)]).
 
 %% ---- the peer -----------------------------------------------------------------------------------------------
 
@@ -231,10 +241,11 @@ answer({new_process_that, {M, F, A}}, _) ->
     Self = self(),
     spawn(fun() -> apply(M, F, A), Self ! done, receive never -> ok end end),
     receive done -> ok end;
-answer(send, {Receiver, OffHeap, Alias, Dies, Goes, Terms}) ->
+answer(send, {Receiver, OffHeap, Alias, Prior, Dies, Goes, Terms}) ->
     [Receiver ! Term || Term <- Terms],
     [OffHeap ! {off_heap, big(off_heap, Size)} || Size <- [200, 150000]],
     Alias ! {alias, big(alias)},
+    [erlang:send(Prior, {prior, big(prior, Size)}, [priority]) || Prior =/= false, Size <- [200, 150000]],
     [begin
         Monitor = monitor(process, Pid),
         Pid ! {die, {reason, big(reason, Size)}},
@@ -243,7 +254,7 @@ answer(send, {Receiver, OffHeap, Alias, Dies, Goes, Terms}) ->
     ok;
 %% A process sends a message of many fragments; it is suspended when the channel is busy, and by us before it can send
 %% the others, however fast the main node reads.
-answer(stall, {Receiver, _, _, _, _, _}) ->
+answer(stall, {Receiver, _, _, _, _, _, _}) ->
     erlang:system_monitor(self(), [busy_dist_port]),
     Sender = spawn_opt(fun() -> Receiver ! {fragments, big(fragments, 20000000)} end, [{priority, low}]),
     receive {monitor, Sender, busy_dist_port, _} -> ok end,

@@ -2,7 +2,7 @@
 %% What workloads use and OTP 23 does not have yet, or the nearest that it has.
 -module(truth_compat).
 -compile({no_auto_import, [alias/0, alias/1, monitor/3]}).
--export([emu_flavor/0, items/1, has_aliases/0, alias/0, alias/1, monitor/3, has_signal_buffers/0, has_trace_sessions/0, native_records/0, write_concurrency/1,
+-export([emu_flavor/0, items/1, has_aliases/0, alias/0, alias/1, monitor/3, has_signal_buffers/0, has_trace_sessions/0, has_priority_messages/0, native_records/0, write_concurrency/1,
          enumerate/1, enumerate/2, set/2]).
 
 %% Since OTP 24, which brought the JIT.
@@ -48,6 +48,10 @@ has_signal_buffers() ->
 %% Since OTP 27.
 has_trace_sessions() ->
     erlang:function_exported(erts_internal, trace_session_create, 3).
+
+%% Since OTP 28: who sends to such an alias may have a message go before others.
+has_priority_messages() ->
+    try erlang:unalias(erlang:alias([priority])) catch error:_ -> false end.
 
 %% Native records, since OTP 29, whose compiler alone can parse them. The order of the fields is not that of their atoms.
 native_records() ->

@@ -38,6 +38,9 @@ BUILT_BEAMS = {"dwarf": "jit", "emu": "emu"}
 # PartitionSupervisor.
 NEEDED_ELIXIR = {"db_connections": 12, "elixir_otp": 14, "elixir_terms": 12, "inspected": 12}
 
+# Releases of OTP that brought what these workloads are about.
+NEEDED_OTP = {"priority_messages": 28}
+
 # Asking a process for most of the items of process_info/2 is a signal, and handling it costs a reduction or two.
 REDUCTIONS_OF_A_QUESTION = 2
 
@@ -319,6 +322,8 @@ def make(
         flavor = "emu"
     if workload in NEEDED_ELIXIR and elixir_minor() < NEEDED_ELIXIR[workload]:
         pytest.skip(f"Elixir {elixir_version()} cannot run the workload {workload}")
+    if workload in NEEDED_OTP and int(otp_release()) < NEEDED_OTP[workload]:
+        pytest.skip(f"{workload} needs OTP {NEEDED_OTP[workload]}")
     if is_emulated() and method == "gcore":
         pytest.skip("gcore would dump the emulator")
     inside = inside_root()

@@ -67,6 +67,21 @@ def test_other_signals_are_decoded(case, name, signal, contents):
     assert found.term[1].bytes().startswith(contents)
 
 
+def test_messages_of_priority_are_decoded(case):
+    """One came whole, the other in fragments; both say who sent them."""
+    dump, vm = case
+    found = messages(vm, "dist_preferred")
+    if int(cores.otp_release()) < cores.NEEDED_OTP["priority_messages"]:
+        assert found == []
+        return
+    sender = dump.truth.workload["expect"]["control"]
+    assert {(m.signal, m.undecoded, str(m.sender)) for m in found} == {
+        ("alias_message", "", sender)
+    }
+    assert [len(m.term[1].bytes()) for m in found] == [213, 150013]
+    assert {m.term[1].bytes()[:13] for m in found} == {b"holder:prior:"}
+
+
 def test_every_reference_is_found(case):
     _, vm = case
     census = vm.native.census()
