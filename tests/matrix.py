@@ -30,11 +30,14 @@ CHECKS = {
     "terms": ("test_terms",),
     "ETS": ("test_ets", "test_ets_leaks"),
     "processes": ("test_processes",),
+    "messages": ("test_signals", "test_distribution", "test_priority_messages"),
     "binaries": ("test_census", "test_paths"),
     "states": ("test_otp_state", "test_supervision"),
     "timers": ("test_timers",),
+    "ports, nodes": ("test_ports", "test_dist"),
+    "schedulers": ("test_schedulers", "test_waits", "test_locks"),
     "in the middle": ("test_traps", "test_collecting"),
-    "code and stacks": ("test_code",),
+    "code and stacks": ("test_code", "test_bt"),
     "layouts": ("test_layouts",),
 }
 HEADER = ["OTP", "beam.smp", *CHECKS]
@@ -49,7 +52,7 @@ Cell = Tuple[int, int]
 def flavor_of(module: str, name: str) -> str:
     if "is_refused" in name:
         # Behind the flavor, the names of layout files.
-        return "emu" if "[emu-" in name else "stripped"
+        return "emu" if "[emu" in name else "stripped"
     words = re.split(r"[^a-z]+", name)
     known = LAYOUT_FLAVORS if module == "test_layouts" else dict(zip(FLAVORS, FLAVORS))
     found = [known[word] for word in words if word in known]
@@ -75,6 +78,7 @@ def run(release: str, installed: str, checks: List[str]) -> Dict[Tuple[str, str]
     modules = {module: check for check in checks for module in CHECKS[check]}
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report.name}"]
+        command += ["--numprocesses", "auto", "--dist", "loadfile"]
         command += [str(cores.ROOT / "tests" / f"{module}.py") for module in modules]
         cores.release = None if release == installed else release
         command += ["--otp", release] if cores.release else []

@@ -12,17 +12,18 @@ import cores
 from reader import Reader
 
 
+pytestmark = pytest.mark.skipif(cores.is_emulated(), reason="registers of x86-64 only are known")
+
+
 def open_core(dump, sysroot):
     return VM.open(str(dump.path), executable=str(dump.executable), sysroot=sysroot)
 
 
-@pytest.fixture(scope="module")
-def sysroot(core, tmp_path_factory):
+def sysroot_of(dump, directory):
     """Copies of the libraries of a VM that runs in another root, where the checkout was mounted; else None."""
     if cores.root() is None:
         return None
-    directory = tmp_path_factory.mktemp("sysroot")
-    for file in open_core(core("schedulers"), None).info.files:
+    for file in open_core(dump, None).info.files:
         found = [cores.outside(Path(file.path)), Path(file.path)]
         for path in [path for path in found if path.is_file()][:1]:
             copy = directory / file.path.lstrip("/")
@@ -32,9 +33,9 @@ def sysroot(core, tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=["stripped", "dwarf", "emu"])
-def taken(request, core, sysroot):
+def taken(request, core, tmp_path_factory):
     dump = core("schedulers", flavor=request.param)
-    vm = open_core(dump, sysroot)
+    vm = open_core(dump, sysroot_of(dump, tmp_path_factory.mktemp("sysroot")))
     return dump, vm, backtrace.threads(vm)
 
 

@@ -260,9 +260,10 @@ def test_separate_debug_information(tmp_path):
     assert result.returncode == 1 and "separate debug information" in result.stderr
 
 
-def changed_layout(directory, change):
-    """A copy of the layout of what is installed, with other contents."""
-    layout = json.loads(shipped(shipped_flavor()).read_text(encoding="utf-8"))
+def changed_layout(directory, change, flavor="stripped"):
+    """A copy of the layout of what is installed, or of the emulator without a JIT, with other contents."""
+    shipped_file = shipped(shipped_flavor() if flavor == "stripped" else flavor)
+    layout = json.loads(shipped_file.read_text(encoding="utf-8"))
     change(layout)
     directory.mkdir(exist_ok=True)
     path = directory / "changed.json"
@@ -276,13 +277,22 @@ def of_other_version(layout):
     layout["also_build_ids"] = []
 
 
-def test_the_nearest_version_is_used_if_every_check_holds(core, tmp_path):
-    """... and said so. Where globals are is no question of versions but of build-ids."""
-    dump = core("healthy")
-    changed_layout(tmp_path, of_other_version)
-    vm = _etp.VM(
-        core=str(dump.path), executable=str(dump.executable), layout_directories=[str(tmp_path)]
+def with_layouts_of(dump, directory):
+    """Only those, not the executable's own DWARF."""
+    return dict(
+        core=str(dump.path),
+        executable=str(dump.executable),
+        layout_directories=[str(directory)],
+        use_dwarf=False,
     )
+
+
+@pytest.mark.parametrize("flavor", ["stripped", "emu"])
+def test_the_nearest_version_is_used_if_every_check_holds(core, flavor, tmp_path):
+    """... and said so. Where globals are is no question of versions but of build-ids."""
+    dump = core("healthy", flavor=flavor)
+    changed_layout(tmp_path, of_other_version, flavor)
+    vm = _etp.VM(**with_layouts_of(dump, tmp_path))
     info = vm.info()
     assert info["layout_erts_version"] == info["erts_version"] + ".1"
     (warning,) = [text for text in info["warnings"] if "nearest" in text]
@@ -291,8 +301,9 @@ def test_the_nearest_version_is_used_if_every_check_holds(core, tmp_path):
     assert problem is None and trial["match"] == "near" and trial["refusal"] is None
 
 
-def test_the_nearest_version_is_refused_if_a_check_fails(core, tmp_path):
-    dump = core("healthy")
+@pytest.mark.parametrize("flavor", ["stripped", "emu"])
+def test_the_nearest_version_is_refused_if_a_check_fails(core, flavor, tmp_path):
+    dump = core("healthy", flavor=flavor)
 
     def change(layout):
         of_other_version(layout)
@@ -303,16 +314,32 @@ def test_the_nearest_version_is_refused_if_a_check_fails(core, tmp_path):
         for member in filter(None, process["members"].values()):
             member[0] += 8 if member[0] >= first else 0
 
-    changed_layout(tmp_path, change)
-    target = dict(
-        core=str(dump.path), executable=str(dump.executable), layout_directories=[str(tmp_path)]
-    )
+    changed_layout(tmp_path, change, flavor)
+    target = with_layouts_of(dump, tmp_path)
     with pytest.raises(
         _etp.Error, match='The nearest, changed.json, was tried and does not fit: "[^"]+" failed'
     ):
         _etp.VM(**target)
     (trial,), problem = _etp.layouts(**target)
     assert problem is None and trial["match"] == "near" and " failed " in trial["refusal"]
+
+
+def test_a_build_without_globals_is_refused(core, tmp_path):
+    """Another build of the very same version may have them elsewhere, so that nothing is tried."""
+    if not has_no_symbols():
+        pytest.skip("the installed emulator exports its globals")
+    dump = core("healthy")
+
+    def change(layout):
+        of_other_version(layout)
+        (found,) = layout["globals"].values()
+        layout["globals"] = {"00": found}
+
+    path = changed_layout(tmp_path, change)
+    said = "exports no globals of ERTS.* names this very build-id.*extract-layout BEAM --also-for"
+    for arguments in ({}, {"layout": str(path)}):
+        with pytest.raises(_etp.Error, match=re.compile(said, re.S)):
+            _etp.VM(**with_layouts_of(dump, tmp_path), **arguments)
 
 
 def test_no_layout_says_how_to_make_one(core, tmp_path):
