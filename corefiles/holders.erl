@@ -9,12 +9,17 @@
 %% An analysis should say: the contents of each binary begin with `holder:KIND:`, and that kind holds it and nothing
 %% else does. `nif` has a reference more than any term: holders_nif.c keeps a copy in an environment of its own. Three
 %% binaries are resources of type `buffer`, of which the NIF keeps a reference too. Of a binary that begins with `crowd`,
-%% 300 processes have one reference each.
+%% 300 processes have one reference each. Of ports, expect.ports says which has the binary, and expect.sizes how large those
+%% are whose beginning is gone or not there yet.
+%%
+%% Flags: +spp true
 -module(holders).
 -export([start/1, literal/0, keep/1, resource/0]).
 -on_load(load_nif/0).
 
 -define(PADDING, 200).
+%% Bytes that a socket waits for.
+-define(INPUT, 123457).
 
 load_nif() ->
     erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "holders_nif"), 0).
@@ -58,12 +63,7 @@ start(_Args) ->
     {Target, _} = truth:hold(holds_timers, fun() -> ok end),
     in_helper(fun() -> erlang:send_after(3600000, Target, {late, big(send_after)}) end),
     in_helper(fun() -> erlang:start_timer(7200000, holds_timers, [big(start_timer)]) end),
-    truth:hold(holds_port, fun() ->
-        Port = open_port({spawn_executable, "/bin/sleep"}, [{args, ["300"]}, binary]),
-        %% More than fits into a pipe.
-        in_helper(fun() -> port_command(Port, big(port_queue, 300000)) end),
-        ok
-    end),
+    {_, Ports} = truth:hold(holds_ports, fun ports/0),
     truth:hold(holds_with_nif, fun() -> Bin = big(nif), ok = keep({Bin}), put(kept, Bin), ok end),
     truth:hold(holds_match_spec, fun() ->
         put(kept, compiled(match_spec)),
@@ -90,7 +90,9 @@ start(_Args) ->
     [truth:hold(undefined, fun() -> put(kept, [Crowd]), ok end) || _ <- lists:seq(1, 300)],
     #{expect => #{kinds => [dictionary, received, mailbox_on_heap, mailbox_off_heap, in_transit_on_heap,
                             in_transit_off_heap, alias_message, fun_environment, nested_map, ets_row, persistent_term,
-                            module_literal, send_after, start_timer, port_queue, match_spec, row_match_spec, term_match_spec, nif]},
+                            module_literal, send_after, start_timer, match_spec, row_match_spec, term_match_spec, nif,
+                            port_queue, socket_queue, socket_queue_end, port_command, port_data, input_buffer],
+                  ports => Ports, sizes => #{input_buffer => ?INPUT}},
       volatile => [Late, LateOff, Aliased],
       before_dump => fun() ->
           %% Messages to a process that does not run stay where senders put them.
@@ -102,6 +104,65 @@ start(_Args) ->
           send_from_helper(LateOff, fun() -> big(in_transit_off_heap) end),
           literal()
       end}.
+
+%% #{Kind => the port that has the binary}.
+ports() ->
+    Pipe = open_port({spawn_executable, "/bin/sleep"}, [{args, ["300"]}, binary]),
+    %% More than fits into a pipe.
+    in_helper(fun() -> port_command(Pipe, big(port_queue, 300000)) end),
+    wait_for_queue(Pipe),
+    in_helper(fun() -> erlang:port_set_data(Pipe, {kept, [big(port_data)]}) end),
+    Busy = busy_socket(),
+    wait_for_queue(Busy),
+    {Waiting, _} = connected(),
+    Reader = spawn(fun() -> gen_tcp:recv(Waiting, ?INPUT) end),
+    wait_until(fun() ->
+        {status, waiting} =:= process_info(Reader, status) andalso
+            {prim_inet, recv0, 3} =:= element(2, process_info(Reader, current_function))
+    end),
+    #{port_queue => Pipe, port_data => Pipe, socket_queue => Busy, socket_queue_end => Busy, port_command => Busy,
+      input_buffer => Waiting}.
+
+connected() ->
+    {ok, Listen} = gen_tcp:listen(0, [binary, {active, false}, {ip, {127, 0, 0, 1}}, {recbuf, 4096}]),
+    {ok, {Address, Number}} = inet:sockname(Listen),
+    Options = [binary, {active, false}, {sndbuf, 4096}, {high_msgq_watermark, 1 bsl 28}],
+    {ok, Socket} = gen_tcp:connect(Address, Number, Options),
+    {ok, Other} = gen_tcp:accept(Listen),
+    {Socket, Other}.
+
+%% Ports are parallel here (+spp): these are commands for later. Nobody reads at the other end: of the first one most is
+%% queued, the second one makes the port busy, so that the third one is put aside; unless the port was so fast that whoever
+%% sends the third one has to wait. (OTP 27 closes a socket with EINVAL if what comes second is small.)
+busy_socket() ->
+    {Socket, Other} = connected(),
+    Owner = self(),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+        Commands = [big(Kind, 100000) || Kind <- [socket_queue, socket_queue_end, port_command]],
+        [Socket ! {Owner, {command, Bin}} || Bin <- Commands],
+        ok
+    end),
+    case all_are_sent(Pid, Monitor) of
+        true ->
+            Socket;
+        false ->
+            exit(Pid, kill),
+            [gen_tcp:close(End) || End <- [Other, Socket]],
+            busy_socket()
+    end.
+
+all_are_sent(Pid, Monitor) ->
+    receive
+        {'DOWN', Monitor, process, Pid, normal} -> true
+    after 10 ->
+        process_info(Pid, status) =/= {status, suspended} andalso all_are_sent(Pid, Monitor)
+    end.
+
+wait_for_queue(Port) ->
+    wait_until(fun() -> {queue_size, 0} =/= erlang:port_info(Port, queue_size) end).
+
+wait_until(Done) ->
+    Done() orelse begin receive after 10 -> ok end, wait_until(Done) end.
 
 %% Off the heap as well: it has more than 64 bytes.
 literal() ->

@@ -494,6 +494,9 @@ class VM:
         term is {Key, Value}."""
     def paths_in_timer(self, timer: int, target: int, max_paths: int = 1) -> dict[str, Any]:
         """The same from the message of an ErtsBifTimer."""
+    def paths_in_port(self, port: int, target: int, max_paths: int = 1) -> dict[str, Any]:
+        """Where a Port has a Binary: the same, with the roots "output_queue", "waiting_command",
+        "port_data", "tracer", "input_buffer"; steps lead through the term of port_set_data/2."""
     def measure(self, process: int, term: Term) -> dict[str, int]:
         """What a term of a process (address) and all in it occupy: {"words", "binaries"
         (distinct, off the heap), "binary_bytes", "unreadable"}; include/etp/measure.h."""

@@ -139,8 +139,11 @@ def test_holders(holders):
         expected[kind] = ("magic", "None")
     expected["send_after"] = ("timer", target)
     expected["start_timer"] = ("timer", "holds_timers")
+    expect = dump.truth.workload["expect"]
+    for kind in ("socket_queue", "socket_queue_end", "port_command", "port_data"):
+        expected[kind] = ("port", expect["ports"][kind])
     assert found == expected
-    assert {*found, "port_queue"} == set(dump.truth.workload["expect"]["kinds"])
+    assert {*found, "port_queue", "input_buffer"} == set(expect["kinds"])
 
 
 def named_processes(dump: cores.Core) -> Dict[str, Any]:
@@ -153,16 +156,20 @@ def marker(vm: "_etp.VM", binary: Dict[str, Any]):
     return parts[1].decode() if len(parts) > 2 and parts[0] == b"holder" else None
 
 
-def test_queue_of_a_port(holders):
+def test_ports(holders):
     """What does not fit into the pipe waits in the port; the driver copied it to a binary of its own."""
     dump, vm = holders
-    ports = [root for root in vm.census().roots if root["kind"] == "port"]
-    assert [root["binary_refs"] for root in ports] == [1]
-    assert str(ports[0]["term"]) in dump.truth.ports
-    held = [b for b in vm.census().binaries() if b["holders"][0][0] == "port"]
-    assert [b["refc"] for b in held] == [1]
-    assert held[0]["size"] == ports[0]["binary_bytes"] > 200000
-    assert set(vm.read(held[0]["data_address"], 1000)) == {ord(".")}
+    expect = dump.truth.workload["expect"]
+    ports = {str(r["term"]): r for r in vm.census().roots if r["kind"] == "port"}
+    held = Counter(expect["ports"].values())
+    assert {port: root["binary_refs"] for port, root in ports.items()} == held
+    binaries = [b for b in vm.census().binaries() if b["holders"][0][0] == "port"]
+    assert [b["refc"] for b in binaries] == [1] * 6
+    (rest,) = [b for b in binaries if set(vm.read(b["data_address"], 200)) == {ord(".")}]
+    assert str(rest["holders"][0][3]) == expect["ports"]["port_queue"]
+    assert rest["visible_bytes"] == dump.truth.ports[expect["ports"]["port_queue"]]["queue_size"]
+    (input,) = [b for b in binaries if b["size"] == expect["sizes"]["input_buffer"]]
+    assert str(input["holders"][0][3]) == expect["ports"]["input_buffer"]
 
 
 def test_a_reference_of_a_nif_is_unaccounted(holders):

@@ -20,16 +20,24 @@ def open_vm(core: cores.Core) -> etp.VM:
 @pytest.fixture(scope="module", params=FLAVORS)
 def held(request, core):
     """{kind: holdings} of the binaries of the workload `holders`, by what they contain."""
-    vm = open_vm(core("holders", flavor=request.param))
+    dump = core("holders", flavor=request.param)
+    vm = open_vm(dump)
     census = vm.native.census()
+    sizes = dump.truth.workload["expect"]["sizes"]
     found = {}
     for binary in census.binaries():
         head = vm.read(binary["data_address"], min(binary["size"], 60))
-        kinds = {holder[0] for holder in binary["holders"]}
-        if head.startswith(b"holder:") or kinds == {"port"}:
+        if head.startswith(b"holder:"):
+            kind = head.split(b":")[1].decode()
+        elif binary["size"] == sizes["input_buffer"]:
+            kind = "input_buffer"
+        elif head == b"." * len(head):
             # What the pipe took is gone: the driver keeps the rest, without its beginning.
-            kind = "port_queue" if kinds == {"port"} else head.split(b":")[1].decode()
-            found[kind] = list(paths.holdings_of_binary(vm, binary, TEXT))
+            kind = "port_queue"
+        else:
+            continue
+        assert kind not in found
+        found[kind] = list(paths.holdings_of_binary(vm, binary, TEXT, 5))
     return found
 
 
@@ -61,9 +69,26 @@ def test_path(held, kind, holder, path):
 
 
 @pytest.mark.parametrize(
+    "kind, path",
+    [
+        ("port_queue", "output queue"),
+        ("socket_queue", "output queue"),
+        ("socket_queue_end", "output queue"),
+        ("port_command", "waiting command"),
+        ("port_data", "port data -> {2} -> [0]"),
+        ("input_buffer", "input buffer"),
+    ],
+)
+def test_path_in_port(core, held, kind, path):
+    (holding,) = held[kind]
+    port = core("holders").truth.workload["expect"]["ports"][kind]
+    assert holding.label == f"port {port}"
+    assert [p.text(TEXT) for p in holding.paths] == [path]
+
+
+@pytest.mark.parametrize(
     "kind, holder",
     [
-        ("port_queue", "#Port<"),
         ("match_spec", "match specification"),
         ("module_literal", "literals of holders"),
     ],

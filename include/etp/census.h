@@ -47,7 +47,7 @@ enum etp_holder_kind {
 	ETP_HOLDER_MODULE,
 	/** Message of erlang:send_after/3 or start_timer/3. */
 	ETP_HOLDER_TIMER,
-	/** Output queue of a port. */
+	/** A port; etp_paths_in_port() tells where in it. */
 	ETP_HOLDER_PORT,
 	/** What waits to be sent to another node, and messages from it of which only
 	 *  some fragments have come. */

@@ -4,7 +4,7 @@
 
 /**
  * @file
- * Paths: how one gets from a process, an object of a table or an area of literals
+ * Paths: how one gets from a process, an object of a table, an area of literals or a port
  * to a thing that it holds.
  *
  * Thread safety: as etp_vm.
@@ -46,6 +46,14 @@ enum etp_path_root {
 	ETP_PATH_PARENT,
 	/** Reference that a `receive` waits for a message with. */
 	ETP_PATH_RECEIVE_MARKER,
+	/** Of a port: output that its driver has not written yet. */
+	ETP_PATH_OUTPUT_QUEUE,
+	/** Of a port: what a process asked of it, and it has not begun with. */
+	ETP_PATH_WAITING_COMMAND,
+	/** Of a port: what erlang:port_set_data/2 was given. */
+	ETP_PATH_PORT_DATA,
+	/** Of a port: where a socket's input is put. */
+	ETP_PATH_INPUT_BUFFER,
 	/** The term itself that the search started from. */
 	ETP_PATH_TERM,
 };
@@ -149,6 +157,13 @@ ETP_EXPORT struct etp_error *etp_paths_in_fragments(const struct etp_vm *vm, etp
                                                     uint64_t fragment,
                                                     const struct etp_path_options *options,
                                                     struct etp_paths *ret);
+
+/** Where the Port at `address` has the Binary at the target: a path for each of its places that
+ *  refers to it, in the order of the census; those of what port_set_data/2 was given lead through
+ *  that term. Error: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_paths_in_port(const struct etp_vm *vm, uint64_t address,
+                                               const struct etp_path_options *options,
+                                               struct etp_paths *ret);
 
 enum etp_place_kind {
 	ETP_PLACE_UNKNOWN,

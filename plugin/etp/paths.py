@@ -123,10 +123,10 @@ def holdings_of_binary(
             yield _holding(kind, address, _process_label(vm, address), refs, found)
         elif kind == "ets":
             yield from _in_table(vm, address, refs, target, max_paths)
-        elif kind == "timer":
+        elif kind == "timer" or kind == "port":
             label = Holder(kind, address, refs, term).label(vm)
-            found = vm.native.paths_in_timer(address, target, max_paths)
-            yield _holding(kind, address, label, refs, found)
+            search = vm.native.paths_in_timer if kind == "timer" else vm.native.paths_in_port
+            yield _holding(kind, address, label, refs, search(address, target, max_paths))
         elif kind in ROOT_LABELS:
             label = Holder(kind, address, refs, term).label(vm)
             yield Holding(kind, address, label, refs, ())

@@ -24,6 +24,10 @@ const char *etp_path_root_name(enum etp_path_root root)
 		[ETP_PATH_SEQ_TRACE_TOKEN] = "seq_trace_token",
 		[ETP_PATH_PARENT] = "parent",
 		[ETP_PATH_RECEIVE_MARKER] = "receive_marker",
+		[ETP_PATH_OUTPUT_QUEUE] = "output_queue",
+		[ETP_PATH_WAITING_COMMAND] = "waiting_command",
+		[ETP_PATH_PORT_DATA] = "port_data",
+		[ETP_PATH_INPUT_BUFFER] = "input_buffer",
 		[ETP_PATH_TERM] = "term",
 	};
 	return names[root];

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
 #include <string.h>
 
 #include <etp/chain.h>
+#include <etp/path.h>
 
 #include "analysis/root_scan.h"
 #include "vm/tracing.h"
@@ -119,17 +121,40 @@ static bool add_tasks(struct root_scan *scan, uint64_t port, enum etp_member_id 
 	return true;
 }
 
+static bool add_commands(struct root_scan *scan, uint64_t port)
+{
+	const struct etp_vm *vm = scan->vm;
+	if (!HAS(vm, Port, task_busy) || !HAS(vm, ErtsPortTask, state))
+		return true;
+	return add_tasks(scan, port, ETP_MEMBER_Port_task_busy) &&
+	       add_tasks(scan, port, ETP_MEMBER_Port_task_local) &&
+	       add_tasks(scan, port, ETP_MEMBER_Port_task_in);
+}
+
+// The ErtsPortDataHeap of the port; 0 if what it was given needs none. False when it cannot be
+// read.
+static bool read_data_heap(const struct etp_vm *vm, struct etp_reader *reader, uint64_t port,
+                           uint64_t *ret)
+{
+	*ret = 0;
+	if (!HAS(vm, Port, data) || !HAS(vm, ErtsPortDataHeap, off_heap))
+		return true;
+	if (!READ_WORD(vm, reader, port, Port, data, ret))
+		return false;
+	if (*ret & DATA_TERM_MASK)
+		*ret = 0;
+	return true;
+}
+
 static bool add_data(struct root_scan *scan, uint64_t port)
 {
 	const struct etp_vm *vm = scan->vm;
 	uint64_t data, first;
-	if (!HAS(vm, Port, data) || !HAS(vm, ErtsPortDataHeap, off_heap))
-		return true;
-	if (!READ_WORD(vm, &scan->reader, port, Port, data, &data)) {
+	if (!read_data_heap(vm, &scan->reader, port, &data)) {
 		root_scan_give_up(scan, "the data of a port cannot be read");
 		return true;
 	}
-	if (!data || data & DATA_TERM_MASK)
+	if (!data)
 		return true;
 	if (!READ_WORD(vm, &scan->reader, data, ErtsPortDataHeap, off_heap, &first)) {
 		root_scan_give_up(scan, "the data of a port cannot be read");
@@ -195,22 +220,34 @@ static bool add_input(struct root_scan *scan, uint64_t port)
 	return true;
 }
 
+static const struct {
+	enum etp_path_root root;
+	bool (*add)(struct root_scan *scan, uint64_t port);
+} places[] = {
+	{ETP_PATH_OUTPUT_QUEUE, add_queue}, {ETP_PATH_WAITING_COMMAND, add_commands},
+	{ETP_PATH_PORT_DATA, add_data},     {ETP_PATH_TRACER, add_tracers},
+	{ETP_PATH_INPUT_BUFFER, add_input},
+};
+
+enum { PLACES = sizeof(places) / sizeof(places[0]) };
+
+static bool has_queues(const struct etp_vm *vm)
+{
+	return HAS(vm, Port, ioq) && HAS(vm, ErtsIOQueue, b_head);
+}
+
 static bool add_port(struct root_scan *scan, uint64_t port, etp_term id)
 {
-	const struct etp_vm *vm = scan->vm;
-	bool has_tasks = HAS(vm, Port, task_busy) && HAS(vm, ErtsPortTask, state);
-	return add_queue(scan, port) &&
-	       (!has_tasks || (add_tasks(scan, port, ETP_MEMBER_Port_task_busy) &&
-	                       add_tasks(scan, port, ETP_MEMBER_Port_task_local) &&
-	                       add_tasks(scan, port, ETP_MEMBER_Port_task_in))) &&
-	       add_data(scan, port) && add_tracers(scan, port) && add_input(scan, port) &&
-	       root_scan_finish(scan, ETP_HOLDER_PORT, port, id);
+	for (size_t i = 0; i < PLACES; i++)
+		if (!places[i].add(scan, port))
+			return false;
+	return root_scan_finish(scan, ETP_HOLDER_PORT, port, id);
 }
 
 bool port_scan_run(struct root_scan *scan)
 {
 	const struct etp_vm *vm = scan->vm;
-	if (!HAS(vm, Port, ioq) || !HAS(vm, ErtsIOQueue, b_head)) {
+	if (!has_queues(vm)) {
 		root_scan_give_up(scan,
 		                  "the layout does not have the queues of this release's ports");
 		return true;
@@ -219,4 +256,67 @@ bool port_scan_run(struct root_scan *scan)
 		if (!add_port(scan, vm->ports.addresses[i], vm->ports.ids[i]))
 			return false;
 	return true;
+}
+
+// Paths through the term that port_set_data/2 was given.
+static struct etp_error *add_data_paths(const struct etp_vm *vm, struct etp_reader *reader,
+                                        uint64_t port, const struct etp_path_options *options,
+                                        struct etp_paths *paths)
+{
+	uint64_t data, term, words;
+	struct etp_paths found;
+	if (!read_data_heap(vm, reader, port, &data) || !data ||
+	    !READ_WORD(vm, reader, data, ErtsPortDataHeap, data, &term) ||
+	    !READ_WORD(vm, reader, data, ErtsPortDataHeap, hsize, &words)) {
+		paths->unreadable++;
+		return NULL;
+	}
+	struct etp_path_words heap = {data + OFFSET(vm, ErtsPortDataHeap, heap), words};
+	struct etp_path_options wanted = *options;
+	wanted.max_paths = options->max_paths - paths->count;
+	struct etp_error *err = etp_paths_in_words(vm, reader, term, &heap, 1, &wanted, &found);
+	if (err)
+		return err;
+	for (size_t i = 0; i < found.count; i++) {
+		found.paths[i].root = ETP_PATH_PORT_DATA;
+		paths->paths[paths->count++] = found.paths[i];
+	}
+	paths->truncated = found.truncated;
+	paths->unreadable += found.unreadable;
+	found.count = 0;
+	etp_paths_deinit(&found);
+	return NULL;
+}
+
+struct etp_error *etp_paths_in_port(const struct etp_vm *vm, uint64_t address,
+                                    const struct etp_path_options *options, struct etp_paths *ret)
+{
+	struct etp_path_options wanted = *options;
+	if (!wanted.max_paths)
+		wanted.max_paths = 1;
+	struct etp_paths paths = {.paths = calloc(wanted.max_paths, sizeof(*paths.paths))};
+	if (!paths.paths)
+		return &etp_error_no_memory;
+	struct root_scan scan;
+	root_scan_init(&scan, vm);
+	struct etp_error *err = NULL;
+	for (size_t i = 0; !err && has_queues(vm) && i < PLACES; i++) {
+		if (paths.count == wanted.max_paths)
+			break;
+		if (!places[i].add(&scan, address))
+			err = &etp_error_no_memory;
+		else if (!root_scan_refers_to(&scan, wanted.target))
+			continue;
+		else if (places[i].root == ETP_PATH_PORT_DATA)
+			err = add_data_paths(vm, &scan.reader, address, &wanted, &paths);
+		else
+			paths.paths[paths.count++] = (struct etp_path){.root = places[i].root};
+	}
+	paths.unreadable += scan.unreadable;
+	root_scan_deinit(&scan);
+	if (err)
+		etp_paths_deinit(&paths);
+	else
+		*ret = paths;
+	return err;
 }

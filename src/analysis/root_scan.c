@@ -174,15 +174,31 @@ bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_
 	return ok;
 }
 
-bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binary_store *store,
-                   uint32_t first_holder, struct magic_store *magic)
+bool root_scan_refers_to(struct root_scan *scan, uint64_t address)
 {
-	*scan = (struct root_scan){
-		.vm = vm, .store = store, .first_holder = first_holder, .magic = magic};
+	bool refers = binary_map_find(&scan->local, address) ||
+	              binary_map_find(&scan->local_magic.resources, address);
+	binary_map_clear(&scan->local);
+	magic_finder_clear(&scan->local_magic);
+	return refers;
+}
+
+void root_scan_init(struct root_scan *scan, const struct etp_vm *vm)
+{
+	*scan = (struct root_scan){.vm = vm};
 	etp_reader_init(&scan->reader, vm->target);
 	etp_magic_kinds_init(&scan->magic_kinds, vm);
 	binary_map_init(&scan->local);
 	magic_finder_init(&scan->local_magic, vm, &scan->reader, &scan->magic_kinds);
+}
+
+bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binary_store *store,
+                   uint32_t first_holder, struct magic_store *magic)
+{
+	root_scan_init(scan, vm);
+	scan->store = store;
+	scan->first_holder = first_holder;
+	scan->magic = magic;
 	return timer_scan_run(scan) && port_scan_run(scan) && dist_scan_run(scan) &&
 	       trace_session_scan_run(scan) && magic_scan_run(scan);
 }

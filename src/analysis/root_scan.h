@@ -40,6 +40,12 @@ bool root_scan_run(struct root_scan *scan, const struct etp_vm *vm, struct binar
                    uint32_t first_holder, struct magic_store *magic);
 void root_scan_deinit(struct root_scan *scan);
 
+// For those who look at one holder only: before any of the functions below, in place of
+// root_scan_run().
+void root_scan_init(struct root_scan *scan, const struct etp_vm *vm);
+// What was added since the last such call refers to the Binary at `address`; forget it all.
+bool root_scan_refers_to(struct root_scan *scan, uint64_t address);
+
 // For those who look through one kind. The holder at hand has a reference to the Binary at
 // `address`, and sees these bytes of it. False when memory ran out.
 bool root_scan_add_binary(struct root_scan *scan, uint64_t address, uint64_t start, uint64_t end);

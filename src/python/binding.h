@@ -140,6 +140,7 @@ PyObject *VM_place_of(VMObject *self, PyObject *args);
 PyObject *VM_magic_binary(VMObject *self, PyObject *args);
 PyObject *VM_paths_in_literals(VMObject *self, PyObject *args);
 PyObject *VM_paths_in_timer(VMObject *self, PyObject *args);
+PyObject *VM_paths_in_port(VMObject *self, PyObject *args);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_memory(VMObject *self, PyObject *ignored);
 PyObject *VM_process_binaries(VMObject *self, PyObject *args);

@@ -68,21 +68,29 @@ static PyObject *paths_dict(VMObject *vm, RowWordsObject *row, struct etp_paths 
 	return dict;
 }
 
-PyObject *VM_paths_in_process(VMObject *self, PyObject *args)
+// The arguments of the functions below: the address of a holder, that of the target, and how many
+// paths are wanted. `format` is PyArg_ParseTuple()'s. False with an exception set.
+static bool parse_search(VMObject *self, PyObject *args, const char *format,
+                         unsigned long long *holder_ret, struct etp_path_options *ret)
 {
-	unsigned long long process, target;
+	unsigned long long target;
 	Py_ssize_t max_paths = 1;
-	if (!PyArg_ParseTuple(args, "KK|n:paths_in_process", &process, &target, &max_paths))
-		return NULL;
-	if (!self->vm) {
-		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
-		return NULL;
-	}
-	struct etp_path_options options = {
+	if (!PyArg_ParseTuple(args, format, holder_ret, &target, &max_paths) || !VM_is_open(self))
+		return false;
+	*ret = (struct etp_path_options){
 		.target = target,
 		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
 		.max_things = self->max_things,
 	};
+	return true;
+}
+
+PyObject *VM_paths_in_process(VMObject *self, PyObject *args)
+{
+	unsigned long long process;
+	struct etp_path_options options;
+	if (!parse_search(self, args, "KK|n:paths_in_process", &process, &options))
+		return NULL;
 	struct etp_paths paths;
 	struct etp_error *err = etp_paths_in_process(self->vm, process, &options, &paths);
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
@@ -91,25 +99,16 @@ PyObject *VM_paths_in_process(VMObject *self, PyObject *args)
 // From the thing at the start of the area: the {Key, Value} of a persistent term.
 PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
 {
-	unsigned long long area, target;
-	Py_ssize_t max_paths = 1;
-	if (!PyArg_ParseTuple(args, "KK|n:paths_in_literals", &area, &target, &max_paths))
+	unsigned long long area;
+	struct etp_path_options options;
+	if (!parse_search(self, args, "KK|n:paths_in_literals", &area, &options))
 		return NULL;
-	if (!self->vm) {
-		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
-		return NULL;
-	}
 	const struct etp_vm *vm = self->vm;
 	struct etp_reader reader;
 	etp_reader_init(&reader, etp_vm_target(vm));
 	uint64_t first = area + OFFSET(vm, ErtsLiteralArea, start), end;
 	if (!READ_WORD(vm, &reader, area, ErtsLiteralArea, end, &end) || end < first)
 		return raise_error(etp_error_fault(area, "Literal area"));
-	struct etp_path_options options = {
-		.target = target,
-		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
-		.max_things = self->max_things,
-	};
 	struct etp_paths paths;
 	struct etp_path_words words = {first, (end - first) / 8};
 	struct etp_error *err = etp_paths_in_words(vm, &reader, first | TAG_PRIMARY_BOXED, &words,
@@ -119,10 +118,9 @@ PyObject *VM_paths_in_literals(VMObject *self, PyObject *args)
 
 PyObject *VM_paths_in_timer(VMObject *self, PyObject *args)
 {
-	unsigned long long timer, target;
-	Py_ssize_t max_paths = 1;
-	if (!PyArg_ParseTuple(args, "KK|n:paths_in_timer", &timer, &target, &max_paths) ||
-	    !VM_is_open(self))
+	unsigned long long timer;
+	struct etp_path_options options;
+	if (!parse_search(self, args, "KK|n:paths_in_timer", &timer, &options))
 		return NULL;
 	struct etp_reader reader;
 	etp_reader_init(&reader, etp_vm_target(self->vm));
@@ -131,14 +129,20 @@ PyObject *VM_paths_in_timer(VMObject *self, PyObject *args)
 	    !READ_WORD(self->vm, &reader, timer, ErtsBifTimer, message, &message) ||
 	    !READ_WORD(self->vm, &reader, timer, ErtsBifTimer, bp, &fragment))
 		return raise_error(etp_error_fault(timer, "ErtsBifTimer"));
-	struct etp_path_options options = {
-		.target = target,
-		.max_paths = max_paths > 0 ? (size_t)max_paths : 1,
-		.max_things = self->max_things,
-	};
 	struct etp_paths paths;
 	struct etp_error *err =
 		etp_paths_in_fragments(self->vm, message, fragment, &options, &paths);
+	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
+}
+
+PyObject *VM_paths_in_port(VMObject *self, PyObject *args)
+{
+	unsigned long long port;
+	struct etp_path_options options;
+	if (!parse_search(self, args, "KK|n:paths_in_port", &port, &options))
+		return NULL;
+	struct etp_paths paths;
+	struct etp_error *err = etp_paths_in_port(self->vm, port, &options, &paths);
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
 }
 

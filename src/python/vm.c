@@ -455,6 +455,7 @@ static PyMethodDef VM_methods[] = {
 	{"paths_in_process", (PyCFunction)VM_paths_in_process, METH_VARARGS, NULL},
 	{"paths_in_literals", (PyCFunction)VM_paths_in_literals, METH_VARARGS, NULL},
 	{"paths_in_timer", (PyCFunction)VM_paths_in_timer, METH_VARARGS, NULL},
+	{"paths_in_port", (PyCFunction)VM_paths_in_port, METH_VARARGS, NULL},
 	{"measure", (PyCFunction)VM_measure, METH_VARARGS, NULL},
 	{"measure_each", (PyCFunction)VM_measure_each, METH_VARARGS, NULL},
 	{"measure_slots", (PyCFunction)VM_measure_slots, METH_VARARGS, NULL},

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 NO_PATH = {
     "module": "a literal in its code",
     "timer": "in the message that it will send",
-    "port": "in its queue, in a command that waits for it, in its input or in its data",
     "dist_output": "waits to be sent to that node",
     "dist_input": "of a message that has not come as a whole",
     "trap": "no term refers to it yet, only the state of a BIF that was interrupted in the middle, by"
