@@ -200,7 +200,7 @@ class VM:
         """Facts, a flat dict: otp_release, erts_version, flavor, machine, schedulers,
         dirty_cpu_schedulers, dirty_io_schedulers, processes, process_limit, ports,
         port_limit, atoms, atom_limit, ets_tables, node (str), creation, uptime_ns
-        (-1 unknown), is_process, is_snapshot, taken_at_ns, pause_ns, core_path, executable_path, core_build_id, executable_build_id
+        (-1 unknown), is_process, is_snapshot, taken_at_ns, pause_ns, copied_at_rest, core_path, executable_path, core_build_id, executable_build_id
         (hex or ""), pid, signal, command, core_mtime, threads, segments,
         bytes_total, bytes_saved, bytes_from_files, bytes_missing, bytes_truncated,
         layout_source, layout_origin, layout_otp_release, layout_erts_version,

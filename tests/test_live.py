@@ -382,6 +382,17 @@ def test_other_programs_and_no_programs(demo):
     assert "There is no process" in said.stderr
 
 
+def test_a_vm_that_idles_is_not_stopped_for_its_copy(demo):
+    """But for its registers. Now and then it has something to do."""
+    vms = (VM.open(pid=demo.pid) for _ in range(50))
+    vm = next(vm for vm in vms if vm.info.copied_at_rest)
+    assert vm.info.is_process and vm.info.pause_ns > 0
+    assert {t.ref.format(syntax="w"): t.memory_words for t in vm.ets_tables} == {
+        reference: table["memory"] for reference, table in demo.truth.tables.items()
+    }
+    assert demo.ask() and not demo.is_traced()
+
+
 SOAK = """
 import os, re, sys
 import etp

@@ -92,7 +92,8 @@ def test_info(case):
 def test_info_about_the_core(case):
     dump, vm = case
     info = vm.info
-    assert not info.is_process and not info.is_snapshot and info.taken_at_ns == info.pause_ns == 0
+    assert not info.is_process and not info.is_snapshot and not info.copied_at_rest
+    assert info.taken_at_ns == info.pause_ns == 0
     assert (info.core_path, info.executable_path) == (str(dump.path), str(dump.executable))
     assert info.core_build_id == info.executable_build_id != ""
     assert info.core_mtime == int(os.stat(dump.path).st_mtime)

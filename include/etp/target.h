@@ -53,9 +53,10 @@ struct etp_process_options {
 	int pid;
 	/** Path of a beam.smp with more symbols than that of the process, or NULL. */
 	const char *executable;
-	/** Stop the process, copy what analyses need of its memory, and let it run;
-	 *  for as long as the target lives if there is no room for a copy (then
-	 *  there is a warning). False: the caller has stopped it (a debugger), and
+	/** Copy what analyses need of its memory, at a moment when no thread of the
+	 *  process executes, for which it is stopped if need be, and let it run; it
+	 *  is stopped for as long as the target lives if there is no room for a copy
+	 *  (then there is a warning). False: the caller has stopped it (a debugger), and
 	 *  destroys the target before it runs; memory is read when it is needed. */
 	bool copy;
 };
@@ -169,6 +170,9 @@ struct etp_target_info {
 	 *  nanoseconds since the epoch, and for how many it was stopped by us. 0 if
 	 *  we did not stop it, or it stands still yet. */
 	int64_t taken_at_ns, pause_ns;
+	/** Of a process that was copied: none of its threads executed meanwhile, so that
+	 *  it was stopped for its registers only. */
+	bool copied_at_rest;
 	/** PT_LOAD headers of the core (blocks, mappings of other targets); threads. */
 	size_t segment_count, thread_count;
 	/** Bytes of address space; of these present in the core file; supplied from

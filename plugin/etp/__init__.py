@@ -37,8 +37,9 @@ def open(  # noqa: A001 - the name is the interface
 ) -> VM:
     """Open a core file of beam.smp, or a copy of the memory of the process ``pid``.
 
-    The process is stopped while it is copied, and then runs on; ``vm.info.pause_ns`` says for
-    how long.  Where there is no room for a copy, it stands still until the VM is dropped.
+    The process is stopped while it is copied, or, if it executes nothing meanwhile, for a moment
+    only, and then runs on; ``vm.info.pause_ns`` says for how long.  Where there is no room for a
+    copy, it stands still until the VM is dropped.
     ``executable`` is the beam.smp that dumped it (default: the path that the core names, below
     ``sysroot`` when given, or else in the directories of ``search_path``, which colons separate).
     ``layout`` names a layout file to use instead of the one that fits.

@@ -120,6 +120,8 @@ class Info:
     #: how many it was stopped to copy it (0: we did not, or it stands still yet).
     taken_at_ns: int
     pause_ns: int
+    #: None of its threads executed while it was copied: it was stopped for its registers only.
+    copied_at_rest: bool
     core_path: str
     executable_path: str
     core_build_id: str

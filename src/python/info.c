@@ -129,6 +129,7 @@ static bool add_target(const struct etp_target_info *info, PyObject *dict)
 	       dict_set(dict, "is_snapshot", PyBool_FromLong(info->is_snapshot)) &&
 	       dict_set(dict, "taken_at_ns", PyLong_FromLongLong(info->taken_at_ns)) &&
 	       dict_set(dict, "pause_ns", PyLong_FromLongLong(info->pause_ns)) &&
+	       dict_set(dict, "copied_at_rest", PyBool_FromLong(info->copied_at_rest)) &&
 	       dict_set(dict, "core_path", path_or_none(info->core_path)) &&
 	       dict_set(dict, "executable_path", path_or_none(info->executable_path)) &&
 	       dict_set(dict, "core_build_id", build_id(&info->core_build_id)) &&

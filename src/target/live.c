@@ -20,6 +20,8 @@ enum {
 	RUN_EXTENTS = 64,
 	LOCKS = 64,
 	COPY_THREADS_MAX = 8,
+	// Extents that are copied between two looks whether the copy is still worth it.
+	CHECK_EXTENTS = 256,
 	// Entries of /proc/PID/pagemap that are read at once.
 	PAGEMAP_CHUNK = 64 * PAGES_PER_EXTENT,
 };
@@ -43,6 +45,8 @@ struct range {
 	size_t extent_count;
 	_Atomic unsigned char *states;
 	uint64_t *missing;
+	// Pages of `bytes` that a copy has written to, perhaps in vain.
+	uint64_t *written;
 };
 
 struct etp_live {
@@ -89,6 +93,7 @@ static void range_deinit(struct range *range)
 		munmap(range->bytes, (size_t)range->mapping.size);
 	free((void *)range->states);
 	free(range->missing);
+	free(range->written);
 }
 
 // Only what can be read gets room.
@@ -101,7 +106,8 @@ static struct etp_error *range_init(struct range *range, const struct etp_live_m
 	range->extent_count = extent_index(range, last) + 1;
 	range->states = calloc(range->extent_count, sizeof(range->states[0]));
 	range->missing = calloc(range->extent_count, sizeof(range->missing[0]));
-	if (!range->states || !range->missing)
+	range->written = calloc(range->extent_count, sizeof(range->written[0]));
+	if (!range->states || !range->missing || !range->written)
 		return &etp_error_no_memory;
 	void *bytes = mmap(NULL, (size_t)mapping->size, PROT_READ | PROT_WRITE,
 	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -295,6 +301,9 @@ static void adopt_room(struct range *old, struct range *range)
 	munmap(range->bytes, (size_t)range->mapping.size);
 	range->bytes = bytes;
 	old->bytes = NULL;
+	size_t count =
+		old->extent_count < range->extent_count ? old->extent_count : range->extent_count;
+	memcpy(range->written, old->written, count * sizeof(range->written[0]));
 }
 
 uint64_t etp_live_peek(struct etp_live *live, uint64_t address, size_t size, unsigned char *buffer,
@@ -403,6 +412,32 @@ static uint64_t all_pages(const struct range *range, size_t index)
 	return pages;
 }
 
+// The next run of pages from `*at` on: its address and size.
+static bool next_run(const struct work *work, uint64_t *at, uint64_t *size_ret)
+{
+	uint64_t end = extent_end(work->range, work->index), start = *at;
+	while (start < end && !(work->pages & page_bit(start)))
+		start += page_size;
+	if (start >= end)
+		return false;
+	uint64_t stop = start;
+	while (stop < end && work->pages & page_bit(stop))
+		stop += page_size;
+	*at = start;
+	*size_ret = stop - start;
+	return true;
+}
+
+// What a copy in vain has left on pages of which nothing is to be read now.
+static void clear_leftovers(struct range *range, size_t index, uint64_t pages)
+{
+	const struct work leftovers = {range, index, range->written[index] & ~pages};
+	uint64_t at = extent_start(range, index), size;
+	for (; next_run(&leftovers, &at, &size); at += size)
+		memset(host(range, at), 0, (size_t)size);
+	range->written[index] &= pages;
+}
+
 static bool list_range(struct work_list *list, struct range *range, int pagemap)
 {
 	static const size_t chunk_extents = PAGEMAP_CHUNK / PAGES_PER_EXTENT;
@@ -423,6 +458,7 @@ static bool list_range(struct work_list *list, struct range *range, int pagemap)
 		for (size_t i = first; i <= last; i++) {
 			uint64_t pages = known ? pages_present(range, i, entries, start)
 			                       : all_pages(range, i);
+			clear_leftovers(range, i, pages);
 			if (!pages)
 				atomic_store(&range->states[i], COMPLETE);
 			else if (!add_work(list, range, i, pages))
@@ -439,22 +475,6 @@ static bool list_work(struct etp_live *live, int pagemap, struct work_list *ret)
 		if (live->ranges[i].bytes && live->ranges[i].mapping.is_wanted &&
 		    !list_range(ret, &live->ranges[i], pagemap))
 			return false;
-	return true;
-}
-
-// The next run of pages from `*at` on: its address and size.
-static bool next_run(const struct work *work, uint64_t *at, uint64_t *size_ret)
-{
-	uint64_t end = extent_end(work->range, work->index), start = *at;
-	while (start < end && !(work->pages & page_bit(start)))
-		start += page_size;
-	if (start >= end)
-		return false;
-	uint64_t stop = start;
-	while (stop < end && work->pages & page_bit(stop))
-		stop += page_size;
-	*at = start;
-	*size_ret = stop - start;
 	return true;
 }
 
@@ -485,9 +505,10 @@ void etp_live_prepare_copy(struct etp_live *live, int pagemap)
 
 struct copier {
 	struct etp_live *live;
+	const struct etp_live_copy *copy;
 	struct work_list list;
 	_Atomic size_t next;
-	_Atomic uint64_t bytes;
+	_Atomic bool was_disturbed;
 };
 
 static void copy_extent(struct copier *copier, const struct work *work)
@@ -496,8 +517,9 @@ static void copy_extent(struct copier *copier, const struct work *work)
 	uint64_t at = extent_start(work->range, work->index), size;
 	for (; next_run(work, &at, &size); at += size) {
 		size_t done = live->read(live->context, at, host(work->range, at), size);
-		atomic_fetch_add(&copier->bytes, done);
+		work->range->written[work->index] |= work->pages;
 		if (done != size) {
+			work->range->written[work->index] = all_pages(work->range, work->index);
 			pull_pages(live, work->range, work->index, at + done);
 			return;
 		}
@@ -510,15 +532,19 @@ static void *run_copier(void *context)
 	struct copier *copier = context;
 	for (;;) {
 		size_t i = atomic_fetch_add(&copier->next, 1);
-		if (i >= copier->list.count)
+		if (i >= copier->list.count || atomic_load(&copier->was_disturbed))
 			return NULL;
 		copy_extent(copier, &copier->list.items[i]);
+		const struct etp_live_copy *copy = copier->copy;
+		if (copy->is_disturbed && i % CHECK_EXTENTS == 0 &&
+		    copy->is_disturbed(copy->context))
+			atomic_store(&copier->was_disturbed, true);
 	}
 }
 
 struct etp_error *etp_live_copy(struct etp_live *live, struct etp_live_copy *copy)
 {
-	struct copier copier = {.live = live};
+	struct copier copier = {.live = live, .copy = copy};
 	if (!list_work(live, copy->pagemap, &copier.list)) {
 		free(copier.list.items);
 		return &etp_error_no_memory;
@@ -538,6 +564,6 @@ struct etp_error *etp_live_copy(struct etp_live *live, struct etp_live_copy *cop
 	for (size_t i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
 	free(copier.list.items);
-	copy->bytes = copier.bytes;
+	copy->was_disturbed = copier.was_disturbed;
 	return NULL;
 }

@@ -55,7 +55,8 @@ uint64_t etp_live_peek(struct etp_live *live, uint64_t address, size_t size, uns
                        const unsigned char **ret);
 
 // Take over what the mappings of `live` became: called once the process stands still,
-// for a `live` that was made while it ran. What is mapped already stays.
+// for a `live` that was made while it ran. Nothing is known of its memory then; room
+// that is mapped already stays.
 struct etp_error *etp_live_remap(struct etp_live *live, const struct etp_live_mapping *mappings,
                                  size_t count);
 
@@ -63,8 +64,12 @@ struct etp_error *etp_live_remap(struct etp_live *live, const struct etp_live_ma
 struct etp_live_copy {
 	// Descriptor of /proc/PID/pagemap, or -1: then every page is read.
 	int pagemap;
-	// Bytes that were copied.
-	uint64_t bytes;
+	// Called now and then, by any thread, unless NULL: has the process executed? Then
+	// the copy is worthless and breaks off.
+	bool (*is_disturbed)(void *context);
+	void *context;
+	// Result: it broke off.
+	bool was_disturbed;
 };
 
 // Bytes that a copy would take now.
@@ -73,7 +78,8 @@ uint64_t etp_live_present(struct etp_live *live, int pagemap);
 // Get our memory ready for a copy, so that the copy itself meets no page faults. The
 // process may run.
 void etp_live_prepare_copy(struct etp_live *live, int pagemap);
-// Copy with several threads. The process must stand still.
+// Copy with several threads. The process must stand still. After a copy that was
+// disturbed, etp_live_remap() makes all unknown again.
 struct etp_error *etp_live_copy(struct etp_live *live, struct etp_live_copy *copy);
 
 // From now on nothing is read: what was not, is missing.

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "target/live.h"
+#include "target/rest.h"
 #include "target/source.h"
 
 static size_t read_process(void *context, uint64_t address, void *buffer, size_t size)
@@ -145,35 +146,101 @@ static struct etp_error *read_threads(struct etp_target *target, struct etp_sour
 	return err;
 }
 
-// Stop it, copy all that the analyses need, and let it run. Where there is no room for
-// that, it stands still for as long as the target lives.
+// Take over what is mapped now; of its memory nothing is known then.
+static struct etp_error *read_maps(struct etp_target *target, struct etp_source *source)
+{
+	struct etp_proc_maps maps;
+	struct etp_error *err = etp_proc_maps_read(source->pid, &maps);
+	if (err)
+		return err;
+	etp_proc_maps_deinit(&source->maps);
+	source->maps = maps;
+	return etp_live_remap(target->live, maps.mappings, maps.count);
+}
+
+static bool is_disturbed(void *context)
+{
+	const struct etp_rest *rest = context;
+	return !etp_rest_held(rest);
+}
+
+// One that has a little to do now and then rests before long.
+static struct etp_rest *wait_for_rest(int pid)
+{
+	static const int64_t patience_ns = 200000000;
+	static const struct timespec pause = {.tv_nsec = 5000000};
+	int64_t until = clock_ns(CLOCK_MONOTONIC) + patience_ns;
+	struct etp_rest *rest;
+	while (!(rest = etp_rest_begin(pid)) && clock_ns(CLOCK_MONOTONIC) < until)
+		nanosleep(&pause, NULL);
+	return rest;
+}
+
+// Copy while no thread of it executes, without stopping it. NULL if none of a few copies was
+// left undisturbed.
+static struct etp_error *copy_at_rest(struct etp_target *target, struct etp_source *source,
+                                      struct etp_rest **ret)
+{
+	enum { ATTEMPTS = 4 };
+	struct etp_rest *rest;
+	for (int i = 0; i < ATTEMPTS && (rest = wait_for_rest(source->pid)); i++) {
+		target->info.taken_at_ns = clock_ns(CLOCK_REALTIME);
+		struct etp_live_copy copy = {
+			.pagemap = source->pagemap, .is_disturbed = is_disturbed, .context = rest};
+		struct etp_error *err = read_maps(target, source);
+		if (!err)
+			err = etp_live_copy(target->live, &copy);
+		if (!err && !copy.was_disturbed && etp_rest_held(rest)) {
+			*ret = rest;
+			return NULL;
+		}
+		etp_rest_end(rest);
+		if (err)
+			return err;
+	}
+	*ret = NULL;
+	return NULL;
+}
+
+// Copy what stands still, unless it was copied before, and nothing has changed since.
+static struct etp_error *copy_stopped(struct etp_target *target, struct etp_source *source,
+                                      const struct etp_rest *rest, bool has_room)
+{
+	struct etp_error *err = read_threads(target, source);
+	if (err)
+		return err;
+	target->info.copied_at_rest = rest && etp_rest_has(rest, target->info.machine,
+	                                                   source->threads, source->thread_count);
+	if (target->info.copied_at_rest)
+		return NULL;
+	target->info.taken_at_ns = clock_ns(CLOCK_REALTIME);
+	err = read_maps(target, source);
+	struct etp_live_copy copy = {.pagemap = source->pagemap};
+	return err || !has_room ? err : etp_live_copy(target->live, &copy);
+}
+
+// Copy all that the analyses need, stop it for what is missing yet (registers at least), and
+// let it run. Where there is no room for that, it stands still for as long as the target
+// lives.
 static struct etp_error *stop_and_copy(struct etp_target *target, struct etp_source *source)
 {
 	// A copy needs some memory besides; so does the VM.
 	static const uint64_t spare = 64 << 20;
-	struct etp_live_copy copy = {.pagemap = source->pagemap};
 	uint64_t available = etp_proc_memory_available();
-	uint64_t present = etp_live_present(target->live, copy.pagemap);
+	uint64_t present = etp_live_present(target->live, source->pagemap);
 	bool has_room = present <= available && available - present >= present / 8 + spare;
-	if (has_room)
-		etp_live_prepare_copy(target->live, copy.pagemap);
-
-	int64_t started = clock_ns(CLOCK_MONOTONIC);
-	struct etp_error *err = etp_tracer_stop(source->pid, &source->tracer);
-	if (err)
-		return err;
-	target->info.taken_at_ns = clock_ns(CLOCK_REALTIME);
-	struct etp_proc_maps stopped;
-	err = etp_proc_maps_read(source->pid, &stopped);
-	if (!err) {
-		etp_proc_maps_deinit(&source->maps);
-		source->maps = stopped;
-		err = etp_live_remap(target->live, stopped.mappings, stopped.count);
+	struct etp_rest *rest = NULL;
+	struct etp_error *err = NULL;
+	if (has_room) {
+		etp_live_prepare_copy(target->live, source->pagemap);
+		err = copy_at_rest(target, source, &rest);
 	}
+	int64_t started = clock_ns(CLOCK_MONOTONIC);
 	if (!err)
-		err = read_threads(target, source);
-	if (!err && has_room)
-		err = etp_live_copy(target->live, &copy);
+		err = etp_tracer_stop(source->pid, &source->tracer);
+	if (!err)
+		err = copy_stopped(target, source, rest, has_room);
+	etp_rest_end(rest);
 	if (!err)
 		err = warn_stuck(target, source);
 	if (!err && !has_room)

@@ -21,29 +21,35 @@ static const struct {
 	[ETP_MACHINE_AARCH64] = {.words = 34, .sp = 31, .pc = 32},
 };
 
-static void read_from_proc(int pid, enum etp_machine machine, struct etp_thread *thread)
+bool etp_thread_waits(int pid, int tid, uint64_t *sp_ret, uint64_t *pc_ret)
 {
 	char name[48], *text;
 	size_t size;
-	snprintf(name, sizeof(name), "task/%d/syscall", thread->tid);
+	snprintf(name, sizeof(name), "task/%d/syscall", tid);
 	struct etp_error *err = etp_proc_read(pid, name, &text, &size);
 	if (err) {
 		etp_error_destroy(err);
-		return;
+		return false;
 	}
-	// "number arguments sp pc", or "-1 sp pc" outside of system calls.
+	// "number arguments sp pc", or "-1 sp pc" outside of system calls, or "running".
 	char *words[16], *rest;
 	size_t count = 0;
 	for (char *word = strtok_r(text, " \n", &rest); word && count < 16;
 	     word = strtok_r(NULL, " \n", &rest))
 		words[count++] = word;
 	if (count >= 3) {
-		uint64_t sp = strtoull(words[count - 2], NULL, 16);
-		uint64_t pc = strtoull(words[count - 1], NULL, 16);
-		memcpy(thread->registers + layouts[machine].sp * 8, &sp, sizeof(sp));
-		memcpy(thread->registers + layouts[machine].pc * 8, &pc, sizeof(pc));
+		*sp_ret = strtoull(words[count - 2], NULL, 16);
+		*pc_ret = strtoull(words[count - 1], NULL, 16);
 	}
 	free(text);
+	return count >= 3;
+}
+
+void etp_thread_place(const struct etp_thread *thread, enum etp_machine machine, uint64_t *sp_ret,
+                      uint64_t *pc_ret)
+{
+	memcpy(sp_ret, thread->registers + layouts[machine].sp * 8, sizeof(*sp_ret));
+	memcpy(pc_ret, thread->registers + layouts[machine].pc * 8, sizeof(*pc_ret));
 }
 
 static void read_thread(int pid, enum etp_machine machine, struct etp_thread *thread)
@@ -56,7 +62,11 @@ static void read_thread(int pid, enum etp_machine machine, struct etp_thread *th
 	    registers.iov_len == thread->registers_size)
 		return;
 	memset(thread->registers, 0, sizeof(thread->registers));
-	read_from_proc(pid, machine, thread);
+	uint64_t sp, pc;
+	if (!etp_thread_waits(pid, thread->tid, &sp, &pc))
+		return;
+	memcpy(thread->registers + layouts[machine].sp * 8, &sp, sizeof(sp));
+	memcpy(thread->registers + layouts[machine].pc * 8, &pc, sizeof(pc));
 }
 
 struct etp_error *etp_threads_read(int pid, enum etp_machine machine, struct etp_thread **ret,

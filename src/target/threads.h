@@ -4,7 +4,9 @@
 
 // Threads of a process that stands still.
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <etp/error.h>
 #include <etp/target.h>
@@ -21,5 +23,13 @@ struct etp_thread {
 // /proc tells (the rest are 0).
 struct etp_error *etp_threads_read(int pid, enum etp_machine machine, struct etp_thread **ret,
                                    size_t *count_ret);
+
+// Does the thread wait, on no processor? Then this is its stack pointer, and where it
+// will go on.
+bool etp_thread_waits(int pid, int tid, uint64_t *sp_ret, uint64_t *pc_ret);
+
+// The same of a thread whose registers were read.
+void etp_thread_place(const struct etp_thread *thread, enum etp_machine machine, uint64_t *sp_ret,
+                      uint64_t *pc_ret);
 
 #endif

@@ -47,8 +47,8 @@ COMMAND = Command(
     description="""
     Takes all that the analyses need, and no more: the file is smaller than a core by gcore, and the
     VM stands still for a fraction of the time. Without a debugger, the process is stopped for as long
-    as it takes to copy its memory, and runs on while the copy is written. In a debugger it stands still
-    anyway.
+    as it takes to copy its memory, or only for a moment if it executes nothing meanwhile, and runs on
+    while the copy is written. In a debugger it stands still anyway.
 
     The file holds everything that was in the VM's memory, secrets too: only its owner can read it. gdb
     and lldb open it as well. Holes make it look larger than what it takes on the disk: copy it with cp
