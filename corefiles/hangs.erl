@@ -12,6 +12,7 @@
 %%   mailbox      a selective receive behind many messages             --arg messages=N (default 1000000)
 %%   suspended    a server that somebody suspended
 %%   full_pipe    a program that does not read
+%%   halting      a VM that is to end, and a program that does not read
 %%   ets_lock     a match that holds the lock of a table
 %%   code_server  a file system that hangs below the code path
 %%   main_lock    a process whose main lock somebody else waits for
@@ -93,6 +94,21 @@ kind(full_pipe, _Args) ->
     [wait_until_calling(Pid) || Pid <- Callers],
     {os_pid, Program} = erlang:port_info(Port, os_pid),
     #{expect => #{cause => #{port => Port, os_pid => Program, suspended => length(Writers), behind => length(Writers ++ Callers)}}};
+
+%% erlang:halt/1 waits until ports have written their output. Stands for: a node that is to restart, and has not ended after hours.
+%% An analysis should say: that it is halting, who called halt, and which port and program it waits for.
+kind(halting, _Args) ->
+    {_, Port} = truth:hold(unread_owner, fun() ->
+        Opened = open_port({spawn_executable, "/bin/sleep"}, [{args, ["600"]}, binary]),
+        true = port_command(Opened, binary:copy(<<"unread">>, 100000)),
+        Opened
+    end),
+    %% Its standard input ends when halt closes the port, so that the dump is made when that goes on.
+    Abort = "cat > /dev/null; kill -ABRT " ++ os:getpid(),
+    open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Abort]}]),
+    {os_pid, Program} = erlang:port_info(Port, os_pid),
+    #{expect => #{cause => #{port => Port, os_pid => Program, halts => self()}},
+      before_dump => fun() -> erlang:halt(0) end};
 
 %% A directory in the code path is on a file system that does not answer: here a FIFO that nobody writes to. Stands for: NFS.
 %% An analysis should say: code_server waits for erl_prim_loader, which is in a system call that opens a file; since OTP 27,

@@ -33,6 +33,7 @@ CASES = {
     "suspended": {},
     "full_pipe": {},
     "code_server": {},
+    "halting": {},
     "nif": {},
     "dirty_cpu": {},
     "huge_gc": {},
@@ -88,6 +89,13 @@ def named(case, cause):
             f"{cause['suspended']} processes are suspended on the busy port {cause['port']} full_pipe",
             f"process {cause['os_pid']} of the system",
             f"{cause['behind'] - cause['suspended']} more wait behind",
+        ]
+    if kind == "halting":
+        # halt/1 calls it.
+        return [
+            f"The VM is halting: {cause['halts']}",
+            "called erlang:halt/2",
+            f"until {cause['port']} /bin/sleep has written its output",
         ]
     if kind == "code_server":
         server = f"{cause['code_server']} code_server"
@@ -174,6 +182,7 @@ FIRST = {
     "timers": "timer_storm",
     "main_lock": "process_lock",
     "logger_sync": "logger",
+    "halting": "halting",
     "logger_drop": "logger",
     "tracer": "tracer",
     "literals": "literals",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # A rule leaves out what one before it has explained.
 RULES = (
+    hung_waits.halting,
     hung_waits.deadlocks,
     hung_locks.process_locks,
     hung_locks.table_locks,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..activity import argument_text
 from ..text import agree, plural, shorten
@@ -13,7 +13,9 @@ from .finding import Finding, Severity
 
 if TYPE_CHECKING:
     from ..activity import Activity
+    from ..code import Location
     from ..hang import Hang
+    from ..vm import Process
     from ..waits import Cycle, Root, Waiter
     from .thresholds import HungThresholds
 
@@ -25,6 +27,9 @@ SYSTEM = frozenset(
 
 AT_HAND = "have the reference of a monitor at hand, but may wait for other messages as well"
 """Of who waits for a "monitor"."""
+
+EVERYBODY = 1 << 30
+"""More than there can be processes."""
 
 NAMES_IN_TITLE = 4
 """Members of a deadlock that the title has; the evidence has more."""
@@ -92,15 +97,7 @@ def blockers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterato
 def _busy_port(hang: Hang, root: Root) -> Finding:
     port = hang.port(root.waiter.term)
     direct, behind = root.waiter.direct, root.waiter.behind
-    evidence = []
-    if port is not None:
-        what = (
-            "It" if not port["os_pid"] else f"Its program, process {port['os_pid']} of the system,"
-        )
-        evidence.append(
-            f"{what} does not take what it is sent: {format_bytes(port['queue_size'])} wait in its"
-            f" queue, and {format_bytes(port['output'])} were written to it."
-        )
+    evidence = [] if port is None else [_not_taken(port)]
     evidence += _chain(hang, root)
     title = f"{_processes(direct)} {agree('are', direct)} suspended on the busy port {hang.name(root.waiter.term)}"
     return Finding(
@@ -114,6 +111,14 @@ def _busy_port(hang: Hang, root: Root) -> Finding:
         ],
         behind,
         [str(root.waiter.term)],
+    )
+
+
+def _not_taken(port: dict[str, Any]) -> str:
+    what = "It" if not port["os_pid"] else f"Its program, process {port['os_pid']} of the system,"
+    return (
+        f"{what} does not take what it is sent: {format_bytes(port['queue_size'])} wait in its"
+        f" queue, and {format_bytes(port['output'])} were written to it."
     )
 
 
@@ -267,13 +272,61 @@ def _chain(hang: Hang, root: Root) -> list[str]:
     return found
 
 
+def halting(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    """No process is executed any more, while ports get rid of their output (erl_process.c, erts_halt())."""
+    if hang.queues is None or not any(queue.is_halting for queue in hang.queues.queues):
+        return
+    halts = _who_halts(hang)
+    who, subjects = "somebody called erlang:halt", []
+    if halts is not None:
+        process, function = halts
+        who = f"{hang.name(process.pid)} called {function.name(hang.syntax)}"
+        subjects.append(str(process.pid))
+    ports = [port for port in hang.ports if port["is_closing"] and port["queue_size"]]
+    ports.sort(key=lambda port: int(port["queue_size"]), reverse=True)
+    until = "ports, drivers and other threads are done"
+    evidence = ["No process is executed meanwhile."]
+    commands = [("etp-ports", "which are closing, and what waits in their queues")]
+    if ports:
+        until = f"{hang.name(ports[0]['port'])} has written its output"
+        if len(ports) > 1:
+            until += f", and {plural(len(ports) - 1, 'more port')} theirs"
+        evidence += map(_not_taken, ports[:NAMES_IN_EVIDENCE])
+        evidence.append("A port is closed as well when its program is killed.")
+        commands.insert(0, (f"etp-port-info {ports[0]['port']}", "its program and state"))
+        subjects += [str(port["port"]) for port in ports]
+    yield Finding(
+        "halting",
+        Severity.HANG,
+        f"The VM is halting: {who}, which waits until {until}",
+        evidence,
+        commands,
+        0,
+        subjects,
+        weight=EVERYBODY,
+        explains={halts[0].address} if halts else set(),
+    )
+
+
+def _who_halts(hang: Hang) -> tuple[Process, Location] | None:
+    for process in hang.vm.processes():
+        function = hang.activity(process.address).function
+        if function is not None and (function.module, function.function) == ("erlang", "halt"):
+            return process, function
+    return None
+
+
 def unexplained_suspensions(
     hang: Hang, limits: HungThresholds, explained: set[int]
 ) -> Iterator[Finding]:
     count = hang.waits.suspended_unknown if hang.waits else 0
     if not count or hang.waits is None:
         return
-    first = [w for w in hang.waits.statuses["suspended"].first if w.wait == "none"]
+    all_first = [w for w in hang.waits.statuses["suspended"].first if w.wait == "none"]
+    first = [waiter for waiter in all_first if waiter.address not in explained]
+    count -= len(all_first) - len(first)
+    if not count:
+        return
     yield Finding(
         "suspended_unknown",
         Severity.STRAIN,
