@@ -186,10 +186,16 @@ class FakeCensus(FakeScan):
     def __init__(self, tables, binaries=(), complete=True, processes=()):
         super().__init__(tables, binaries, complete)
         self.processes = list(processes)
+        self.has_others = True
         self.literals = []
         self.literals_problem = ""
         self.roots = []
         self.roots_unreadable = (0, "")
+
+    def take_others(self, progress=None):
+        if progress:
+            progress(1, 2, "processes")
+        self.has_others = True
 
     @property
     def unreadable_processes(self):
@@ -301,10 +307,12 @@ class FakeNative:
             progress(1, 2, "rows")
         return self.scan or FakeScan({table["address"]: {} for table in self.tables})
 
-    def census(self, progress=None):
+    def census(self, progress=None, tables_only=False):
         if progress:
-            progress(1, 2, "processes")
-        return self.taken or FakeCensus({table["address"]: {} for table in self.tables})
+            progress(1, 2, "rows" if tables_only else "processes")
+        census = self.taken or FakeCensus({table["address"]: {} for table in self.tables})
+        census.has_others = not tables_only
+        return census
 
     def memory(self):
         blocks = {"eheap": 900, "fix": 100, "binary": 50000, "ets": 150000, "literal": 8, "temp": 1}
