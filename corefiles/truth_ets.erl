@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% The truth about ETS: one line a table, one line a row, and one line a table about the binaries its rows hold.
 -module(truth_ets).
--export([warm_up/1, write_rows/3, table_lines/1, check_still/1, tid/1]).
+-export([warm_up/1, write_rows/3, table_lines/1, check_still/1, sizes/0, tid/1]).
 
 %% Tables up to this many rows are written in full unless the workload says otherwise.
 -define(FULL_ROWS, 2000).
@@ -159,6 +159,11 @@ still(#{table := {w, Table}, name := Name, size := Size, memory := Memory, stats
         {Size, Memory, Stats} -> ok;
         Now -> error({table_moved, Name, {Size, Memory, Stats}, Now})
     end.
+
+%% Right after the core was taken: a table that is as large as it was before stood still meanwhile.
+sizes() ->
+    [#{kind => table_after, table => tid(T), size => Size, memory => ets:info(T, memory)}
+     || T <- ets:all(), Size <- [ets:info(T, size)], Size =/= undefined].
 
 %% binary: [[address, size, refc]]; once for every reference, so a Binary that ten rows share is there ten times.
 %% refc_exact is false when keys hold such binaries, because asking then makes references itself.

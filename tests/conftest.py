@@ -20,6 +20,9 @@ def pytest_addoption(parser):
         metavar="RELEASE",
         help="run VMs of this OTP release, in the root that scripts/add-release made (default: the installed Erlang)",
     )
+    parser.addoption(
+        "--thorough", action="store_true", help="run what takes long, too: reading a whole ejabberd"
+    )
 
 
 def pytest_configure(config):

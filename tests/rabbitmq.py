@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's rabbitmq-server, which is unpacked and not installed, because installing it starts a broker.
+"""Debian's rabbitmq-server. It is a real system of OTP processes, and ships recon."""
 
-It is a real system of OTP processes, and ships recon.
-"""
-
-import fcntl
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
-import cores
+import debian
 
 #: For the VM of the workload rabbitmq: no epmd is started or asked, no cookie is left in the home directory.
 FLAGS = ("-epmd_module", "rabbitmq", "-erl_epmd_port", "1", "-setcookie", "etp")
@@ -19,13 +14,7 @@ FLAGS = ("-epmd_module", "rabbitmq", "-erl_epmd_port", "1", "-setcookie", "etp")
 def plugins() -> Path:
     """RabbitMQ's applications, each with its ebin."""
     # Code that an older compiler made is not loaded by each release.
-    suite = cores.root()
-    directory = cores.BUILD / (
-        "rabbitmq-server" if suite is None else f"rabbitmq-server-{suite.name}"
-    )
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with debian.directory_for("rabbitmq-server") as directory:
         if not (directory / "plugins").exists():
             unpack(directory)
     return directory / "plugins"
@@ -41,27 +30,10 @@ def recon() -> Path:
 
 
 def unpack(directory: Path) -> None:
-    command = [*cores.inside_root(), "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root"]
-    command.append("rabbitmq-server")
-    result = subprocess.run(
-        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    packages = sorted(directory.glob("rabbitmq-server_*.deb"))
-    assert packages, f"`{' '.join(command)}`, which these tests need, failed:\n{result.stdout}"
-    tree = subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(packages[-1])], stdout=subprocess.PIPE
-    )
-    subprocess.run(
-        ["tar", "-x", "-C", str(directory), "--wildcards", "*/plugins/*"],
-        stdin=tree.stdout,
-        check=True,
-    )
-    tree.communicate()
+    debian.unpack(["rabbitmq-server"], directory)
     found = sorted(directory.glob("usr/lib/**/rabbitmq_server-*/plugins"))
-    assert found, f"{packages[-1]} has no plugins"
+    assert found, f"{directory} has no plugins"
     # RabbitMQ 3.8 comes as archives of applications.
     for archive in found[-1].glob("*.ez"):
         shutil.unpack_archive(archive, found[-1], "zip")
     found[-1].rename(directory / "plugins")
-    for package in packages:
-        package.unlink()
