@@ -34,6 +34,9 @@ CACHE = Path(os.environ.get("ETP_CACHE_DIR") or Path.home() / ".cache" / "etp").
 # Where scripts/build-beam leaves the emulators that it builds: both with debug information, one with each loader.
 BUILT_BEAMS = {"dwarf": "jit", "emu": "emu"}
 
+# The flavor that is built when it is asked for, and stripped as Alpine does it.
+MUSL = "musl"
+
 # The release 1.N of Elixir from which on it can run these workloads: 1.12 brought ranges with a step, 1.14 the
 # PartitionSupervisor.
 NEEDED_ELIXIR = {"db_connections": 12, "elixir_otp": 14, "elixir_terms": 12, "inspected": 12}
@@ -299,6 +302,8 @@ def beam(flavor: str) -> Path:
     """`stripped` is the installed beam.smp; `dwarf` and `emu` are built by scripts/build-beam, with debug information."""
     if flavor == "stripped":
         return installed_beam()
+    if flavor == MUSL:
+        return musl_beam()
     variable = f"ETP_BEAM_{flavor.upper()}"
     path = Path(os.environ.get(variable, built_beam(BUILT_BEAMS[flavor])))
     assert path.exists(), (
@@ -306,6 +311,20 @@ def beam(flavor: str) -> Path:
         f"run scripts/build-beam, or set {variable} to one"
     )
     return path
+
+
+@cache
+def musl_beam() -> Path:
+    """That of musl, of which `strip --strip-all` has left .dynsym."""
+    whole = built_beam(MUSL)
+    if not whole.exists():
+        pytest.skip(f"{whole} is not there; scripts/build-beam --flavor {MUSL} makes it")
+    stripped = whole.parent / "stripped" / "beam.smp"
+    with lock(MUSL):
+        if not stripped.exists() or stripped.stat().st_mtime < whole.stat().st_mtime:
+            stripped.parent.mkdir(exist_ok=True)
+            subprocess.run(["strip", "--strip-all", whole, "-o", stripped], check=True)
+    return stripped
 
 
 def make(

@@ -22,7 +22,8 @@
 enum etp_layout_match {
 	/** Another release, machine, flavor or build option. */
 	ETP_LAYOUT_OTHER,
-	/** Another ERTS version of the same release, all else being equal. */
+	/** Another ERTS version of the same release, or glibc in place of musl, all else being
+	 *  equal. */
 	ETP_LAYOUT_NEAR,
 	/** The same ERTS version, machine, flavor and build options. */
 	ETP_LAYOUT_SAME_BUILD,

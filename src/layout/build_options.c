@@ -231,3 +231,12 @@ bool etp_build_options_differ(const char *is, const char *wanted, char *buffer, 
 		buffer[size - 1] = 0;
 	return count != 0;
 }
+
+bool etp_build_options_glibc_for_musl(const char *is, const char *wanted)
+{
+	static const char expected[] = "libc=gnu instead of musl";
+	// Of anything longer there is more than fits.
+	char difference[sizeof(expected) + 1];
+	return etp_build_options_differ(is, wanted, difference, sizeof(difference)) &&
+	       strcmp(difference, expected) == 0;
+}

@@ -23,4 +23,7 @@ struct etp_error *etp_build_options_normalize(const char *config_h, const char *
  *  cut to `size`. Returns false if nothing does. */
 bool etp_build_options_differ(const char *is, const char *wanted, char *buffer, size_t size);
 
+/** Is the C library all that differs between two normalized texts: that of glibc, and of musl? */
+bool etp_build_options_glibc_for_musl(const char *is, const char *wanted);
+
 #endif

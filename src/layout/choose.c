@@ -19,6 +19,9 @@
 #include "layout/globals.h"
 
 enum {
+	// Bytes of musl's pthread_mutex_t on a 64-bit machine. glibc's has as many on x86_64, and
+	// 48 on aarch64; it is the only type of the C library that structs of ERTS contain.
+	MUSL_MUTEX_SIZE = 40,
 	// Files of a directory that a message lists.
 	MAX_LISTED = 12,
 	MAX_DIFFERENCE = 256,
@@ -53,6 +56,24 @@ bool etp_layout_differs(const struct etp_identity *identity, const struct etp_la
 		return true;
 	}
 	return false;
+}
+
+bool etp_layout_is_of_other_libc(const struct etp_identity *identity,
+                                 const struct etp_layout *layout)
+{
+	return strcmp(layout->otp_release, identity->otp_release) == 0 &&
+	       strcmp(layout->machine, identity->machine) == 0 &&
+	       strcmp(layout->flavor, identity->flavor) == 0 &&
+	       layout->struct_sizes[ETP_STRUCT_erts_mtx_t] == MUSL_MUTEX_SIZE &&
+	       etp_build_options_glibc_for_musl(layout->build_options, identity->build_options);
+}
+
+void etp_layout_forget_other_libc(const struct etp_identity *identity, struct etp_layout *layout)
+{
+	if (!etp_build_options_glibc_for_musl(layout->build_options, identity->build_options))
+		return;
+	layout->members[ETP_MEMBER_erts_mtx_t_lock].offset = ETP_LAYOUT_ABSENT;
+	layout->members[ETP_MEMBER_erts_mtx_t_owner].offset = ETP_LAYOUT_ABSENT;
 }
 
 static void describe_file(struct chooser *c, const struct etp_layout_file *file)
@@ -241,6 +262,19 @@ static struct etp_error *find_globals(struct chooser *c, const struct etp_layout
 	return no_globals(c);
 }
 
+// What the target says of itself may not be in the core; that is then told by who asks for it.
+static struct etp_error *forget_other_libc(struct chooser *c, struct etp_layout *layout)
+{
+	struct etp_error *err = etp_identity_from_target(c->target, &c->identity);
+	if (err && err->kind != ETP_ERROR_NO_MEMORY) {
+		etp_error_destroy(err);
+		return NULL;
+	}
+	if (!err)
+		etp_layout_forget_other_libc(&c->identity, layout);
+	return err;
+}
+
 static struct etp_error *choose_given_file(struct chooser *c, const char *path,
                                            struct etp_layout **ret)
 {
@@ -260,6 +294,8 @@ static struct etp_error *choose_given_file(struct chooser *c, const char *path,
 	}
 	if (hides_globals(target))
 		err = find_globals(c, layout);
+	if (!err)
+		err = forget_other_libc(c, layout);
 	if (err) {
 		etp_layout_destroy(layout);
 		return err;

@@ -75,6 +75,15 @@ bool etp_layout_has_build_id(const struct etp_layout *layout, const struct etp_b
 bool etp_layout_differs(const struct etp_identity *identity, const struct etp_layout *layout,
                         char *reason, size_t size);
 
+/** Is the layout that of the target but for the C library, glibc's for musl, and are the types of
+ *  both equal in size? The ERTS version is not asked. */
+bool etp_layout_is_of_other_libc(const struct etp_identity *identity,
+                                 const struct etp_layout *layout);
+
+/** Take away what the C library keeps in a type of its own, if it is another one than the target's.
+ */
+void etp_layout_forget_other_libc(const struct etp_identity *identity, struct etp_layout *layout);
+
 struct etp_layout_files;
 
 /** All layout files, and what the target says of itself, its globals being found. If it does not

@@ -44,6 +44,8 @@ static enum etp_layout_match match_of(const struct etp_identity *identity,
 		return ETP_LAYOUT_SAME_BUILD_ID;
 	if (!etp_layout_differs(identity, layout, difference, size))
 		return ETP_LAYOUT_SAME_BUILD;
+	if (etp_layout_is_of_other_libc(identity, layout))
+		return ETP_LAYOUT_NEAR;
 	// All but the version.
 	struct etp_identity near = *identity;
 	near.erts_version = (char *)layout->erts_version;
@@ -212,7 +214,9 @@ static struct etp_layout_file *next_nearest(struct etp_layout_files *files,
 		if (!layout ||
 		    match_of(identity, layout, difference, sizeof(difference)) != ETP_LAYOUT_NEAR)
 			continue;
-		uint64_t d = distance(layout->erts_version, identity->erts_version);
+		// Of one version, that of the same C library.
+		uint64_t d = 2 * distance(layout->erts_version, identity->erts_version) +
+		             etp_layout_is_of_other_libc(identity, layout);
 		if (d > than && (!found || d < *distance_ret)) {
 			found = &files->files[i];
 			*distance_ret = d;
@@ -224,6 +228,14 @@ static struct etp_layout_file *next_nearest(struct etp_layout_files *files,
 static struct etp_error *warn_nearest(struct etp_target *target, const struct etp_layout *layout,
                                       const struct etp_identity *identity)
 {
+	if (etp_layout_is_of_other_libc(identity, layout))
+		return etp_target_warn(
+			target,
+			"There is no layout of ERTS %s for musl. That of ERTS %s for glibc is "
+			"used: every self-check holds with it, but a member that no check looks "
+			"at may have moved, and who holds a mutex is not known. "
+			"scripts/extract-layout makes the layout of exactly this beam.smp.",
+			identity->erts_version, layout->erts_version);
 	return etp_target_warn(
 		target,
 		"There is no layout of ERTS %s. The nearest one is used, of ERTS %s: every "
@@ -257,6 +269,7 @@ struct etp_error *etp_layout_nearest(struct etp_target *target,
 			err = warn_nearest(target, file->layout, &identity);
 			*ret = file->layout;
 			file->layout = NULL;
+			etp_layout_forget_other_libc(&identity, *ret);
 		} else if (!err) {
 			none = etp_error_append(none,
 			                        "The nearest, %s, was tried and does not fit: %s.",

@@ -243,6 +243,19 @@ static void test_build_options(void **state)
 	assert_true(strlen(difference) < 6);
 }
 
+static void test_glibc_for_musl(void **state)
+{
+	(void)state;
+	static const char glibc[] = "A=1\nlibc=gnu\n", musl[] = "A=1\nlibc=musl\n";
+	assert_true(etp_build_options_glibc_for_musl(glibc, musl));
+	assert_false(etp_build_options_glibc_for_musl(musl, glibc));
+	assert_false(etp_build_options_glibc_for_musl(musl, musl));
+	// Something else differs too, before and behind.
+	assert_false(etp_build_options_glibc_for_musl("A=2\nlibc=gnu\n", musl));
+	assert_false(etp_build_options_glibc_for_musl("A=1\nlibc=gnu\nz=1\n", musl));
+	assert_false(etp_build_options_glibc_for_musl(glibc, "A=1\nlibc=musl2\n"));
+}
+
 // Layout files
 
 // A layout with numbers that are all different and fit.
@@ -642,10 +655,10 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dwarf_members),   cmocka_unit_test(test_dwarf_missing),
 		cmocka_unit_test(test_dwarf_same_name), cmocka_unit_test(test_dwarf_bad_files),
-		cmocka_unit_test(test_build_options),   cmocka_unit_test(test_file_round_trip),
-		cmocka_unit_test(test_equal),           cmocka_unit_test(test_file_malformed),
-		cmocka_unit_test(test_file_truncated),  cmocka_unit_test(test_choose),
-		cmocka_unit_test(test_choose_not_a_vm),
+		cmocka_unit_test(test_build_options),   cmocka_unit_test(test_glibc_for_musl),
+		cmocka_unit_test(test_file_round_trip), cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_file_malformed),  cmocka_unit_test(test_file_truncated),
+		cmocka_unit_test(test_choose),          cmocka_unit_test(test_choose_not_a_vm),
 	};
 	return cmocka_run_group_tests_name("layout", tests, make_directory, remove_directory);
 }

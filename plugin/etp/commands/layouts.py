@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MATCHES = {
     "build-id": "names this build-id",
     "same build": "is for this ERTS version, machine, flavor and these build options",
-    "near": "is for another ERTS version of this release",
+    "near": "is for another ERTS version of this release, or another C library",
     "other": "is for another build",
 }
 
@@ -114,7 +114,7 @@ COMMAND = Command(
     for which build it was made, and whether every self-check holds with it in this core, or which
     one fails first. Chosen is the DWARF of the executable if it has any, else the file that names
     its build-id, else one for the same ERTS version, machine, flavor and build options, else that
-    of the nearest version if every check holds, which a warning then says.
+    of the nearest version, or of glibc for musl, if every check holds, which a warning then says.
     """,
     run=run,
     arguments=(JSON,),
