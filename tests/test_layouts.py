@@ -387,6 +387,63 @@ def test_globals_are_those_of_the_symbols():
     assert found["erts_proc"] and found["erts_atom_table"]
 
 
+def changed_program(beam, directory, name, content):
+    """A copy of the program with another constant; None if it has none of the name."""
+    found = re.search(
+        rf"^([0-9a-f]+) [Rr] {name}$",
+        subprocess.run(["nm", beam], check=True, capture_output=True, text=True).stdout,
+        re.M,
+    )
+    if found is None:
+        return None
+    headers = subprocess.run(
+        ["readelf", "-SW", beam], check=True, capture_output=True, text=True
+    ).stdout
+    start, offset = (
+        int(field, 16) for field in re.search(r" \.rodata +\S+ +(\w+) (\w+)", headers).groups()
+    )
+    program = bytearray(beam.read_bytes())
+    at = int(found[1], 16) - start + offset
+    program[at : at + len(content)] = content
+    other = directory / "beam.smp"
+    other.write_bytes(program)
+    return other
+
+
+@pytest.mark.parametrize("as_of", ["24", "26", "28", "the same"])
+def test_debug_information_is_enough(core, tmp_path, as_of):
+    """... for a release of which no layout is shipped: as if the program said that it is one whose terms are alike.
+
+    Stripped, it needs a layout, and the message says how to make one.
+    """
+    if cores.is_emulated():
+        pytest.skip("nm is for this machine's files")
+    dump = core("healthy", flavor="emu")
+    alike = {"24": {"25"}, "26": {"25"}, "28": {"27"}, "the same": {cores.otp_release()}}
+    if cores.otp_release() not in alike[as_of]:
+        pytest.skip(f"OTP {cores.otp_release()} has other terms than {as_of}")
+    release = cores.otp_release() if as_of == "the same" else as_of
+    beam = changed_program(dump.executable, tmp_path, "etp_otp_release", release.encode())
+    target = dict(core=str(dump.path), layout_directories=[str(tmp_path)])
+    vm = _etp.VM(executable=str(beam), **target)
+    assert vm.info()["layout_source"] == f"DWARF of {beam}"
+    assert vm.info()["otp_release"] == release
+    assert {str(table["ref"]) for table in vm.ets_tables()} == dump.truth.tables.keys()
+    assert {str(pid) for _, pid in vm.processes()} == dump.truth.processes.keys()
+    for table in vm.ets_tables():
+        assert table["size"] == dump.truth.tables[str(table["ref"])]["size"]
+    subprocess.run(["strip", "--strip-all", beam], check=True)
+    with pytest.raises(_etp.Error) as caught:
+        _etp.VM(executable=str(beam), **target)
+    for words in (
+        f"one for OTP {release}, ERTS",
+        "has none",
+        "scripts/extract-layout",
+        str(tmp_path),
+    ):
+        assert words in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "name, value",
     [("etp_fun_subtag", 0x20), ("etp_map_subtag_head_array", 0x6C), ("etp_tag_immed1_small", 3)],
@@ -396,24 +453,9 @@ def test_other_tags_than_those_of_the_release_are_refused(core, tmp_path, name, 
     if cores.is_emulated():
         pytest.skip("nm is for this machine's files")
     dump = core("healthy", flavor="emu")
-    found = re.search(
-        rf"^([0-9a-f]+) [Rr] {name}$",
-        subprocess.run(["nm", dump.executable], check=True, capture_output=True, text=True).stdout,
-        re.M,
-    )
-    if found is None:
+    other = changed_program(dump.executable, tmp_path, name, value.to_bytes(8, "little"))
+    if other is None:
         pytest.skip("no tags are published before OTP 27")
-    headers = subprocess.run(
-        ["readelf", "-SW", dump.executable], check=True, capture_output=True, text=True
-    ).stdout
-    start, offset = (
-        int(field, 16) for field in re.search(r" \.rodata +\S+ +(\w+) (\w+)", headers).groups()
-    )
-    program = bytearray(dump.executable.read_bytes())
-    at = int(found[1], 16) - start + offset
-    program[at : at + 8] = value.to_bytes(8, "little")
-    other = tmp_path / "beam.smp"
-    other.write_bytes(program)
     with pytest.raises(_etp.Error, match=f"its {name} is {value:#x}: it does not have the tags"):
         _etp.VM(core=str(dump.path), executable=str(other))
 
