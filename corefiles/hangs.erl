@@ -12,6 +12,8 @@
 %%   mailbox      a selective receive behind many messages             --arg messages=N (default 1000000)
 %%   suspended    a server that somebody suspended
 %%   full_pipe    a program that does not read
+%%   start_cycle  a server that calls its supervisor while that starts it
+%%   stopping     a VM that is to end, and a server that does not
 %%   halting      a VM that is to end, and a program that does not read
 %%   ets_lock     a match that holds the lock of a table
 %%   code_server  a file system that hangs below the code path
@@ -28,7 +30,7 @@
 %% Flags: +S 3:3 +SDcpu 2:2 +SDio 2
 -module(hangs).
 -behaviour(gen_server).
--export([start/1, init/1, handle_call/3, handle_cast/2, spin/0, spin_dirty/0]).
+-export([start/1, start/2, stop/1, init/1, handle_call/3, handle_cast/2, spin/0, spin_dirty/0]).
 -on_load(load_nif/0).
 
 load_nif() ->
@@ -55,6 +57,31 @@ kind(call_cycle, Args) ->
     [caller(Server) || Server <- lists:sublist(Servers, 2)],
     [wait_until_calling(Server) || Server <- Servers],
     #{expect => #{cause => #{members => Servers}}};
+
+%% A server asks its supervisor for something in init/1, while that waits until it is ready. Stands for: a child that looks for its
+%% siblings, or adds one. An analysis should say: a deadlock of these two, and that somebody waits for the supervisor to start.
+kind(start_cycle, _Args) ->
+    Parent = self(),
+    Ask = fun() -> Parent ! {asks, self()}, supervisor:which_children(asked_supervisor) end,
+    Child = #{id => asking, start => {gen_server, start_link, [?MODULE, {run, Ask}, []]}},
+    Starter = spawn(fun() -> supervisor:start_link({local, asked_supervisor}, ?MODULE, {supervisor, [Child]}) end),
+    Asking = receive {asks, Asker} -> Asker end,
+    wait_until_calling(Asking),
+    Supervisor = whereis(asked_supervisor),
+    [wait_until(fun() -> status(Pid) =:= waiting end) || Pid <- [Starter, Supervisor]],
+    #{expect => #{cause => #{members => [Asking, Supervisor], starter => Starter}}};
+
+%% init:stop/0 tells all applications to end, and a server that may take as long as it likes does not. Stands for: a node that is
+%% still there minutes after it was told to stop. An analysis should say: that it stops, and which server does not.
+kind(stopping, _Args) ->
+    Child = #{id => stubborn, start => {?MODULE, start, [stubborn, []]}, shutdown => infinity},
+    ok = application:load({application, stopped, [{mod, {?MODULE, {supervisor, [Child]}}}, {applications, [kernel, stdlib]}]}),
+    ok = application:start(stopped),
+    init:stop(),
+    wait_until(fun() -> {current_function, {init, shutdown_loop, 4}} =:= process_info(whereis(init), current_function) end),
+    wait_until_in(whereis(stopped_supervisor), supervisor, shutdown),
+    #{expect => #{cause => #{stubborn => whereis(stubborn), supervisor => whereis(stopped_supervisor),
+                             controller => whereis(application_controller)}}};
 
 %% A server asks something over a connection, and the answer does not come. Stands for: a database, or a web service, that is asked in
 %% handle_call. An analysis should say: that server, where it waits, and how many wait for it.
@@ -400,8 +427,25 @@ server(Name, SpawnOptions) ->
     {ok, Pid} = gen_server:start({local, Name}, ?MODULE, [], [{spawn_opt, SpawnOptions}]),
     Pid.
 
+%% A child, and an application.
+start(stubborn, []) ->
+    {ok, spawn_link(fun() -> register(stubborn, self()), process_flag(trap_exit, true), ignore_everything() end)};
+start(normal, Supervisor) ->
+    supervisor:start_link({local, stopped_supervisor}, ?MODULE, Supervisor).
+
+stop(_State) ->
+    ok.
+
+ignore_everything() ->
+    receive {never, _} -> ok end.
+
 init([]) ->
-    {ok, []}.
+    {ok, []};
+init({run, Fun}) ->
+    Fun(),
+    {ok, []};
+init({supervisor, Children}) ->
+    {ok, {#{}, Children}}.
 
 handle_call({do, Fun}, _From, State) ->
     {reply, Fun(), State}.

@@ -33,6 +33,8 @@ CASES = {
     "suspended": {},
     "full_pipe": {},
     "code_server": {},
+    "start_cycle": {},
+    "stopping": {},
     "halting": {},
     "nif": {},
     "dirty_cpu": {},
@@ -89,6 +91,14 @@ def named(case, cause):
             f"{cause['suspended']} processes are suspended on the busy port {cause['port']} full_pipe",
             f"process {cause['os_pid']} of the system",
             f"{cause['behind'] - cause['suspended']} more wait behind",
+        ]
+    if kind == "start_cycle":
+        return ["Deadlock of 2 processes", *cause["members"]]
+    if kind == "stopping":
+        return [
+            "The VM is stopping: <0.0.0> init",
+            f"{cause['stubborn']} stubborn, which was told to end",
+            "hangs:ignore_everything/0",
         ]
     if kind == "halting":
         # halt/1 calls it.
@@ -182,6 +192,8 @@ FIRST = {
     "timers": "timer_storm",
     "main_lock": "process_lock",
     "logger_sync": "logger",
+    "start_cycle": "deadlock",
+    "stopping": "blocker",
     "halting": "halting",
     "logger_drop": "logger",
     "tracer": "tracer",
@@ -219,6 +231,11 @@ def test_numbers_are_those_of_the_vm(case):
     elif name == "suspended":
         assert first["behind"] == cause["behind"] + 1
         assert first["subjects"] == [cause["suspended"], cause["by"]]
+    elif name == "start_cycle":
+        assert first["behind"] == len(cause["members"]) + 1
+    elif name == "stopping":
+        # init, the application's controller, its two masters and its supervisor.
+        assert first["behind"] == 5 and first["subjects"] == [cause["stubborn"]]
     elif "behind" in cause:
         assert first["behind"] == cause["behind"]
     if name == "huge_gc":

@@ -16,6 +16,9 @@
  *   stack: for the process at the other end. That is how gen:call/4 and all that is built
  *   on it wait for a reply (gen.erl, code_server.erl, io.erl, erpc.erl);
  * - in one of the functions of OTP that ask a process of the VM without a monitor: for that;
+ * - in one of the functions of OTP that start a process and wait until it is ready, or tell one to
+ *   end and wait until it has: for the process whose pid is in the frame on top (proc_lib.erl,
+ *   supervisor.erl, application_master.erl, application_controller.erl, init.erl);
  * - suspended: for who called erlang:suspend_process/1 (erl_monitor_link.h), or for the
  *   port or connection that has it in its list (erl_port.h, erl_node_tables.h).
  *
@@ -52,6 +55,10 @@ enum etp_wait_kind {
 	ETP_WAIT_MONITOR,
 	/** For erl_prim_loader, init or erts_code_purger. */
 	ETP_WAIT_REQUEST,
+	/** Until a process that it starts is ready: proc_lib:init_ack/1. */
+	ETP_WAIT_START,
+	/** Until a process ends that it has told to. */
+	ETP_WAIT_EXIT,
 	/** Suspended by a process. */
 	ETP_WAIT_SUSPENDED,
 	/** Suspended until a port is not busy any more. */
@@ -62,7 +69,7 @@ enum etp_wait_kind {
 	ETP_WAIT_KIND_COUNT,
 };
 
-/** "call", "monitor", "request", "suspended", "port", "node"; "none". */
+/** "call", "monitor", "request", "start", "exit", "suspended", "port", "node"; "none". */
 ETP_EXPORT const char *etp_wait_kind_name(enum etp_wait_kind kind);
 
 enum etp_waiter_kind {
@@ -97,7 +104,7 @@ struct etp_wait_cycle {
 	uint32_t first, size;
 	/** How many wait for one of them, without being one. */
 	uint32_t behind;
-	/** All of them wait for nothing else: ETP_WAIT_CALL or ETP_WAIT_REQUEST. */
+	/** All of them wait for nothing else: ETP_WAIT_CALL, REQUEST, START or EXIT. */
 	bool is_certain;
 };
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from .vm import VM
 
-WaitKind = Literal["none", "call", "monitor", "request", "suspended", "port", "node"]
+WaitKind = Literal[
+    "none", "call", "monitor", "request", "start", "exit", "suspended", "port", "node"
+]
 
 
 @dataclass(frozen=True)

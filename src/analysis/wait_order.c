@@ -48,7 +48,8 @@ static void take_away(struct etp_waits *waits, uint32_t *left, uint32_t *queue)
 
 static bool is_call(const struct etp_waiter *waiter)
 {
-	return waiter->wait == ETP_WAIT_CALL || waiter->wait == ETP_WAIT_REQUEST;
+	return waiter->wait == ETP_WAIT_CALL || waiter->wait == ETP_WAIT_REQUEST ||
+	       waiter->wait == ETP_WAIT_START || waiter->wait == ETP_WAIT_EXIT;
 }
 
 // Of the waiters that are left, each is in one cycle.

@@ -32,6 +32,11 @@ enum place_kind {
 	PLACE_CALL,
 	// The next message: what is on the stack is state.
 	PLACE_LOOP,
+	// A process whose pid is on top of the stack, until it is ready, or has ended.
+	PLACE_START,
+	PLACE_EXIT,
+	// The same, if it was told to end itself; otherwise the next message.
+	PLACE_EXIT_IF_TOLD,
 	// PLACE_SERVER + i: the i-th of the servers.
 	PLACE_SERVER,
 };
@@ -56,6 +61,18 @@ static const struct {
 	{"rpc", NULL, PLACE_CALL},
 	{"Elixir.Task", NULL, PLACE_CALL},
 	{"Elixir.DBConnection.Holder", NULL, PLACE_CALL},
+	{"proc_lib", "sync_start", PLACE_START},
+	{"proc_lib", "sync_start_link", PLACE_START},
+	{"proc_lib", "sync_start_monitor", PLACE_START},
+	{"proc_lib", "stop", PLACE_CALL},
+	{"proc_lib", "do_stop", PLACE_CALL},
+	{"supervisor", "shutdown", PLACE_EXIT},
+	{"application_master", "terminate_loop", PLACE_EXIT},
+	{"application_master", "loop_it", PLACE_EXIT_IF_TOLD},
+	{"application_controller", "-terminate/2-fun-0-", PLACE_EXIT},
+	// Since OTP 26.
+	{"application_controller", "-terminate/2-F/0-0-", PLACE_EXIT},
+	{"init", "shutdown_loop", PLACE_EXIT},
 	{"erl_prim_loader", "request", PLACE_SERVER + 0},
 	{"init", "request", PLACE_SERVER + 1},
 	{"erts_code_purger", "purge", PLACE_SERVER + 2},
@@ -82,6 +99,7 @@ const char *etp_wait_kind_name(enum etp_wait_kind kind)
 	static const char *const names[ETP_WAIT_KIND_COUNT] = {
 		[ETP_WAIT_NONE] = "none",           [ETP_WAIT_CALL] = "call",
 		[ETP_WAIT_MONITOR] = "monitor",     [ETP_WAIT_REQUEST] = "request",
+		[ETP_WAIT_START] = "start",         [ETP_WAIT_EXIT] = "exit",
 		[ETP_WAIT_SUSPENDED] = "suspended", [ETP_WAIT_PORT] = "port",
 		[ETP_WAIT_NODE] = "node",
 	};
@@ -251,6 +269,25 @@ static size_t references_on_top(struct scan *scan, const struct etp_stack *stack
 	return count;
 }
 
+// Position of the first process of this VM, other than these, whose pid is in the frame on top.
+static uint32_t process_on_top(struct scan *scan, const struct etp_stack *stack, uint32_t who,
+                               uint32_t neither)
+{
+	struct etp_stack_iter iter;
+	struct etp_stack_slot slot;
+	etp_stack_iter_init(&iter, scan->vm, &scan->reader, stack);
+	for (size_t i = 0; i < FRAME_WORDS_MAX; i++) {
+		if (!etp_stack_iter_next(&iter, &slot) || slot.frame)
+			break;
+		if (slot.kind != ETP_STACK_TERM || !term_is_internal_pid(slot.word))
+			continue;
+		uint32_t found = find(scan, slot.word);
+		if (found != ETP_WAIT_NOBODY && found != who && found != neither)
+			return found;
+	}
+	return ETP_WAIT_NOBODY;
+}
+
 // Position of a reference among those found, or `count`.
 static size_t find_reference(struct scan *scan, etp_term ref, const struct etp_term_view *found,
                              size_t count)
@@ -351,6 +388,9 @@ static void read_waiting(struct scan *scan, uint32_t who)
 	int place = place_of(scan, &stack);
 	if (place >= PLACE_SERVER)
 		set_wait(scan, who, ETP_WAIT_REQUEST, scan->servers[place - PLACE_SERVER]);
+	else if (place == PLACE_START || place == PLACE_EXIT)
+		set_wait(scan, who, place == PLACE_START ? ETP_WAIT_START : ETP_WAIT_EXIT,
+		         process_on_top(scan, &stack, who, ETP_WAIT_NOBODY));
 	if (place != PLACE_ANY && place != PLACE_CALL)
 		return;
 	size_t count = references_on_top(scan, &stack, refs);
@@ -363,6 +403,21 @@ static void read_waiting(struct scan *scan, uint32_t who)
 	}
 	if (count)
 		read_monitors(scan, who, false, kind, refs, count);
+}
+
+// `who` waits until its target ends: so does that, perhaps, for another one.
+static void follow_exit(struct scan *scan, uint32_t who)
+{
+	uint32_t told = scan->waits->waiters[who].target;
+	const struct etp_waiter *waiter = &scan->waits->waiters[told];
+	struct etp_stack stack;
+	if (waiter->target != ETP_WAIT_NOBODY || waiter->kind != ETP_WAITER_PROCESS)
+		return;
+	struct etp_error *err = etp_stack_find(scan->vm, &scan->reader, waiter->address, &stack);
+	if (!err && place_of(scan, &stack) == PLACE_EXIT_IF_TOLD)
+		set_wait(scan, told, ETP_WAIT_EXIT, process_on_top(scan, &stack, told, who));
+	// That it cannot be read was counted.
+	etp_error_destroy(err);
 }
 
 static void note_status(struct scan *scan, uint32_t who, enum etp_process_status status)
@@ -466,6 +521,9 @@ struct etp_error *etp_waits_init(struct etp_waits *waits, const struct etp_vm *v
 		read_connections(scan);
 	for (uint32_t who = 0; who < waits->process_count; who++)
 		read_process(scan, who);
+	for (uint32_t who = 0; who < waits->process_count; who++)
+		if (waits->waiters[who].wait == ETP_WAIT_EXIT)
+			follow_exit(scan, who);
 	waits->count = waits->process_count + vm->ports.count + scan->node_count;
 	free(scan);
 	err = wait_order_find(waits);

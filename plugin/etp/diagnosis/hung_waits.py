@@ -43,7 +43,7 @@ def deadlocks(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterat
             evidence.append("In a circle: " + _circle(hang, cycle, NAMES_IN_EVIDENCE) + ".")
         evidence += _calls(hang, cycle)
         if cycle.behind:
-            evidence.append(f"{_processes(cycle.behind)} more wait behind them.")
+            evidence.append(f"{cycle.behind:,} more {agree('wait', cycle.behind)} behind them.")
         yield Finding(
             "deadlock",
             Severity.HANG if cycle.is_certain else Severity.LIKELY,
@@ -203,8 +203,11 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
     doing = hang.activity(waiter.address)
     stalled = doing.kind not in ("running", "runnable")
     system = [member for member in (waiter, *root.chain) if _is_system(hang, member)]
+    stopping = [member for member in system if member.wait == "exit" and _is_init(hang, member)]
     enough = limits.stalled_callers if stalled else limits.callers
-    if system and stalled:
+    if stopping:
+        enough = 1
+    elif system and stalled:
         enough = limits.system_callers
     if waiter.behind < enough:
         return
@@ -225,18 +228,25 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
             f"{plural(doing.messages, 'message')} {agree('wait', doing.messages)} in its mailbox."
         )
     evidence += _chain(hang, root)
-    among = [member for member in system if member is not waiter]
+    among = stopping + [member for member in system if member is not waiter]
     who = f"{_processes(waiter.behind)} {agree('wait', waiter.behind)}"
     if among:
         who = f"{hang.name(among[0].term)}, and so much of OTP, waits"
     if among and waiter.behind > 1:
         who = f"{hang.name(among[0].term)} and {waiter.behind - 1:,} more wait"
+    if stopping:
+        who = f"The VM is stopping: {who}"
+    told = ""
+    if root.waits.get("exit"):
+        told = "was told to end and "
+    elif root.waits.get("start"):
+        told = "is being started and "
     # Marks of receives came with OTP 24; without any, all may be loops that carry a monitor around.
     is_guess = root.waits.get("monitor", 0) == waiter.direct
     yield Finding(
         "blocker",
         Severity.STRAIN if is_guess else Severity.LIKELY,
-        f"{who} for {hang.name(waiter.term)}, which {doing.text}",
+        f"{who} for {hang.name(waiter.term)}, which {told}{doing.text}",
         evidence,
         [
             (f"etp-stacktrace {waiter.term}", "where it is, and how it came there"),
@@ -247,6 +257,11 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
         _at_hand(root),
         explains={waiter.address},
     )
+
+
+def _is_init(hang: Hang, waiter: Waiter) -> bool:
+    process = hang.process(waiter.term)
+    return process is not None and process.name == "init"
 
 
 def _is_system(hang: Hang, waiter: Waiter) -> bool:
