@@ -23,6 +23,13 @@ def pytest_addoption(parser):
     parser.addoption(
         "--thorough", action="store_true", help="run what takes long, too: reading a whole ejabberd"
     )
+    parser.addoption(
+        "--soak",
+        metavar="ROUNDS",
+        type=int,
+        default=20,
+        help="how often to attach to a VM, analyse it, and let it run (default: 20)",
+    )
 
 
 def pytest_configure(config):

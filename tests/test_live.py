@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import cores
 import pytest
@@ -397,34 +399,66 @@ SOAK = """
 import os, re, sys
 import etp
 
-pid, rounds = int(sys.argv[1]), int(sys.argv[2])
-vm = etp.open(pid=pid)
-size, files = vm.info.bytes_saved, len(os.listdir("/proc/self/fd"))
-for _ in range(rounds):
+pid, rounds, tables = map(int, sys.argv[1:])
+
+def resident(what):
+    return int(re.search(what + r":\\s+(\\d+) kB", open("/proc/self/status").read())[1]) << 10
+
+def held():
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+at_rest, first = 0, None
+for done in range(rounds):
     vm = None
     vm = etp.open(pid=pid)
-    assert len(vm.ets_tables) == int(sys.argv[3])
+    assert len(vm.ets_tables) == tables
     assert vm.info.pause_ns > 0
-assert len(os.listdir("/proc/self/fd")) == files, "files are left open"
+    assert sum(1 for _ in vm.census().binaries(limit=10)) == 10
+    at_rest += vm.info.copied_at_rest
+    if done == min(rounds // 2, 10):
+        first = held(), resident("VmRSS")
+size = vm.info.bytes_saved
+assert held() == first[0], f"(files, threads) were {first[0]}, are {held()}"
+grown = resident("VmRSS") - first[1]
+assert grown < 16 << 20, f"{grown} bytes more than after a few rounds"
 # Not ru_maxrss, which begins with that of the process that started this one.
-peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) << 10
+peak = resident("VmHWM")
 assert peak < 3 * size, f"{peak} bytes at most, for copies of {size}"
+print(f"{rounds} rounds, {at_rest} of them at rest, {grown >> 10} KiB more")
 """
 
 
-def test_many_rounds_leave_the_vm_healthy(demo):
-    """ETP_SOAK=1000 makes a thousand."""
-    rounds = os.environ.get("ETP_SOAK", "20")
-    result = subprocess.run(
-        [sys.executable, "-c", SOAK, str(demo.pid), rounds, str(demo.truth.system["ets_count"])],
-        capture_output=True,
+def kept_by(pid):
+    """Open files, threads, and bytes of memory of a process."""
+    proc = Path(f"/proc/{pid}")
+    resident = int(re.search(r"VmRSS:\s+(\d+) kB", (proc / "status").read_text())[1]) << 10
+    return len(os.listdir(proc / "fd")), len(os.listdir(proc / "task")), resident
+
+
+def test_many_rounds_leave_the_vm_healthy(demo, pytestconfig):
+    """pytest --soak 1000 makes a thousand. The VM answers all the time, so that some copies need a stop."""
+    answered = demo.ask()["process_count"]
+    files, threads, resident = kept_by(demo.pid)
+    rounds, tables = pytestconfig.getoption("--soak"), demo.truth.system["ets_count"]
+    soak = subprocess.Popen(
+        [sys.executable, "-c", SOAK, *map(str, (demo.pid, rounds, tables))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=cores.ROOT / "plugin",
         env={**ENVIRONMENT, "ETP_BUILD_DIR": str(cores.BUILD)},
     )
-    assert result.returncode == 0, result.stderr
-    assert demo.ask()["process_count"] == demo.truth.system["process_count"]
+    while soak.poll() is None:
+        assert demo.ask()["process_count"] == answered
+        time.sleep(0.1)
+    out, error = soak.communicate()
+    assert soak.returncode == 0, error
+    print(out)
+    assert demo.ask()["process_count"] == answered == demo.truth.system["process_count"]
     assert not demo.is_traced()
+    now = kept_by(demo.pid)
+    assert now[:2] == (files, threads)
+    assert now[2] < resident + (16 << 20)
 
 
 def test_without_room_for_a_copy_the_vm_stands_still(demo, tmp_path):
