@@ -651,3 +651,19 @@ def snapshot(
 ) -> dict[str, Any]:
     """Writes a process to a file (include/etp/snapshot.h); ``copy`` as for VM.  {taken_at_ns,
     pause_ns, memory_bytes, file_bytes, disk_bytes, unreadable_bytes, warnings}."""
+
+def snapshot_remote(
+    path: str,
+    force: bool,
+    pid: int,
+    machine: str,
+    maps: bytes,
+    command: bytes,
+    auxv: bytes,
+    threads: list[tuple[int, bytes]],
+    read: Callable[[int, int], bytes],
+    progress: Progress | None,
+    executable: bytes,
+) -> dict[str, Any]:
+    """The same of a process of another machine, of which a debugger knows this (etp_remote_options of
+    include/etp/target.h).  ``read(address, size)`` gives b"" for what cannot be read."""

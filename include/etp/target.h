@@ -119,6 +119,37 @@ enum etp_machine {
 /** "x86_64" or "aarch64". */
 ETP_EXPORT const char *etp_machine_name(enum etp_machine machine);
 
+struct etp_remote_thread {
+	int tid;
+	/** As NT_PRSTATUS has them on its machine (struct user_regs_struct). Borrowed. */
+	const void *registers;
+	size_t registers_size;
+};
+
+/** What a debugger knows of a process of another machine, which it has stopped. All is
+ *  borrowed for the call but `context`, which is for as long as the target. */
+struct etp_remote_options {
+	int pid;
+	enum etp_machine machine;
+	/** The texts of /proc/PID/maps and of its command line there, the bytes of
+	 *  /proc/PID/auxv, and the path of its executable. */
+	const char *maps, *command, *executable;
+	const void *auxv;
+	size_t auxv_size;
+	const struct etp_remote_thread *threads;
+	size_t thread_count;
+	/** Reads `size` bytes at `address`; returns how many from there on it could.
+	 *  Called by the thread that uses the target. */
+	size_t (*read)(void *context, uint64_t address, void *buffer, size_t size);
+	void *context;
+};
+
+/** A target of which snapshots can be written; it has no symbols. Errors: NOT_FOUND (nothing is
+ *  mapped), ARGUMENT.
+ *  @param ret Owned by the caller; release with etp_target_destroy(). */
+ETP_EXPORT struct etp_error *etp_target_open_remote(const struct etp_remote_options *options,
+                                                    struct etp_target **ret);
+
 /** Up to 64 bytes of a GNU build-id; size 0 when there is none. */
 struct etp_build_id {
 	unsigned char bytes[64];

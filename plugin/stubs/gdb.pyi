@@ -46,6 +46,7 @@ class Progspace:
     filename: str | None
 
 class InferiorThread:
+    num: int
     ptid: tuple[int, int, int]
     def is_running(self) -> bool: ...
     def switch(self) -> None: ...
@@ -63,11 +64,16 @@ class events:
     inferior_call: EventRegistry
     memory_changed: EventRegistry
 
+class Architecture:
+    def name(self) -> str: ...
+
 class Inferior:
     num: int
     pid: int
     connection: TargetConnection | None
     progspace: Progspace
+    def architecture(self) -> Architecture: ...
+    def read_memory(self, address: int, length: int) -> memoryview: ...
     def threads(self) -> tuple[InferiorThread, ...]: ...
 
 def selected_inferior() -> Inferior: ...

@@ -192,5 +192,6 @@ PyObject *VM_binary_header(VMObject *self, PyObject *args);
 // _etp.snapshot()
 PyObject *binding_layouts(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *binding_snapshot(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *binding_snapshot_remote(PyObject *module, PyObject *args, PyObject *kwargs);
 
 #endif

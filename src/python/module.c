@@ -112,6 +112,8 @@ int binding_init_errors(PyObject *module)
 static PyMethodDef module_methods[] = {
 	{"snapshot", (PyCFunction)(void (*)(void))binding_snapshot, METH_VARARGS | METH_KEYWORDS,
          NULL},
+	{"snapshot_remote", (PyCFunction)(void (*)(void))binding_snapshot_remote,
+         METH_VARARGS | METH_KEYWORDS, NULL},
 	{"layouts", (PyCFunction)(void (*)(void))binding_layouts, METH_VARARGS | METH_KEYWORDS,
          NULL},
 	{NULL, NULL, 0, NULL},

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PAGE = 4096 };
+
 const char *etp_proc_permission_hint(void)
 {
 	return "Only root, or the user whose VM it is, may look at it, and in a container only "
@@ -116,6 +118,10 @@ static void add_line(struct etp_proc_maps *maps, char *line, const char *executa
 	           &offset, &path_at) < 4 ||
 	    path_at == 0 || start >= end)
 		return;
+	// The kernel writes no others, but the text may come from elsewhere.
+	const struct etp_live_mapping *last = maps->count ? &maps->mappings[maps->count - 1] : NULL;
+	if ((start | end) % PAGE || (last && start < last->start + last->size))
+		return;
 	const char *path = line + path_at;
 	if (is_unreadable(path))
 		return;
@@ -136,20 +142,13 @@ static void add_line(struct etp_proc_maps *maps, char *line, const char *executa
 		maps->files[maps->file_count++] = file;
 }
 
-struct etp_error *etp_proc_maps_read(int pid, struct etp_proc_maps *ret)
+struct etp_error *etp_proc_maps_parse(char *text, int pid, const char *executable,
+                                      struct etp_proc_maps *ret)
 {
-	struct etp_proc_maps maps = {0};
-	char name[32], executable[4096];
-	snprintf(name, sizeof(name), "/proc/%d/exe", pid);
-	ssize_t length = readlink(name, executable, sizeof(executable) - 1);
-	executable[length < 0 ? 0 : length] = '\0';
-	size_t size;
-	struct etp_error *err = etp_proc_read(pid, "maps", &maps.text, &size);
-	if (err)
-		return err;
+	struct etp_proc_maps maps = {.text = text};
 	size_t lines = 0;
-	for (size_t i = 0; i < size; i++)
-		lines += maps.text[i] == '\n';
+	for (const char *at = text; *at; at++)
+		lines += *at == '\n';
 	maps.mappings = calloc(lines + 1, sizeof(maps.mappings[0]));
 	maps.files = calloc(lines + 1, sizeof(maps.files[0]));
 	if (!maps.mappings || !maps.files) {
@@ -169,6 +168,17 @@ struct etp_error *etp_proc_maps_read(int pid, struct etp_proc_maps *ret)
 	}
 	*ret = maps;
 	return NULL;
+}
+
+struct etp_error *etp_proc_maps_read(int pid, struct etp_proc_maps *ret)
+{
+	char name[32], executable[4096], *text;
+	snprintf(name, sizeof(name), "/proc/%d/exe", pid);
+	ssize_t length = readlink(name, executable, sizeof(executable) - 1);
+	executable[length < 0 ? 0 : length] = '\0';
+	size_t size;
+	struct etp_error *err = etp_proc_read(pid, "maps", &text, &size);
+	return err ? err : etp_proc_maps_parse(text, pid, executable, ret);
 }
 
 void etp_proc_maps_deinit(struct etp_proc_maps *maps)

@@ -20,6 +20,10 @@ struct etp_proc_maps {
 
 // Errors: OS, with what to do if it is a matter of permission.
 struct etp_error *etp_proc_maps_read(int pid, struct etp_proc_maps *ret);
+// The same of a text that was read elsewhere, which becomes `ret`'s, or is released;
+// `executable` is the path behind /proc/PID/exe there. Errors: NOT_FOUND if nothing is mapped.
+struct etp_error *etp_proc_maps_parse(char *text, int pid, const char *executable,
+                                      struct etp_proc_maps *ret);
 void etp_proc_maps_deinit(struct etp_proc_maps *maps);
 
 // All of a file of /proc/PID, with a NUL behind it; released with free().

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..backtrace import Registers
     from ..census import Census
     from ..render import Screen
-    from ..vm import VM, LayoutTrial
+    from ..vm import VM, Info, LayoutTrial
 
 
 class Context:
@@ -80,7 +80,7 @@ class Context:
 
     def as_of(self) -> dict[str, object] | None:
         """Of a process: which, and of when the bytes are that the last answer was made from."""
-        if self._vm is None or not self.vm_was_used or not self._vm.info.is_process:
+        if self._vm is None or not self.vm_was_used or not self.is_of_process(self._vm.info):
             return None
         import time
 
@@ -92,9 +92,22 @@ class Context:
             "pause_seconds": info.pause_ns / 1e9 if info.pause_ns else None,
         }
 
+    def is_of_process(self, info: Info) -> bool:
+        """Is the VM at hand a process, and no core?"""
+        return info.is_process
+
     def process(self) -> tuple[int, bool]:
         """(pid, whether it stands still for us) of the process at hand.  Raises Problem."""
         raise Problem("A snapshot is taken of a process; here is none.")
+
+    def snapshot(self, path: str, force: bool, progress: Progress) -> dict[str, Any]:
+        """Write that process to a file; facts as of _etp.snapshot()."""
+        from .._binding import _etp
+
+        pid, stands_still = self.process()
+        return _etp.snapshot(
+            pid=pid, path=path, copy=not stands_still, force=force, progress=progress
+        )
 
     def thread_registers(self) -> Registers | None:
         """Registers of the threads of a process that the debugger has stopped; None otherwise:

@@ -16,16 +16,13 @@ if TYPE_CHECKING:
 def run(context: Context, args: Namespace) -> Report:
     import os
 
-    from .._binding import _etp
     from ..units import format_bytes, format_pause
     from ..views import Paragraph, Report
 
     pid, stands_still = context.process()
     path = os.path.expanduser(args.FILE)
     with context.progress("Writing the snapshot") as progress:
-        facts = _etp.snapshot(
-            pid=pid, path=path, copy=not stands_still, force=args.force, progress=progress
-        )
+        facts = context.snapshot(path, args.force, progress)
     said = f"Process {pid} is in {args.FILE}: {format_bytes(facts['disk_bytes'])}."
     if stands_still:
         said += " It stands still yet; `detach` or `continue` lets it run."

@@ -7,6 +7,7 @@ because gdb loads this at every start, whatever it then debugs.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import textwrap
@@ -17,15 +18,20 @@ from ..commands.context import Context
 from ..commands.declaration import Command
 from ..commands.registry import COMMANDS
 from ..errors import Problem
+from .gdb_remote import fetch_executable, remote_pid, write_snapshot
 from .gdb_settings import register_settings
 from .gdb_target import core_or_problem, core_path, stopped_pid, thread_registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
     from typing import Any
+
+    from _etp import Progress
 
     from ..backtrace import Registers
     from ..render import Screen
+    from ..vm import Info
 
 
 class GdbContext(Context):
@@ -38,6 +44,8 @@ class GdbContext(Context):
             getattr(gdb.events, event).connect(lambda _event: self.drop_vm())
         #: What the open VM depends on: inferior, connection, executable, settings.
         self._key: tuple[object, ...] | None = None
+        #: With the snapshot of a process of another machine, for as long as that stands still.
+        self._copies: TemporaryDirectory[str] | None = None
 
     def is_stale(self) -> bool:
         key = self._current_key()
@@ -60,12 +68,14 @@ class GdbContext(Context):
         )
 
     def target(self) -> dict[str, Any]:
-        pid = stopped_pid()
+        remote = remote_pid()
+        pid = 0 if remote else stopped_pid()
         executable = gdb.current_progspace().filename
-        if pid and executable and executable.startswith("target:"):
-            executable = None
+        core = self._copy_of_remote() if remote else None if pid else core_or_problem()
+        if executable and executable.startswith("target:"):
+            executable = fetch_executable(executable, os.path.dirname(core)) if core else None
         return dict(
-            core=None if pid else core_or_problem(),
+            core=core,
             executable=executable,
             sysroot=self._sysroot(),
             search_path=self._search_path(),
@@ -74,12 +84,39 @@ class GdbContext(Context):
             copy=False,
         )
 
+    def _copy_of_remote(self) -> str:
+        import tempfile
+
+        self._drop_copies()
+        self._copies = tempfile.TemporaryDirectory(prefix="etp-")
+        path = os.path.join(self._copies.name, "snapshot")
+        with self.progress("Reading the VM through gdb") as progress:
+            write_snapshot(path, False, progress)
+        return path
+
+    def _drop_copies(self) -> None:
+        if self._copies is not None:
+            self._copies.cleanup()
+            self._copies = None
+
+    def drop_vm(self) -> None:
+        super().drop_vm()
+        self._drop_copies()
+
+    def is_of_process(self, info: Info) -> bool:
+        return info.is_process or self._copies is not None
+
     def process(self) -> tuple[int, bool]:
-        pid = stopped_pid()
+        pid = remote_pid() or stopped_pid()
         return (pid, True) if pid else super().process()
 
+    def snapshot(self, path: str, force: bool, progress: Progress) -> dict[str, Any]:
+        if remote_pid():
+            return write_snapshot(path, force, progress)
+        return super().snapshot(path, force, progress)
+
     def thread_registers(self) -> Registers | None:
-        return thread_registers() if stopped_pid() else None
+        return thread_registers() if not remote_pid() and stopped_pid() else None
 
     def _sysroot(self) -> str | None:
         if self.settings.sysroot:

@@ -31,9 +31,8 @@ def stopped_pid() -> int:
         return 0
     if connection.type != "native":
         raise Problem(
-            f"This process (pid {inferior.pid}) is one of another machine (gdb's target"
-            f" {connection.type}). etp reads memory where it is: run gdb there, or take a snapshot"
-            " there with: etp PID etp-snapshot FILE."
+            f"gdb's target {connection.type} is none that etp knows to read process {inferior.pid}"
+            " through. Take a snapshot of it where it is, with: etp PID etp-snapshot FILE."
         )
     if any(thread.is_running() for thread in inferior.threads()):
         raise Problem(
