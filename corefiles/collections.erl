@@ -72,8 +72,12 @@ values() ->
      {almost_a_set, map, ?SIZE, Map#{hd(Keys) := []}},
      {gb_tree_with_a_hole, none, 0, setelement(1, GbTree, ?SIZE + 1)},
      {dict_that_counts_too_few, none, 0, setelement(2, Dict, ?SIZE - 1)},
-     {array_that_ends_early, none, 0, setelement(3, Array, 10)},
+     {array_that_ends_early, none, 0, ends_early(Array)},
      {wide, tuple, ?SIZE, list_to_tuple(Keys)}] ++ elixir(Keys).
+
+%% What its tree spans; since OTP 29 as bits of an index.
+ends_early(Array) ->
+    setelement(case tuple_size(Array) of 5 -> 3; 9 -> 9 end, Array, 4).
 
 elixir(Keys) ->
     case code:ensure_loaded('Elixir.MapSet') of

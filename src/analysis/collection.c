@@ -19,12 +19,21 @@ enum {
 	HASH_ARITY,
 	// Buckets of a segment (?seg_size).
 	SEGMENT_ARITY = 16,
-	// Elements of the record `array`, and of its leaves and nodes (array.erl).
+	// Elements of the record `array` to OTP 28, and of its leaves and nodes (array.erl).
 	ARRAY_SIZE = 1,
 	ARRAY_MAX = 2,
 	ARRAY_ELEMENTS = 4,
 	ARRAY_ARITY,
 	LEAF_SIZE = 10,
+	// The same since OTP 29; of an index, the lowest bits are its place in a leaf.
+	CACHED_ARRAY_ZERO = 2,
+	CACHED_ARRAY_CACHE = 5,
+	CACHED_ARRAY_CACHE_INDEX,
+	CACHED_ARRAY_ELEMENTS,
+	CACHED_ARRAY_BITS,
+	CACHED_ARRAY_ARITY,
+	CACHED_LEAF_BITS = 4,
+	CACHED_LEAF_SIZE = 1 << CACHED_LEAF_BITS,
 	// Elements of the nodes of gb_trees and gb_sets.
 	GB_TREE_ARITY = 4,
 	GB_SET_ARITY = 3,
@@ -235,7 +244,7 @@ static bool array_span(struct walk *w, etp_term term, uint64_t *ret)
 }
 
 // Nodes are of ten subtrees and the span of each of these.
-static bool walk_array(struct walk *w, const struct etp_term_view *tuple, uint64_t size)
+static bool walk_plain_array(struct walk *w, const struct etp_term_view *tuple, uint64_t size)
 {
 	struct collection_finder *f = w->finder;
 	uint64_t max, span;
@@ -268,6 +277,55 @@ static bool walk_array(struct walk *w, const struct etp_term_view *tuple, uint64
 				return false;
 	}
 	return true;
+}
+
+static bool decode_cached_leaf(struct walk *w, etp_term term, struct etp_term_view *view)
+{
+	return decode_tuple(w, term, view) && view->tuple.arity == CACHED_LEAF_SIZE;
+}
+
+// Nodes are of 16 subtrees, [] where nothing was set. All leaves are as deep; the one that was
+// used last is apart, too.
+static bool walk_cached_array(struct walk *w, const struct etp_term_view *tuple, uint64_t size)
+{
+	struct collection_finder *f = w->finder;
+	uint64_t zero, cached, bits;
+	struct etp_term_view node;
+	if (!size_of(element(tuple, CACHED_ARRAY_ZERO), &zero) ||
+	    !size_of(element(tuple, CACHED_ARRAY_CACHE_INDEX), &cached) ||
+	    !size_of(element(tuple, CACHED_ARRAY_BITS), &bits) || bits % CACHED_LEAF_BITS ||
+	    bits > SIZE_BITS)
+		return false;
+	uint64_t span = UINT64_C(1) << (bits + CACHED_LEAF_BITS);
+	if (zero + size > span || cached >= span || cached % CACHED_LEAF_SIZE || !may_step(w) ||
+	    !decode_cached_leaf(w, element(tuple, CACHED_ARRAY_CACHE), &node))
+		return false;
+	emit(w, tuple->address, tuple->words);
+	emit(w, node.address, node.words);
+	// With each tree goes how many bits of an index are for what is below its nodes.
+	f->stack_count = 0;
+	if (!push(w, element(tuple, CACHED_ARRAY_ELEMENTS)) || !push(w, bits))
+		return false;
+	while (f->stack_count) {
+		bits = f->stack[--f->stack_count];
+		etp_term term = f->stack[--f->stack_count];
+		if (term_is_nil(term))
+			continue;
+		if (!may_step(w) || !decode_cached_leaf(w, term, &node))
+			return false;
+		emit(w, node.address, node.words);
+		for (uint64_t i = 0; bits && i < CACHED_LEAF_SIZE; i++)
+			if (!push(w, element(&node, i)) || !push(w, bits - CACHED_LEAF_BITS))
+				return false;
+	}
+	return true;
+}
+
+static bool walk_array(struct walk *w, const struct etp_term_view *tuple, uint64_t size)
+{
+	if (tuple->tuple.arity == CACHED_ARRAY_ARITY)
+		return walk_cached_array(w, tuple, size);
+	return tuple->tuple.arity == ARRAY_ARITY && walk_plain_array(w, tuple, size);
 }
 
 // A map whose values are all [].
@@ -432,12 +490,13 @@ static bool find_record(struct walk *w, const struct etp_term_view *tuple, uint6
 	etp_term tag = element(tuple, HASH_TAG);
 	if (!tag || !size_of(element(tuple, HASH_SIZE), &ret->size) || ret->size < min_size)
 		return false;
-	if (tuple->tuple.arity == ARRAY_ARITY) {
+	if (tag == f->array) {
 		ret->kind = ETP_COLLECTION_ARRAY;
-		return tag == f->array && walk_array(w, tuple, ret->size);
+		return walk_array(w, tuple, ret->size);
 	}
 	ret->kind = tag == f->dict ? ETP_COLLECTION_DICT : ETP_COLLECTION_SET;
-	return (tag == f->dict || tag == f->set) && walk_hash(w, tuple, ret->size);
+	return tuple->tuple.arity == HASH_ARITY && (tag == f->dict || tag == f->set) &&
+	       walk_hash(w, tuple, ret->size);
 }
 
 bool collection_find(struct collection_finder *finder, const struct etp_term_view *view,

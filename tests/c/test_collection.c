@@ -239,6 +239,49 @@ static void test_a_deep_array(void **state)
 	assert_int_equal(find(mock_tuple(&mock, a_array, small(5), small(0), a_nil, node), 0), -1);
 }
 
+static etp_term cached_leaf(int64_t first)
+{
+	etp_term elements[16];
+	for (int64_t i = 0; i < 16; i++)
+		elements[i] = small(first + i);
+	return mock_tuple_of(&mock, 16, elements);
+}
+
+// As since OTP 29: three leaves of a node, and a fourth that is only in the cache.
+static etp_term cached_array(int64_t size, int64_t zero, int64_t cached, int64_t bits)
+{
+	etp_term elements[16];
+	for (int64_t i = 0; i < 16; i++)
+		elements[i] = i < 3 ? cached_leaf(i * 16) : ETP_NIL;
+	return mock_tuple(&mock, a_array, small(size), small(zero), a_map, a_nil, cached_leaf(48),
+	                  small(cached), mock_tuple_of(&mock, 16, elements), small(bits));
+}
+
+static void test_arrays_with_a_cache(void **state)
+{
+	assert_int_equal(find(cached_array(60, 0, 48, 4), ETP_COLLECTION_ARRAY), 60);
+	assert_int_equal(words_of(cached_array(60, 0, 48, 4)), 10 + 17 + 17 + 3 * 17);
+	assert_int_equal(find(cached_array(250, 6, 240, 4), ETP_COLLECTION_ARRAY), 250);
+	// More than its tree spans, because of where it begins, too; a cache of what is beyond, or
+	// not where a leaf begins; a tree of another depth, or of none.
+	assert_int_equal(find(cached_array(257, 0, 48, 4), 0), -1);
+	assert_int_equal(find(cached_array(250, 7, 48, 4), 0), -1);
+	assert_int_equal(find(cached_array(60, 0, 256, 4), 0), -1);
+	assert_int_equal(find(cached_array(60, 0, 47, 4), 0), -1);
+	assert_int_equal(find(cached_array(60, 0, 48, 8), 0), -1);
+	assert_int_equal(find(cached_array(60, 0, 48, 5), 0), -1);
+	assert_int_equal(find(cached_array(60, 0, 48, 60), 0), -1);
+	assert_int_equal(find(cached_array(60, -1, 48, 4), 0), -1);
+	// Nothing was set.
+	etp_term empty = mock_tuple(&mock, a_array, small(7), small(0), a_map, a_nil,
+	                            cached_leaf(0), small(0), ETP_NIL, small(0));
+	assert_int_equal(find(empty, ETP_COLLECTION_ARRAY), 7);
+	assert_int_equal(words_of(empty), 10 + 17);
+	etp_term no_cache = mock_tuple(&mock, a_array, small(7), small(0), a_map, a_nil, leaf(0),
+	                               small(0), ETP_NIL, small(0));
+	assert_int_equal(find(no_cache, 0), -1);
+}
+
 static void test_sets_that_are_maps(void **state)
 {
 	etp_term set = mock_map(&mock, small(1), ETP_NIL, small(2), ETP_NIL, small(3), ETP_NIL);
@@ -333,6 +376,7 @@ int main(int argc, char **argv)
 		TEST(test_records_with_segments),
 		TEST(test_arrays),
 		TEST(test_a_deep_array),
+		TEST(test_arrays_with_a_cache),
 		TEST(test_sets_that_are_maps),
 		TEST(test_ordered_dictionaries),
 		TEST(test_in_the_middle_of_a_list),
