@@ -11,12 +11,14 @@ from .. import processes
 from ..errors import Problem
 from ..text import plural
 from ..vm import Error, ref_text
+from .roles import is_atom
+from .state import state
 
 if TYPE_CHECKING:
     from _etp import Term
 
     from ..ets import EtsTable
-    from ..vm import VM
+    from ..vm import VM, Process
 
 KINDS = ("local", "global", "pg", "registry")
 
@@ -82,7 +84,7 @@ def _pg(vm: VM, problems: list[str]) -> Iterator[Entry]:
     """{Group, All, Local} in the table of a scope, which is named as its process (pg.erl)."""
     for table in vm.ets_tables:
         process = vm.process(table.owner) if table.named else None
-        if process is None or process.initial_call != ("pg", "init", 1):
+        if process is None or not _is_scope_of_pg(vm, process, problems):
             continue
         for row in _rows(table, 3, problems):
             if not row[1].is_proper_list():
@@ -90,6 +92,19 @@ def _pg(vm: VM, problems: list[str]) -> Iterator[Entry]:
                 continue
             for pid in row[1]:
                 yield Entry("pg", table.name, row[0], pid)
+
+
+def _is_scope_of_pg(vm: VM, process: Process, problems: list[str]) -> bool:
+    """Since OTP 29 a scope is a data_publisher, of which pg is the callback module."""
+    if process.initial_call != ("data_publisher", "init", 1):
+        return process.initial_call == ("pg", "init", 1)
+    found = state(vm, process)
+    # {state, Scope, Module, ...} (data_publisher.erl).
+    if found.term is None or found.term.kind != "tuple" or len(found.term) < 3:
+        why = found.problem or "its state is no record"
+        problems.append(f"{process.pid} {process.label} may be a scope of pg: {why}")
+        return False
+    return is_atom(found.term[2], "pg")
 
 
 def _registries(vm: VM, problems: list[str]) -> Iterator[Entry]:
