@@ -314,17 +314,22 @@ static struct etp_error *explain(struct etp_error *err, const struct etp_target 
 		        (unsigned long long)(info->bytes_saved >> 20));
 	} else {
 		kind = ETP_ERROR_LAYOUT;
-		fprintf(out, "The release of this VM cannot be told without its beam.smp: %s",
-		        err->message);
-		describe_executable(out, info);
+		bool warned = !info->executable_path && info->warning_count;
+		fprintf(out, "The release of this VM cannot be told without its beam.smp%s",
+		        warned ? "." : ": ");
+		// Otherwise warnings say which one it is, and what to do.
+		if (!warned) {
+			fprintf(out, "%s", err->message);
+			describe_executable(out, info);
+		}
 		if (info->executable_path)
 			fprintf(out, " The executable in use is %s.", info->executable_path);
-		else
-			fprintf(out, " No executable is in use.");
 		if (info->command && *info->command)
 			fprintf(out, " Its command line is \"%s\".", info->command);
-		fprintf(out, " Give the beam.smp of the machine that dumped the core "
-		             "(lib/erlang/erts-VERSION/bin/beam.smp), or a sysroot that holds it.");
+		if (!warned)
+			fprintf(out, " Give the beam.smp of the machine that dumped the core "
+			             "(lib/erlang/erts-VERSION/bin/beam.smp), or a sysroot that "
+			             "holds it.");
 	}
 	if (fclose(out) == 0) {
 		etp_error_destroy(err);
