@@ -374,7 +374,8 @@ class Live(Core):
         answer = self.directory / "answer"
         answer.unlink(missing_ok=True)
         os.kill(self.pid, signal.SIGUSR2)
-        deadline = time.monotonic() + 30
+        # It writes to a disk that others may keep busy.
+        deadline = time.monotonic() + 300
         while not answer.exists():
             assert time.monotonic() < deadline, f"the VM {self.pid} does not answer any more"
             time.sleep(0.01)

@@ -448,9 +448,12 @@ def test_many_rounds_leave_the_vm_healthy(demo, pytestconfig):
         cwd=cores.ROOT / "plugin",
         env={**ENVIRONMENT, "ETP_BUILD_DIR": str(cores.BUILD)},
     )
-    while soak.poll() is None:
-        assert demo.ask()["process_count"] == answered
-        time.sleep(0.1)
+    try:
+        while soak.poll() is None:
+            assert demo.ask()["process_count"] == answered
+            time.sleep(0.1)
+    finally:
+        soak.kill()
     out, error = soak.communicate()
     assert soak.returncode == 0, error
     print(out)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import cores
 import pytest
-from test_live import commands, etp, gdb, parts, require_tracing
+from etp.vm import VM
+from reader import Reader
+from test_live import as_json, commands, etp, gdb, lldb, parts, require_tracing
 
 
 def run_etp(*words, **options):
@@ -63,6 +65,27 @@ def test_a_snapshot_answers_as_a_core(demo, snapshot, tmp_path):
     assert {t["ref"]: t["memory_words"] for t in tables} == {
         reference: table["memory"] for reference, table in demo.truth.tables.items()
     }
+
+
+def test_all_front_ends_say_the_same_of_a_snapshot(demo, snapshot):
+    """gdb, lldb, and Python without a debugger, in which the command line runs commands; in lldb the text
+    too, as JSON has no columns."""
+    path, _ = snapshot
+    plain = list(commands(demo))
+    lines = [as_json(line) for line in (*plain, "etp-info", "etp-fds", "etp-info --verbose")]
+    context = Reader(VM.open(str(path), executable=str(demo.executable)), width=None)
+    expected = [json.loads(context.run(*line.split())) for line in lines]
+    asked = [word for line in (*lines, *plain) for word in ("-ex", line, "-ex", "echo ===\\n")]
+    in_gdb, _ = gdb(str(demo.executable), "-c", str(path), "-ex", "echo ---\\n", *asked)
+    outs = [in_gdb.split("===\n")]
+    if shutil.which("lldb"):
+        in_lldb = lldb("-c", str(path), str(demo.executable), commands=[*lines, *plain])
+        outs.append(in_lldb.split("===\n"))
+        for line, found, wanted in zip(plain, outs[1][len(lines) :], outs[0][len(lines) :]):
+            assert found == wanted, line
+    for out in outs:
+        for line, found, wanted in zip(lines, out, expected):
+            assert json.loads(found) == wanted, line
 
 
 def test_gdb_knows_the_threads_of_a_snapshot(demo, snapshot):
