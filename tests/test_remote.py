@@ -132,3 +132,13 @@ def test_without_files_of_the_other_machine_it_says_what_is_missing(demo):
             address, "etp-info", options=(*OURS, "-ex", "set remote hostio-open-packet off")
         )
     assert f"gdb cannot read /proc/{demo.pid}/maps of the other machine" in " ".join(error.split())
+
+
+def test_names_of_files_of_the_other_machine_are_no_commands(tmp_path):
+    name = f"target:/tmp/beam\\necho done > {tmp_path}/first\\nshell touch {tmp_path}/second"
+    call = (
+        f"from etp.frontends import gdb_remote; gdb_remote.fetch_executable('{name}', '{tmp_path}')"
+    )
+    _, said = gdb("-ex", "echo ---\\n", "-ex", f"python {call}", check=False)
+    assert "is not fetched, because of the characters in its name" in said
+    assert list(tmp_path.iterdir()) == []

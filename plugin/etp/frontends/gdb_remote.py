@@ -95,6 +95,12 @@ def _file_of_process(pid: int, name: str, directory: str) -> bytes:
 
 
 def _get(path: str, to: str) -> str:
+    # gdb takes each line for a command, and the name is the other machine's.
+    if not path.isprintable():
+        raise Problem(
+            f"The file {path!a} of the other machine is not fetched, because of the characters in its"
+            " name."
+        )
     gdb.execute(f"remote get {shlex.quote(path)} {shlex.quote(to)}", to_string=True)
     return to
 
