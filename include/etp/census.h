@@ -14,11 +14,11 @@
  * without one: references that no live term needs would be released, those in fragments and
  * messages pulled in.
  *
- * Memory: at most 64 bytes a distinct binary and 24 a (binary, holder) pair, as allocated, and as
- * much for resources of NIFs that terms refer to. For the parts that are seen of binaries, where
- * these are several, 64 MiB at most; beyond that what lies between two parts counts as seen. While
- * it is taken, for each thread the same for the largest process or table that it meets, and a
- * bitmap of one bit a word of that process.
+ * Memory: at most 56 bytes a distinct binary and 24 a (binary, holder) pair, as allocated, and as
+ * much for resources of NIFs that terms refer to; some 40 bytes a process. For the parts that are
+ * seen of binaries, where these are several, 64 MiB at most; beyond that what lies between two
+ * parts counts as seen. While it is taken, for each thread the same for the largest process or
+ * table that it meets, and a bitmap of one bit a word of that process.
  *
  * Threads: tables and processes are shared out among as many threads as there are
  * processors, up to 8; the progress callback is called by the caller's thread only. What is
@@ -202,9 +202,13 @@ ETP_EXPORT void etp_census_destroy(struct etp_census *census);
 
 ETP_EXPORT bool etp_census_is_complete(const struct etp_census *census);
 
-/** One entry a process, in the order of etp_vm_processes(). */
-ETP_EXPORT const struct etp_census_process *etp_census_processes(const struct etp_census *census,
-                                                                 size_t *count_ret);
+/** How many processes there are: those of etp_vm_processes(), or none in a census of tables
+ *  only. */
+ETP_EXPORT size_t etp_census_process_count(const struct etp_census *census);
+
+/** Process number `index`, in the order of etp_vm_processes(). */
+ETP_EXPORT void etp_census_process(const struct etp_census *census, size_t index,
+                                   struct etp_census_process *ret);
 
 /** In which order processes are wanted: where a garbage collection would take most away first, by
  *  references and by bytes; or with the largest number of what it would take away or add, or of
@@ -220,12 +224,22 @@ enum etp_census_process_order {
 	ETP_PROCESS_BY_REFS_BYTES,
 };
 
-/** Indexes of the processes in an order; with `changing` only those of whose binaries a garbage
- *  collection would change something. The caller frees them. Errors: NO_MEMORY. */
-ETP_EXPORT struct etp_error *etp_census_rank_processes(const struct etp_census *census,
-                                                       enum etp_census_process_order order,
-                                                       bool changing, size_t **ret,
-                                                       size_t *count_ret);
+struct etp_process_choice {
+	enum etp_census_process_order order;
+	/** Only those of whose binaries a garbage collection would change something. */
+	bool changing;
+	/** From the other end. */
+	bool reverse;
+	/** At most so many. */
+	size_t limit;
+};
+
+/** The first processes of a choice, by their index, and how many there would be without its limit.
+ *  The caller frees `*ret` with free(). Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_census_choose_processes(const struct etp_census *census,
+                                                         const struct etp_process_choice *choice,
+                                                         size_t **ret, size_t *count_ret,
+                                                         size_t *all_ret);
 
 ETP_EXPORT void etp_census_totals(const struct etp_census *census, struct etp_census_totals *ret);
 

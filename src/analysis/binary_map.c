@@ -16,6 +16,10 @@ enum {
 	RANGES_A_SET = 2,
 	// How many entries before it is needed something is fetched.
 	AHEAD = 12,
+	// From here on slots grow by a quarter only.
+	SLOTS_LARGE = 1 << 20,
+	// How many old slots are given back at a time, when they have gone to new ones.
+	SLOTS_GIVEN_BACK = 1 << 18,
 	FLAGS = 0x7f,
 };
 
@@ -128,18 +132,25 @@ void binary_map_fetch_entry(const struct binary_map *map, uint64_t address)
 		__builtin_prefetch(binary_map_at(map, slot->number - 1), 1);
 }
 
-// Half as many slots more. They stay in the order of their hash values, so that both the old and
-// the new ones are gone through once.
+static size_t more_slots(size_t count)
+{
+	if (!count)
+		return SLOTS_AT_FIRST;
+	return count < SLOTS_LARGE ? count * 2 : count + count / 4;
+}
+
+// More slots. They stay in the order of their hash values, so that both the old and the
+// new ones are gone through once, and the old ones are needed no more one after the other.
 static bool add_slots(struct binary_map *map)
 {
-	struct binary_map grown = {
-		.slot_count =
-			map->slot_count ? map->slot_count + map->slot_count / 2 : SLOTS_AT_FIRST,
-	};
+	struct binary_map grown = {.slot_count = more_slots(map->slot_count)};
 	grown.slots = pages_alloc(grown.slot_count * sizeof(*grown.slots));
 	if (!grown.slots)
 		return false;
 	for (size_t i = 0; i < map->slot_count; i++) {
+		if (i && i % SLOTS_GIVEN_BACK == 0)
+			pages_drop(map->slots + i - SLOTS_GIVEN_BACK,
+			           SLOTS_GIVEN_BACK * sizeof(*map->slots));
 		if (!map->slots[i].number)
 			continue;
 		struct binary_slot *slot = first_slot(&grown, map->slots[i].hash);
@@ -183,7 +194,7 @@ void binary_entry_describe(struct binary_entry *entry, uint64_t size, uint64_t r
 	entry->size = size;
 	entry->refc = refc;
 	entry->flags = flags & FLAGS;
-	entry->refs += refs;
+	binary_entry_add_refs(entry, refs);
 }
 
 struct binary_entry *binary_map_add_reference(struct binary_map *map, uint64_t address,
@@ -290,22 +301,20 @@ struct binary_entry *binary_map_merge(struct binary_map *map, const struct binar
 	struct binary_entry *entry = binary_map_insert(map, other->address);
 	if (!entry)
 		return NULL;
-	binary_entry_describe(entry, other->size, other->refc, other->flags, other->refs);
+	binary_entry_describe(entry, other->size, other->refc, other->flags,
+	                      binary_entry_refs(other));
 	return add_ranges_of(map, entry, from, other) ? entry : NULL;
 }
 
-void binary_map_hand_over(struct binary_map *map, struct binary_map *from, size_t count)
-{
-	if (count && count % CHUNK_ITEMS == 0)
-		chunks_hand_over(&map->entries, &from->entries, count / CHUNK_ITEMS - 1);
-}
-
-bool binary_map_take(struct binary_map *map, struct binary_map *from)
+bool binary_map_take(struct binary_map *map, struct binary_map *from, binary_map_merged *merged,
+                     void *context)
 {
 	bool ok = true;
 	for (size_t i = 0; ok && i < from->count; i++) {
-		ok = binary_map_merge(map, from, i);
-		binary_map_hand_over(map, from, i + 1);
+		struct binary_entry *entry = binary_map_merge(map, from, i);
+		ok = entry && (!merged || merged(context, entry, binary_map_at(from, i)));
+		if ((i + 1) % CHUNK_ITEMS == 0)
+			chunks_hand_over(&map->entries, &from->entries, i / CHUNK_ITEMS);
 	}
 	binary_map_deinit(from);
 	binary_map_init(from);

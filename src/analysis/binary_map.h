@@ -5,7 +5,7 @@
 // Distinct off-heap binaries by the address of their Binary, with the references
 // found to them and the bytes that these references can see.
 //
-// Memory: 48 bytes a binary, in chunks, so that they are never copied to grow, and 10 to 15
+// Memory: 40 bytes a binary, in chunks, so that they are never copied to grow, and 10 to 13
 // for its slot. Of binaries of which more parts than one are seen, 24 bytes and 16 to 32 a
 // part, but never more than BINARY_MAP_RANGES times 16 in all.
 //
@@ -27,13 +27,14 @@ enum {
 	BINARY_MAP_RANGES = 1 << 22,
 };
 
+// Sizes and counts are as off_heap_read_binary() bounds them.
 struct binary_entry {
 	uint64_t address;
-	uint64_t size;
-	uint64_t refc;
-	// References found; of Binary.flags, those that ERTS has; and more is said to be
-	// visible than is.
-	uint64_t refs : 56, flags : 7, coarse : 1;
+	// Of Binary.flags, those that ERTS has; and more is said to be visible than is.
+	uint64_t size : 56, flags : 7, coarse : 1;
+	// And references found, as binary_entry_refs() puts them together.
+	uint64_t refc : 48, refs_low : 16;
+	uint32_t refs_high;
 	// The only visible range; empty when start == end. With BINARY_MAP_HAS_SET for a
 	// start there is more than one, or one beyond 4 GiB, in the set of ranges number `end`;
 	// or all counts as visible, when that is BINARY_MAP_ALL.
@@ -41,6 +42,18 @@ struct binary_entry {
 	// Who holds it, as the owner of the map keeps it.
 	uint32_t holders;
 };
+
+static inline uint64_t binary_entry_refs(const struct binary_entry *entry)
+{
+	return (uint64_t)entry->refs_high << 16 | entry->refs_low;
+}
+
+static inline void binary_entry_add_refs(struct binary_entry *entry, uint64_t refs)
+{
+	refs += binary_entry_refs(entry);
+	entry->refs_low = refs & UINT16_MAX;
+	entry->refs_high = (uint32_t)(refs >> 16);
+}
 
 #define BINARY_MAP_HAS_SET UINT32_MAX
 #define BINARY_MAP_ALL UINT32_MAX
@@ -103,10 +116,14 @@ bool binary_map_add_range(struct binary_map *map, struct binary_entry *entry, ui
 // added up, on the way through all of `from`. NULL when out of memory.
 struct binary_entry *binary_map_merge(struct binary_map *map, const struct binary_map *from,
                                       size_t index);
-// The first `count` entries of `from` are not needed any more: what they take serves for `map`.
-void binary_map_hand_over(struct binary_map *map, struct binary_map *from, size_t count);
-// Put all of `from` into `map`; `from` is empty then. False when out of memory.
-bool binary_map_take(struct binary_map *map, struct binary_map *from);
+// Entry `other` has become a part of `entry`, whose holders are as they were. False when out of
+// memory.
+typedef bool binary_map_merged(void *context, struct binary_entry *entry,
+                               const struct binary_entry *other);
+// Put all of `from` into `map`; `from` is empty then, and what it took serves for `map` on the way.
+// Calls `merged`, if it is not NULL, for each. False when out of memory.
+bool binary_map_take(struct binary_map *map, struct binary_map *from, binary_map_merged *merged,
+                     void *context);
 uint64_t binary_map_visible_bytes(const struct binary_map *map, const struct binary_entry *entry);
 
 #endif

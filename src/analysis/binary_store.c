@@ -34,7 +34,7 @@ bool binary_store_next_holder(const struct binary_store *store, const struct bin
 		return false;
 	*ret = is_only(*link) ? (struct binary_holder){.holder = *link - BINARY_STORE_ONLY,
 	                                               .next = BINARY_MAP_NONE,
-	                                               .refs = entry->refs}
+	                                               .refs = binary_entry_refs(entry)}
 	                      : *holder_at(store, *link);
 	*link = ret->next;
 	return true;
@@ -64,7 +64,9 @@ static bool add_holder(struct binary_store *store, struct binary_entry *entry, u
 	}
 	if (is_only(first)) {
 		entry->holders = BINARY_MAP_NONE;
-		if (!link_holder(store, entry, first - BINARY_STORE_ONLY, entry->refs - refs))
+		if (!link_holder(store, entry, first - BINARY_STORE_ONLY,
+
+		                 binary_entry_refs(entry) - refs))
 			return false;
 	}
 	return link_holder(store, entry, holder, refs);
@@ -74,31 +76,47 @@ bool binary_store_merge(struct binary_store *store, const struct binary_map *loc
 {
 	for (size_t i = 0; i < local->count; i++) {
 		struct binary_entry *entry = binary_map_merge(&store->map, local, i);
-		if (!entry || !add_holder(store, entry, holder, binary_map_at(local, i)->refs))
+		if (!entry ||
+		    !add_holder(store, entry, holder, binary_entry_refs(binary_map_at(local, i))))
 			return false;
 	}
 	return true;
 }
 
-bool binary_store_take(struct binary_store *store, struct binary_map *local, uint32_t holder)
+struct taking {
+	struct binary_store *store;
+	uint32_t holder;
+};
+
+// `other` has become a part of `entry`: the holders of both, of which only one has `holder`.
+static bool join_holders(void *context, struct binary_entry *entry,
+                         const struct binary_entry *other)
 {
-	bool ok = true;
-	if (!store->map.count) {
-		binary_map_deinit(&store->map);
-		store->map = *local;
-		for (size_t i = 0; i < local->count; i++)
-			binary_map_at(local, i)->holders = BINARY_STORE_ONLY + holder;
-		binary_map_init(local);
+	const struct taking *taking = context;
+	if (entry->holders == BINARY_MAP_NONE) {
+		entry->holders = other->holders;
 		return true;
 	}
-	for (size_t i = 0; ok && i < local->count; i++) {
-		struct binary_entry *entry = binary_map_merge(&store->map, local, i);
-		ok = entry && add_holder(store, entry, holder, binary_map_at(local, i)->refs);
-		binary_map_hand_over(&store->map, local, i + 1);
+	uint64_t refs = binary_entry_refs(other);
+	if (other->holders != BINARY_STORE_ONLY + taking->holder) {
+		refs = binary_entry_refs(entry) - refs;
+		entry->holders = other->holders;
 	}
-	binary_map_deinit(local);
-	binary_map_init(local);
-	return ok;
+	return add_holder(taking->store, entry, taking->holder, refs);
+}
+
+bool binary_store_take(struct binary_store *store, struct binary_map *local, uint32_t holder)
+{
+	struct taking taking = {store, holder};
+	for (size_t i = 0; i < local->count; i++)
+		binary_map_at(local, i)->holders = BINARY_STORE_ONLY + holder;
+	// The smaller goes into the larger.
+	if (store->map.count < local->count) {
+		struct binary_map other = store->map;
+		store->map = *local;
+		*local = other;
+	}
+	return binary_map_take(&store->map, local, join_holders, &taking);
 }
 
 // The share of `holder` in `entry`, NULL if it has none of its own in the list.
@@ -122,7 +140,7 @@ bool binary_store_add_holders_of(struct binary_store *store, struct binary_entry
 	struct binary_holder added;
 	while (binary_store_next_holder(from, other, &link, &added)) {
 		struct binary_holder *found = find_holder(store, entry, added.holder);
-		entry->refs += added.refs;
+		binary_entry_add_refs(entry, added.refs);
 		if (found)
 			found->refs += added.refs;
 		else if (entry->holders != BINARY_STORE_ONLY + added.holder &&

@@ -9,8 +9,10 @@
 #include "analysis/mark.h"
 #include "analysis/off_heap.h"
 #include "analysis/process_heap.h"
+#include "analysis/process_store.h"
 #include "analysis/root_scan.h"
 #include "analysis/trap_scan.h"
+#include "util/array.h"
 #include "util/crew.h"
 
 enum {
@@ -26,13 +28,12 @@ struct etp_census {
 	const struct etp_vm *vm;
 	struct etp_ets_tables tables;
 	struct etp_ets_scan *ets;
-	struct etp_census_process *processes;
-	size_t process_count;
+	// In the order of the process table.
+	const uint64_t *addresses;
+	const etp_term *pids;
+	struct process_store processes;
 	// In which order processes are taken: large heaps first, each by itself.
-	struct turn {
-		uint64_t words;
-		uint32_t process;
-	} * order;
+	uint32_t *order;
 	size_t large_count;
 	struct literal_scan literals;
 	// Timers and ports.
@@ -51,7 +52,7 @@ struct taker {
 	struct etp_reader reader;
 	const struct etp_census_options *options;
 	struct etp_census *census;
-	// Its lock guards census->store.
+	// Its lock guards what of the census all write to.
 	struct crew *crew;
 	struct process_heap heap;
 	struct marker marker;
@@ -247,21 +248,23 @@ static void sum_up(struct taker *t, struct etp_census_process *out)
 
 static bool take_process(struct taker *t, size_t index)
 {
-	struct etp_census_process *out = &t->census->processes[index];
-	out->incomplete = atomic_load(&t->crew->stopped);
-	if (out->incomplete)
+	struct etp_census *census = t->census;
+	struct etp_census_process out = {0};
+	if (atomic_load(&t->crew->stopped))
 		return true;
 	binary_map_clear(&t->local);
 	magic_finder_clear(&t->magic);
-	if (!process_heap_load(&t->heap, t->vm, &t->reader, out->address) || !note_chains(t, out) ||
-	    !note_externals(t, out) || !marker_run(&t->marker, &t->heap, &t->local, true))
+	if (!process_heap_load(&t->heap, t->vm, &t->reader, census->addresses[index]) ||
+	    !note_chains(t, &out) || !note_externals(t, &out) ||
+	    !marker_run(&t->marker, &t->heap, &t->local, true))
 		return false;
-	judge_chains(t, out);
-	sum_up(t, out);
+	judge_chains(t, &out);
+	sum_up(t, &out);
 	pthread_mutex_lock(&t->crew->lock);
-	uint32_t holder = (uint32_t)(t->census->tables.count + index);
-	bool ok = binary_store_merge(&t->census->store, &t->local, holder) &&
-	          magic_store_merge(&t->census->magic, &t->magic, holder);
+	uint32_t holder = (uint32_t)(census->tables.count + index);
+	bool ok = binary_store_merge(&census->store, &t->local, holder) &&
+	          magic_store_merge(&census->magic, &t->magic, holder) &&
+	          process_store_add(&census->processes, index, &out);
 	pthread_mutex_unlock(&t->crew->lock);
 	return ok;
 }
@@ -271,7 +274,7 @@ static size_t turn_start(const struct etp_census *census, size_t turn)
 {
 	size_t large = census->large_count;
 	size_t start = turn < large ? turn : large + (turn - large) * PROCESSES_A_TURN;
-	return start < census->process_count ? start : census->process_count;
+	return start < census->processes.count ? start : census->processes.count;
 }
 
 static bool take_turn(void *worker, size_t turn)
@@ -279,7 +282,7 @@ static bool take_turn(void *worker, size_t turn)
 	struct taker *t = worker;
 	size_t end = turn_start(t->census, turn + 1);
 	for (size_t i = turn_start(t->census, turn); i < end; i++)
-		if (!take_process(t, t->census->order[i].process))
+		if (!take_process(t, t->census->order[i]))
 			return false;
 	return true;
 }
@@ -289,7 +292,7 @@ static bool report_processes(void *worker)
 	const struct taker *t = worker;
 	size_t done = turn_start(t->census, atomic_load(&t->crew->next));
 	return t->options && t->options->progress &&
-	       t->options->progress(t->options->context, done, t->census->process_count,
+	       t->options->progress(t->options->context, done, t->census->processes.count,
 	                            "processes");
 }
 
@@ -305,46 +308,55 @@ static uint64_t heap_words(const struct etp_vm *vm, struct etp_reader *reader, u
 	return young + fragments + (old_end > old ? (old_end - old) / 8 : 0);
 }
 
-static int compare_turns(const void *a, const void *b)
+struct large_heap {
+	uint64_t words;
+	uint32_t process;
+};
+
+static int compare_heaps(const void *a, const void *b)
 {
-	const struct turn *x = a, *y = b;
-	uint64_t large_x = x->words >= LARGE_HEAP ? x->words : 0;
-	uint64_t large_y = y->words >= LARGE_HEAP ? y->words : 0;
-	if (large_x != large_y)
-		return large_x > large_y ? -1 : 1;
+	const struct large_heap *x = a, *y = b;
+	if (x->words != y->words)
+		return x->words > y->words ? -1 : 1;
 	return x->process < y->process ? -1 : x->process > y->process;
 }
 
-// A heap cannot be divided: whoever gets a large one last would keep the others waiting.
-static bool order_processes(struct etp_census *census)
+// A heap cannot be divided: whoever gets a large one last would keep the others waiting. Fills
+// census->order, whose end has what is not large, in the order of the process table.
+static bool order_processes(struct etp_census *census, size_t count)
 {
 	struct etp_reader reader;
+	struct large_heap *large = NULL;
+	size_t capacity = 0;
 	etp_reader_init(&reader, census->vm->target);
-	census->order = calloc(census->process_count + 1, sizeof(*census->order));
-	if (!census->order)
-		return false;
-	for (size_t i = 0; i < census->process_count; i++) {
-		uint64_t words = heap_words(census->vm, &reader, census->processes[i].address);
-		census->order[i] = (struct turn){words, (uint32_t)i};
-		census->large_count += words >= LARGE_HEAP;
+	for (size_t i = count, end = count; i--;) {
+		uint64_t words = heap_words(census->vm, &reader, census->addresses[i]);
+		if (words < LARGE_HEAP) {
+			census->order[--end] = (uint32_t)i;
+			continue;
+		}
+		struct large_heap *slot =
+			array_add(&large, &census->large_count, &capacity, sizeof(*slot));
+		if (!slot) {
+			free(large);
+			return false;
+		}
+		*slot = (struct large_heap){words, (uint32_t)i};
 	}
-	qsort(census->order, census->process_count, sizeof(*census->order), compare_turns);
+	if (large)
+		qsort(large, census->large_count, sizeof(*large), compare_heaps);
+	for (size_t i = 0; large && i < census->large_count; i++)
+		census->order[i] = large[i].process;
+	free(large);
 	return true;
 }
 
 static bool list_processes(struct etp_census *census)
 {
-	const uint64_t *addresses;
-	const etp_term *pids;
-	census->process_count = etp_vm_processes(census->vm, &addresses, &pids);
-	census->processes = calloc(census->process_count + 1, sizeof(*census->processes));
-	if (!census->processes)
-		return false;
-	for (size_t i = 0; i < census->process_count; i++) {
-		census->processes[i].address = addresses[i];
-		census->processes[i].pid = pids[i];
-	}
-	return order_processes(census);
+	size_t count = etp_vm_processes(census->vm, &census->addresses, &census->pids);
+	census->order = calloc(count + 1, sizeof(*census->order));
+	return census->order && process_store_init(&census->processes, count) &&
+	       order_processes(census, count);
 }
 
 // Share the processes out. Sets *stopped when told to.
@@ -355,7 +367,7 @@ static bool take_processes(struct etp_census *census, const struct etp_census_op
 		return false;
 	struct crew crew;
 	crew_init(&crew);
-	size_t small = census->process_count - census->large_count;
+	size_t small = census->processes.count - census->large_count;
 	crew.items = census->large_count + (small + PROCESSES_A_TURN - 1) / PROCESSES_A_TURN;
 	crew.work = take_turn;
 	crew.report = report_processes;
@@ -421,13 +433,13 @@ static etp_term pid_of_holder(const void *context, uint32_t holder)
 {
 	const struct etp_census *census = context;
 	size_t first = census->tables.count;
-	bool is_process = holder >= first && holder - first < census->process_count;
-	return is_process ? census->processes[holder - first].pid : 0;
+	bool is_process = holder >= first && holder - first < census->processes.count;
+	return is_process ? census->pids[holder - first] : 0;
 }
 
 static uint32_t first_root(const struct etp_census *census)
 {
-	return (uint32_t)(census->tables.count + census->process_count + census->literals.count);
+	return (uint32_t)(census->tables.count + census->processes.count + census->literals.count);
 }
 
 struct etp_error *etp_census_take_others(struct etp_census *census,
@@ -443,7 +455,7 @@ struct etp_error *etp_census_take_others(struct etp_census *census,
 	if (!err && !stopped)
 		err = literal_scan_run(&census->literals, census->vm, &census->store,
 		                       &census->magic,
-		                       (uint32_t)(census->tables.count + census->process_count));
+		                       (uint32_t)(census->tables.count + census->processes.count));
 	if (!err && !stopped &&
 	    !root_scan_run(&census->roots, census->vm, &census->store, first_root(census),
 	                   &census->magic))
@@ -488,7 +500,7 @@ void etp_census_destroy(struct etp_census *census)
 	root_scan_deinit(&census->roots);
 	binary_store_deinit(&census->store);
 	magic_store_deinit(&census->magic);
-	free(census->processes);
+	process_store_deinit(&census->processes);
 	free(census->order);
 	free(census);
 }
@@ -503,29 +515,35 @@ bool etp_census_has_others(const struct etp_census *census)
 	return census->has_others;
 }
 
-const struct etp_census_process *etp_census_processes(const struct etp_census *census,
-                                                      size_t *count_ret)
+size_t etp_census_process_count(const struct etp_census *census)
 {
-	*count_ret = census->process_count;
-	return census->processes;
+	return census->processes.count;
+}
+
+void etp_census_process(const struct etp_census *census, size_t index,
+                        struct etp_census_process *ret)
+{
+	process_store_get(&census->processes, index, ret);
+	ret->address = census->addresses[index];
+	ret->pid = census->pids[index];
 }
 
 void etp_census_totals(const struct etp_census *census, struct etp_census_totals *ret)
 {
-	*ret = (struct etp_census_totals){.processes = census->process_count};
-	for (size_t i = 0; i < census->process_count; i++) {
-		const struct etp_census_process *process = &census->processes[i];
-		uint64_t used = process->young_words + process->old_words +
-		                process->fragment_words + process->message_words +
-		                process->transit_words + process->aside_words;
+	*ret = (struct etp_census_totals){.processes = census->processes.count};
+	for (size_t i = 0; i < census->processes.count; i++) {
+		struct etp_census_process process;
+		etp_census_process(census, i, &process);
+		uint64_t used = process.young_words + process.old_words + process.fragment_words +
+		                process.message_words + process.transit_words + process.aside_words;
 		ret->used_words += used;
-		ret->live_words += process->live_words;
-		ret->garbage_words += used > process->live_words ? used - process->live_words : 0;
-		ret->released_refs += process->released_refs;
-		ret->released_bytes += process->released_bytes;
-		ret->terms += process->terms;
-		ret->running += process->running;
-		ret->unreadable += process->unreadable != 0;
+		ret->live_words += process.live_words;
+		ret->garbage_words += used > process.live_words ? used - process.live_words : 0;
+		ret->released_refs += process.released_refs;
+		ret->released_bytes += process.released_bytes;
+		ret->terms += process.terms;
+		ret->running += process.running;
+		ret->unreadable += process.unreadable != 0;
 	}
 }
 
@@ -605,12 +623,12 @@ static struct etp_census_holder describe(const struct etp_census *census,
 		return holder;
 	}
 	number -= census->tables.count;
-	if (number < census->process_count) {
+	if (number < census->processes.count) {
 		holder.kind = ETP_HOLDER_PROCESS;
-		holder.address = census->processes[number].address;
+		holder.address = census->addresses[number];
 		return holder;
 	}
-	number -= census->process_count;
+	number -= census->processes.count;
 	if (number < census->literals.count) {
 		const struct etp_census_literals *area = &census->literals.areas[number];
 		holder.kind = area->kind;
@@ -644,12 +662,13 @@ void etp_census_sum_binaries(const struct etp_census *census, struct etp_census_
 		add_to_sum(&ret->all, entry);
 		add_to_sum(&ret->by_kinds[kinds], entry);
 		ret->visible_bytes += binary_map_visible_bytes(&census->store.map, entry);
-		ret->excess += entry->refs > entry->refc;
-		if (entry->refs >= entry->refc)
+		uint64_t refs = binary_entry_refs(entry);
+		ret->excess += refs > entry->refc;
+		if (refs >= entry->refc)
 			continue;
 		add_to_sum(&ret->unaccounted, entry);
 		add_to_sum(&ret->unaccounted_by_kinds[kinds], entry);
-		ret->unaccounted_refs += entry->refc - entry->refs;
+		ret->unaccounted_refs += entry->refc - refs;
 	}
 }
 

@@ -330,7 +330,7 @@ static bool finish_table(struct scanner *s, size_t index, const struct finding *
 		out->binaries++;
 		out->binary_bytes += entry->size;
 		out->visible_bytes += visible;
-		if (entry->refs == entry->refc) {
+		if (binary_entry_refs(entry) == entry->refc) {
 			out->own_binaries++;
 			out->own_bytes += entry->size;
 			out->own_visible_bytes += visible;
@@ -658,7 +658,7 @@ void etp_ets_scan_binary(const struct etp_ets_scan *scan, size_t index,
 		.size = entry->size,
 		.refc = entry->refc,
 		.flags = entry->flags,
-		.refs = entry->refs,
+		.refs = binary_entry_refs(entry),
 		.visible_bytes = binary_map_visible_bytes(&scan->store->map, entry),
 		.data_address = entry->address + scan->data_offset,
 	};

@@ -45,7 +45,7 @@ bool magic_finder_add(struct magic_finder *finder, uint64_t address)
 	case ETP_MAGIC_RESOURCE:
 		entry = binary_map_insert(&finder->resources, address);
 		if (entry)
-			entry->refs++;
+			binary_entry_add_refs(entry, 1);
 		return entry;
 	case ETP_MAGIC_DIST_SEND:
 	case ETP_MAGIC_MATCH_SPEC:
@@ -84,7 +84,7 @@ static bool insert_all(struct binary_map *map, const struct binary_map *from)
 
 bool magic_finder_take(struct magic_finder *finder, struct magic_finder *from)
 {
-	return binary_map_take(&finder->resources, &from->resources) &&
+	return binary_map_take(&finder->resources, &from->resources, NULL, NULL) &&
 	       insert_all(&finder->known, &from->known) && insert_all(&finder->traps, &from->traps);
 }
 

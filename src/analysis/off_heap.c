@@ -65,5 +65,6 @@ bool off_heap_read_binary(const struct etp_vm *vm, struct etp_reader *reader, ui
 	ret->address = address;
 	return READ_WORD(vm, reader, address, Binary, orig_size, &ret->size) &&
 	       READ_WORD(vm, reader, address, Binary, refc, &ret->refc) &&
-	       READ_WORD(vm, reader, address, Binary, flags, &ret->flags);
+	       READ_WORD(vm, reader, address, Binary, flags, &ret->flags) &&
+	       ret->size <= BINARY_SIZE_MAX && ret->refc <= BINARY_REFC_MAX;
 }

@@ -62,7 +62,11 @@ struct off_heap_binary {
 	uint64_t address, size, refc, flags;
 };
 
-// The header of the Binary at `address`. False on a fault.
+// Larger than any address space, and more references than it has room for: no header says that.
+static const uint64_t BINARY_SIZE_MAX = (UINT64_C(1) << 56) - 1;
+static const uint64_t BINARY_REFC_MAX = (UINT64_C(1) << 48) - 1;
+
+// The header of the Binary at `address`. False on a fault, or if it is none.
 bool off_heap_read_binary(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
                           struct off_heap_binary *ret);
 

@@ -3,70 +3,77 @@
 // binaries.
 #include <etp/census.h>
 
-#include <stdlib.h>
+#include "util/top.h"
 
-struct ranked {
-	int64_t first, second;
-	size_t index;
-};
-
-static int compare_ranked(const void *a, const void *b)
+// The lowest first.
+static uint64_t ascending(uint64_t difference)
 {
-	const struct ranked *x = a, *y = b;
-	if (x->first != y->first)
-		return x->first < y->first ? -1 : 1;
-	if (x->second != y->second)
-		return x->second < y->second ? -1 : 1;
-	return x->index < y->index ? -1 : x->index > y->index;
+	return difference ^ UINT64_C(1) << 63;
 }
 
-static struct ranked rank(const struct etp_census_process *process,
-                          enum etp_census_process_order order, size_t index)
+static void rank_process(const struct etp_census_process *process,
+                         enum etp_census_process_order order, struct top_rank *ret)
 {
-	int64_t refs = (int64_t)(process->added_refs - process->released_refs);
-	int64_t bytes = (int64_t)(process->added_bytes - process->released_bytes);
+	uint64_t refs = ascending(process->added_refs - process->released_refs);
+	uint64_t bytes = ascending(process->added_bytes - process->released_bytes);
 	switch (order) {
 	case ETP_PROCESS_BY_DELTA:
-		return (struct ranked){refs, bytes, index};
+		ret->first = refs;
+		ret->second = bytes;
+		return;
 	case ETP_PROCESS_BY_DELTA_BYTES:
-		return (struct ranked){bytes, refs, index};
+		ret->first = bytes;
+		ret->second = refs;
+		return;
 	case ETP_PROCESS_BY_RELEASED:
-		return (struct ranked){-(int64_t)process->released_refs, 0, index};
+		ret->first = ~process->released_refs;
+		return;
 	case ETP_PROCESS_BY_RELEASED_BYTES:
-		return (struct ranked){-(int64_t)process->released_bytes, 0, index};
+		ret->first = ~process->released_bytes;
+		return;
 	case ETP_PROCESS_BY_ADDED:
-		return (struct ranked){-(int64_t)process->added_refs, 0, index};
+		ret->first = ~process->added_refs;
+		return;
 	case ETP_PROCESS_BY_ADDED_BYTES:
-		return (struct ranked){-(int64_t)process->added_bytes, 0, index};
+		ret->first = ~process->added_bytes;
+		return;
 	case ETP_PROCESS_BY_REFS:
-		return (struct ranked){-(int64_t)process->binary_refs, 0, index};
+		ret->first = ~process->binary_refs;
+		return;
 	case ETP_PROCESS_BY_REFS_BYTES:
-		break;
+		ret->first = ~process->binary_bytes;
+		return;
 	}
-	return (struct ranked){-(int64_t)process->binary_bytes, 0, index};
 }
 
-struct etp_error *etp_census_rank_processes(const struct etp_census *census,
-                                            enum etp_census_process_order order, bool changing,
-                                            size_t **ret, size_t *count_ret)
+struct choosing {
+	const struct etp_census *census;
+	const struct etp_process_choice *choice;
+};
+
+static bool rank(const void *context, size_t index, struct top_rank *ret)
 {
-	size_t count, chosen = 0;
-	const struct etp_census_process *processes = etp_census_processes(census, &count);
-	struct ranked *ranked = calloc(count + 1, sizeof(*ranked));
-	size_t *indexes = calloc(count + 1, sizeof(*indexes));
-	if (!ranked || !indexes) {
-		free(ranked);
-		free(indexes);
+	const struct choosing *choosing = context;
+	struct etp_census_process process;
+	etp_census_process(choosing->census, index, &process);
+	if (choosing->choice->changing && !process.released_refs && !process.added_refs)
+		return false;
+	rank_process(&process, choosing->choice->order, ret);
+	return true;
+}
+
+struct etp_error *etp_census_choose_processes(const struct etp_census *census,
+                                              const struct etp_process_choice *choice, size_t **ret,
+                                              size_t *count_ret, size_t *all_ret)
+{
+	const struct choosing choosing = {census, choice};
+	size_t chosen, wanted;
+	size_t *indexes = top_choose(etp_census_process_count(census), rank, &choosing,
+	                             choice->reverse, choice->limit, &chosen, &wanted);
+	if (!indexes)
 		return &etp_error_no_memory;
-	}
-	for (size_t i = 0; i < count; i++)
-		if (!changing || processes[i].released_refs || processes[i].added_refs)
-			ranked[chosen++] = rank(&processes[i], order, i);
-	qsort(ranked, chosen, sizeof(*ranked), compare_ranked);
-	for (size_t i = 0; i < chosen; i++)
-		indexes[i] = ranked[i].index;
-	free(ranked);
 	*ret = indexes;
 	*count_ret = chosen;
+	*all_ret = wanted;
 	return NULL;
 }

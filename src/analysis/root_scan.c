@@ -158,7 +158,7 @@ bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_
 	}
 	struct etp_census_root root = {.kind = kind, .address = address, .term = term};
 	for (size_t i = 0; i < scan->local.count; i++) {
-		root.binary_refs += binary_map_at(&scan->local, i)->refs;
+		root.binary_refs += binary_entry_refs(binary_map_at(&scan->local, i));
 		root.binary_bytes += binary_map_at(&scan->local, i)->size;
 	}
 	uint32_t holder = scan->first_holder + (uint32_t)scan->count;

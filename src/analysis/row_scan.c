@@ -17,6 +17,7 @@ enum {
 void row_scan_init(struct row_scan *scan, const struct etp_vm *vm, struct etp_reader *reader)
 {
 	*scan = (struct row_scan){.vm = vm, .reader = reader};
+	etp_reader_init(&scan->binary_reader, reader->target);
 }
 
 void row_scan_deinit(struct row_scan *scan)
@@ -34,15 +35,16 @@ static void give_up(struct row_scan *scan, const char *problem)
 }
 
 // What of its Binary a ProcBin refers to; a BinRef (since OTP 27) refers to all of it.
-static bool read_extent(const struct row_scan *scan, uint64_t address, const struct row_binary *bin,
-                        uint64_t *bytes_ret, uint64_t *length_ret)
+static bool read_extent(const struct row_scan *scan, uint64_t address,
+                        const struct off_heap_binary *binary, uint64_t *bytes_ret,
+                        uint64_t *length_ret)
 {
 	const struct etp_vm *vm = scan->vm;
 	if (HAS(vm, ProcBin, bytes))
 		return READ_WORD(vm, scan->reader, address, ProcBin, bytes, bytes_ret) &&
 		       READ_WORD(vm, scan->reader, address, ProcBin, size, length_ret);
-	*bytes_ret = bin->binary + OFFSET(vm, Binary, orig_bytes);
-	*length_ret = bin->size;
+	*bytes_ret = binary->address + OFFSET(vm, Binary, orig_bytes);
+	*length_ret = binary->size;
 	return true;
 }
 
@@ -50,21 +52,26 @@ static bool read_extent(const struct row_scan *scan, uint64_t address, const str
 static bool add_proc_bin(struct row_scan *scan, uint64_t address)
 {
 	const struct etp_vm *vm = scan->vm;
-	struct row_binary bin = {.proc_bin = address};
-	uint64_t bytes, flags;
-	if (!READ_WORD(vm, scan->reader, address, BinRef, val, &bin.binary) ||
-	    !READ_WORD(vm, scan->reader, bin.binary, Binary, orig_size, &bin.size) ||
-	    !READ_WORD(vm, scan->reader, bin.binary, Binary, refc, &bin.refc) ||
-	    !READ_WORD(vm, scan->reader, bin.binary, Binary, flags, &flags) ||
-	    !read_extent(scan, address, &bin, &bytes, &bin.length)) {
+	struct off_heap_binary binary;
+	uint64_t value, bytes, length;
+	if (!READ_WORD(vm, scan->reader, address, BinRef, val, &value) ||
+	    !off_heap_read_binary(vm, &scan->binary_reader, value, &binary) ||
+	    !read_extent(scan, address, &binary, &bytes, &length)) {
 		give_up(scan, "an off-heap binary of an object cannot be read");
 		return true;
 	}
-	bin.flags = (uint32_t)flags;
+	struct row_binary bin = {
+		.proc_bin = address,
+		.binary = value,
+		.size = binary.size,
+		.refc = binary.refc,
+		.flags = (uint32_t)binary.flags,
+		.length = length,
+	};
 	uint64_t data = bin.binary + OFFSET(vm, Binary, orig_bytes);
 	bin.offset = bytes - data;
 	// All of a resource counts as seen, wherever the bytes are.
-	if (flags & BIN_FLAG_MAGIC) {
+	if (bin.flags & BIN_FLAG_MAGIC) {
 		bytes = data;
 		bin.offset = 0;
 		bin.length = bin.size;
@@ -145,9 +152,10 @@ static int compare_by_binary(const void *a, const void *b)
 static const struct row_binary *find_proc_bin(const struct row_scan *scan, uint64_t address)
 {
 	struct row_binary key = {.proc_bin = address};
-	// bsearch() may not be given NULL, not even for an empty array.
-	if (!scan->binary_count)
-		return NULL;
+	// Most rows have one at most; and bsearch() may not be given NULL for an empty array.
+	if (scan->binary_count <= 1)
+		return scan->binary_count && scan->binaries->proc_bin == address ? scan->binaries
+		                                                                 : NULL;
 	return bsearch(&key, scan->binaries, scan->binary_count, sizeof(key), compare_by_proc_bin);
 }
 

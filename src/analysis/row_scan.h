@@ -34,6 +34,8 @@ struct row_range {
 struct row_scan {
 	const struct etp_vm *vm;
 	struct etp_reader *reader;
+	// Binaries are in other segments than rows.
+	struct etp_reader binary_reader;
 	struct row_binary *binaries;
 	size_t binary_count, binary_capacity;
 	struct row_range *ranges;

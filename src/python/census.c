@@ -168,16 +168,12 @@ static PyObject *list_processes(CensusObject *self,
 {
 	if (!is_usable(self))
 		return NULL;
-	size_t count;
-	const struct etp_census_process *processes = etp_census_processes(self->census, &count);
 	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < count; i++) {
-		if (!is_such(&processes[i]))
-			continue;
-		PyObject *dict = process_dict(self->vm, &processes[i]);
-		if (!dict || PyList_Append(list, dict))
+	for (size_t i = 0; list && i < etp_census_process_count(self->census); i++) {
+		struct etp_census_process process;
+		etp_census_process(self->census, i, &process);
+		if (is_such(&process) && !list_append(list, process_dict(self->vm, &process)))
 			Py_CLEAR(list);
-		Py_XDECREF(dict);
 	}
 	return list;
 }
@@ -213,22 +209,26 @@ static PyObject *Census_ranked_processes(CensusObject *self, PyObject *args)
 		order++;
 	if (order == sizeof(orders) / sizeof(orders[0]))
 		return PyErr_Format(PyExc_ValueError, "no order %s", name);
-	size_t *indexes, count;
-	struct etp_error *err = etp_census_rank_processes(
-		self->census, (enum etp_census_process_order)order, changing, &indexes, &count);
+	const struct etp_process_choice choice = {
+		.order = (enum etp_census_process_order)order,
+		.changing = changing,
+		.reverse = reverse,
+		.limit = limit ? (size_t)limit : SIZE_MAX,
+	};
+	size_t *indexes, count, all;
+	struct etp_error *err =
+		etp_census_choose_processes(self->census, &choice, &indexes, &count, &all);
 	if (err)
 		return raise_error(err);
-	const struct etp_census_process *processes =
-		etp_census_processes(self->census, &(size_t){0});
-	size_t shown = limit && limit < count ? (size_t)limit : count;
 	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < shown; i++) {
-		size_t index = indexes[reverse ? count - 1 - i : i];
-		if (!list_append(list, process_dict(self->vm, &processes[index])))
+	for (size_t i = 0; list && i < count; i++) {
+		struct etp_census_process process;
+		etp_census_process(self->census, indexes[i], &process);
+		if (!list_append(list, process_dict(self->vm, &process)))
 			Py_CLEAR(list);
 	}
 	free(indexes);
-	return list ? Py_BuildValue("(nN)", (Py_ssize_t)count, list) : NULL;
+	return list ? Py_BuildValue("(nN)", (Py_ssize_t)all, list) : NULL;
 }
 
 static PyObject *Census_get_totals(CensusObject *self, void *closure)

@@ -19,6 +19,12 @@ void *pages_alloc(size_t bytes)
 	return items;
 }
 
+void pages_drop(void *part, size_t bytes)
+{
+	// Without it all works as well.
+	(void)madvise(part, bytes, MADV_DONTNEED);
+}
+
 void pages_free(void *items, size_t bytes)
 {
 	if (bytes < LARGE)

@@ -10,6 +10,8 @@
 
 // All zero. NULL when memory ran out.
 void *pages_alloc(size_t bytes);
+// What is in this part of a large one, of whole pages, is not needed any more.
+void pages_drop(void *part, size_t bytes);
 // What pages_alloc(bytes) returned, or NULL.
 void pages_free(void *items, size_t bytes);
 

@@ -28,7 +28,7 @@
 
 enum {
 	// include/etp/census.h promises no more.
-	BYTES_A_BINARY = 64,
+	BYTES_A_BINARY = 56,
 	BYTES_A_PAIR = 24,
 	// A chunk of each kind that is not full, directories, and what malloc() keeps for threads.
 	SLACK = 24 << 10,
@@ -85,7 +85,7 @@ static void check(struct binary_store *store, size_t count, uint32_t holders)
 		assert_ptr_equal(entry, binary_map_at(&store->map, index));
 		assert_int_equal(entry->size, 100 + i);
 		assert_int_equal(entry->refc, 7);
-		assert_int_equal(entry->refs, holders);
+		assert_int_equal(binary_entry_refs(entry), holders);
 		// Of the flags, those that ERTS has.
 		assert_int_equal(entry->flags, 2);
 		assert_int_equal(binary_map_visible_bytes(&store->map, entry), 9 + holders);
@@ -157,12 +157,54 @@ static void test_feed_and_take(void **state)
 			struct binary_holder found[HOLDERS];
 			assert_non_null(entry);
 			assert_int_equal(entry->size, 100 + i);
-			assert_int_equal(entry->refs, REFS * (holder + 1));
+			assert_int_equal(binary_entry_refs(entry), REFS * (holder + 1));
 			assert_int_equal(binary_map_visible_bytes(&store.map, entry), 5 * REFS);
 			assert_int_equal(binary_store_holders(&store, entry, found, HOLDERS),
 			                 holder + 1);
 			assert_int_equal(found[holder].refs, REFS);
 		}
+	}
+	binary_map_deinit(&local);
+	binary_store_deinit(&store);
+}
+
+// The smaller of two maps is put into the larger, whichever came first.
+static void test_take_by_size(void **state)
+{
+	static const size_t sizes[] = {100, 4000, 1000, 3999, 6000};
+	enum { HOLDERS = sizeof(sizes) / sizeof(sizes[0]) };
+	struct binary_store store;
+	struct binary_map local;
+	binary_store_init(&store);
+	binary_map_init(&local);
+	for (uint32_t holder = 0; holder < HOLDERS; holder++) {
+		for (size_t i = 0; i < sizes[holder]; i++)
+			for (uint32_t refs = 0; refs <= holder; refs++)
+				assert_non_null(binary_map_add_reference(&local, address_of(i),
+				                                         100 + i, 7, 0));
+		assert_true(binary_store_take(&store, &local, holder));
+		assert_int_equal(local.count, 0);
+	}
+	assert_int_equal(store.map.count, 6000);
+	for (size_t i = 0; i < 6000; i++) {
+		const struct binary_entry *entry = binary_map_find(&store.map, address_of(i));
+		struct binary_holder found[HOLDERS];
+		uint64_t refs = 0;
+		size_t count = 0;
+		assert_non_null(entry);
+		assert_int_equal(entry->size, 100 + i);
+		size_t holders = binary_store_holders(&store, entry, found, HOLDERS);
+		// Those with most references first.
+		for (uint32_t holder = HOLDERS; holder--;) {
+			if (i >= sizes[holder])
+				continue;
+			assert_true(count < holders);
+			assert_int_equal(found[count].holder, holder);
+			assert_int_equal(found[count++].refs, holder + 1);
+			refs += holder + 1;
+		}
+		assert_int_equal(holders, count);
+		assert_int_equal(binary_entry_refs(entry), refs);
 	}
 	binary_map_deinit(&local);
 	binary_store_deinit(&store);
@@ -212,7 +254,7 @@ static void test_ranges(void **state)
 				binary_map_add_reference(into, 0x1000, SIZE, 1, 0);
 			assert_true(binary_map_add_range(into, entry, start, end));
 		}
-		assert_true(binary_map_take(&map, &other));
+		assert_true(binary_map_take(&map, &other, NULL, NULL));
 		uint64_t bytes = 0;
 		for (size_t i = 0; i < SIZE; i++)
 			bytes += seen[i];
@@ -260,9 +302,9 @@ static void test_too_many_ranges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory),          cmocka_unit_test(test_feed_and_take),
-		cmocka_unit_test(test_clear),           cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_too_many_ranges),
+		cmocka_unit_test(test_memory),       cmocka_unit_test(test_feed_and_take),
+		cmocka_unit_test(test_take_by_size), cmocka_unit_test(test_clear),
+		cmocka_unit_test(test_ranges),       cmocka_unit_test(test_too_many_ranges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
