@@ -7,7 +7,7 @@
  * A reader: from an address of the VM to its bytes in our map.
  *
  * This is the hot path of the library. A reader remembers the segment of its last
- * hit, so that the usual read costs one compare. It lives on the stack of whoever
+ * hit, so that the usual read costs one compare, and some others. It lives on the stack of whoever
  * walks.
  *
  * Thread safety: a reader belongs to one thread; its target may be shared.
@@ -27,10 +27,18 @@ struct etp_segment {
 	const unsigned char *bytes;
 };
 
+enum {
+	/** Segments that a reader remembers besides the last one; a power of two. */
+	ETP_READER_SEGMENTS = 16,
+};
+
 struct etp_reader {
 	const struct etp_target *target;
 	/** Last hit; size 0 matches nothing. */
 	struct etp_segment segment;
+	/** Earlier hits, by some bits of the address that was read: a heap is in many
+	 *  segments, and neighbours in a table are not neighbours in memory. */
+	struct etp_segment recent[ETP_READER_SEGMENTS];
 	/** Words that were decoded from a compact form (compressed ETS rows) and
 	 *  live at addresses of our own choosing. Size 0 if there are none. */
 	struct etp_segment overlay;

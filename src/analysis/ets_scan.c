@@ -16,10 +16,11 @@ enum {
 	ROWS_A_PART = 1 << 14,
 	// Threads pay from some rows on.
 	ROWS_A_THREAD = 1 << 15,
-	// Rows that wait for their memory, and then for that of their binaries, to be fetched; a
-	// power of two.
+	// Rows whose memory, and then that of their binaries, is fetched together.
 	ROWS_AHEAD = 16,
 	LINE_BYTES = 64,
+	// Lines of a row that are fetched, beside that of its first binary.
+	LINES_AHEAD = 6,
 };
 
 struct etp_ets_scan {
@@ -96,10 +97,10 @@ struct scanner {
 	struct etp_reader reader;
 	struct row_scan row;
 	struct etp_row_words expanded;
-	// Rows on their way, row number n at n modulo their number; how many came in and went out.
+	// Rows on their way: how many came in, and how many of these went out.
 	struct etp_ets_row rows[ROWS_AHEAD];
 	size_t rows_in, rows_out;
-	struct etp_reader ahead;
+	struct etp_reader ahead, binaries_ahead;
 	// Binaries of the table at hand: `own`, or one of a shared table's.
 	struct binary_map *local;
 	struct binary_map own;
@@ -207,11 +208,13 @@ static bool scan_row(struct scanner *s, const struct etp_ets_table *table,
 	return !s->row.binary_count || note_binaries(s, out, row->dbterm);
 }
 
-// The words of a row that was just met.
+// The words of a row that was just met; of its first line some were read.
 static void fetch_words(struct scanner *s, const struct etp_ets_row *row)
 {
-	etp_reader_prefetch(&s->ahead, row->dbterm + LINE_BYTES);
-	if (row->first_oh)
+	uint64_t lines = row->words / (LINE_BYTES / 8) + 1;
+	for (uint64_t i = 1; i <= lines && i <= LINES_AHEAD; i++)
+		etp_reader_prefetch(&s->ahead, row->dbterm + i * LINE_BYTES);
+	if (lines > LINES_AHEAD && row->first_oh)
 		etp_reader_prefetch(&s->ahead, row->first_oh);
 }
 
@@ -220,24 +223,28 @@ static void fetch_binary(struct scanner *s, const struct etp_ets_row *row)
 {
 	uint64_t binary;
 	if (row->first_oh && READ_WORD(s->vm, &s->ahead, row->first_oh, BinRef, val, &binary))
-		etp_reader_prefetch(&s->ahead, binary);
+		etp_reader_prefetch(&s->binaries_ahead, binary);
 }
 
-// The next row, behind which others are being fetched. False at the end.
+// Some more rows, all of which are fetched at once: the processor then looks their pages up at the
+// same time, which is what takes long.
+static void fetch_rows(struct scanner *s, struct etp_ets_iter *iter)
+{
+	s->rows_in = s->rows_out = 0;
+	while (s->rows_in < ROWS_AHEAD && etp_ets_iter_next(iter, &s->rows[s->rows_in]))
+		fetch_words(s, &s->rows[s->rows_in++]);
+	for (size_t i = 0; i < s->rows_in; i++)
+		fetch_binary(s, &s->rows[i]);
+}
+
+// The next row. False at the end.
 static bool next_row(struct scanner *s, struct etp_ets_iter *iter, struct etp_ets_row *ret)
 {
-	while (s->rows_in - s->rows_out < ROWS_AHEAD) {
-		struct etp_ets_row *row = &s->rows[s->rows_in % ROWS_AHEAD];
-		if (!etp_ets_iter_next(iter, row))
-			break;
-		fetch_words(s, row);
-		s->rows_in++;
-		if (s->rows_in - s->rows_out > ROWS_AHEAD / 2)
-			fetch_binary(s, &s->rows[(s->rows_in - ROWS_AHEAD / 2) % ROWS_AHEAD]);
-	}
+	if (s->rows_in == s->rows_out)
+		fetch_rows(s, iter);
 	if (s->rows_in == s->rows_out)
 		return false;
-	*ret = s->rows[s->rows_out++ % ROWS_AHEAD];
+	*ret = s->rows[s->rows_out++];
 	return true;
 }
 
@@ -531,6 +538,7 @@ static void scanner_init(struct scanner *s, struct scan_work *work, size_t numbe
 	*s = (struct scanner){.work = work, .number = number, .vm = work->vm};
 	etp_reader_init(&s->reader, work->vm->target);
 	etp_reader_init(&s->ahead, work->vm->target);
+	etp_reader_init(&s->binaries_ahead, work->vm->target);
 	row_scan_init(&s->row, work->vm, &s->reader);
 	etp_row_words_init(&s->expanded);
 	binary_map_init(&s->own);

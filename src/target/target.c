@@ -12,6 +12,11 @@
 
 #include "target/live.h"
 
+enum {
+	// Addresses that are equal but for so many of their lowest bits are mostly of one segment.
+	RECENT_SHIFT = 22,
+};
+
 struct etp_string {
 	struct etp_string *next;
 	char text[];
@@ -275,11 +280,19 @@ const void *etp_reader_at_slow(struct etp_reader *reader, uint64_t address, uint
 	if (offset < reader->overlay.size && size <= reader->overlay.size - offset)
 		return reader->overlay.bytes + offset;
 
+	struct etp_segment *recent =
+		&reader->recent[address >> RECENT_SHIFT & (ETP_READER_SEGMENTS - 1)];
+	offset = address - recent->start;
+	if (offset < recent->size && size <= recent->size - offset) {
+		reader->segment = *recent;
+		return recent->bytes + offset;
+	}
+
 	struct etp_segment segment;
 	if (etp_target_find_segment(reader->target, address, &segment)) {
 		offset = address - segment.start;
 		if (size <= segment.size - offset) {
-			reader->segment = segment;
+			reader->segment = *recent = segment;
 			return segment.bytes + offset;
 		}
 		const void *bytes = etp_stitch(reader->target, address, size);
