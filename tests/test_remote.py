@@ -52,7 +52,7 @@ def remote_gdb(address, *lines, options=OURS):
     result = subprocess.run(
         [*ELSEWHERE, "gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-x", str(ENTRY),
          *options, "-ex", f"target remote {address}", "-ex", "echo ---\\n", *asked, "-ex", "detach"],
-        capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL, env=ENVIRONMENT,
+        capture_output=True, text=True, timeout=1200, stdin=subprocess.DEVNULL, env=ENVIRONMENT,
     )  # fmt: skip
     if "unshare" in result.stderr:
         pytest.skip("name spaces are not allowed here")
@@ -105,7 +105,7 @@ def test_what_ran_is_read_anew(demo):
             [*ELSEWHERE[1:], "gdb", "-nx", "-q", "-iex", "set debuginfod enabled off", "-iex",
              "set pagination off", *OURS, "-x", str(ENTRY), "-ex", f"target remote {address}",
              "-ex", "handle SIGUSR2 nostop noprint pass"],
-            encoding="utf-8", timeout=300, env=ENVIRONMENT,
+            encoding="utf-8", timeout=1200, env=ENVIRONMENT,
         )  # fmt: skip
         try:
             child.expect(r"\(gdb\) ")
