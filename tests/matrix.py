@@ -32,7 +32,7 @@ CHECKS = {
     "processes": ("test_processes",),
     "messages": ("test_signals", "test_distribution", "test_priority_messages"),
     "binaries": ("test_census", "test_paths"),
-    "states": ("test_otp_state", "test_supervision"),
+    "states": ("test_otp_state", "test_supervision", "test_collections", "test_registry"),
     "timers": ("test_timers",),
     "ports, nodes": ("test_ports", "test_dist"),
     "schedulers": ("test_schedulers", "test_waits", "test_locks"),
@@ -56,7 +56,9 @@ def flavor_of(module: str, name: str) -> str:
     words = re.split(r"[^a-z]+", name)
     known = LAYOUT_FLAVORS if module == "test_layouts" else dict(zip(FLAVORS, FLAVORS))
     found = [known[word] for word in words if word in known]
-    return found[-1] if found else "stripped"
+    flavor = found[-1] if found else "stripped"
+    # Without a JIT there is one build with DWARF.
+    return "emu" if flavor == "dwarf" and not cores.has_jit() else flavor
 
 
 def left_out() -> List[str]:

@@ -435,12 +435,13 @@ def test_debug_information_is_enough(core, tmp_path, as_of):
     subprocess.run(["strip", "--strip-all", beam], check=True)
     with pytest.raises(_etp.Error) as caught:
         _etp.VM(executable=str(beam), **target)
-    for words in (
-        f"one for OTP {release}, ERTS",
-        "has none",
-        "scripts/extract-layout",
-        str(tmp_path),
-    ):
+    # Since OTP 29 it does not even say which release it is.
+    wanted = (
+        ["names this very build-id"]
+        if has_no_symbols()
+        else [f"one for OTP {release}, ERTS", "has none"]
+    )
+    for words in (*wanted, "scripts/extract-layout", str(tmp_path)):
         assert words in str(caught.value)
 
 
