@@ -13,9 +13,10 @@ EM_OF_CLASS_64 = 2
 PT_NOTE = 4
 NT_FILE = 0x46494C45
 
-# RabbitMQ is never quiet, and needs what only its own test gives it.  large_node writes no truth of single things.
+# RabbitMQ and ejabberd are never quiet, and need what only their own tests give them.  large_node writes no truth of single
+# things.
 every_workload = pytest.mark.parametrize(
-    "workload", sorted(set(cores.workloads()) - {"rabbitmq", "large_node"})
+    "workload", sorted(set(cores.workloads()) - {"rabbitmq", "ejabberd_at_work", "large_node"})
 )
 
 

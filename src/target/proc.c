@@ -119,8 +119,12 @@ static void add_line(struct etp_proc_maps *maps, char *line, const char *executa
 	    path_at == 0 || start >= end)
 		return;
 	// The kernel writes no others, but the text may come from elsewhere.
-	const struct etp_live_mapping *last = maps->count ? &maps->mappings[maps->count - 1] : NULL;
-	if ((start | end) % PAGE || (last && start < last->start + last->size))
+	uint64_t last_end = 0;
+	if (maps->count) {
+		const struct etp_live_mapping *last = &maps->mappings[maps->count - 1];
+		last_end = last->start + last->size;
+	}
+	if ((start | end) % PAGE || start < last_end)
 		return;
 	const char *path = line + path_at;
 	if (is_unreadable(path))
