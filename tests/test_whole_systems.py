@@ -16,7 +16,7 @@ import rabbitmq
 from native import open_vm
 from test_census import by_pid, entries
 from test_ets import tables_by_ref
-from test_processes import addresses, items
+from test_processes import addresses, items, make_comparable
 
 # A process may have been asked once more by the VM itself, whether it has literals that are to be freed.
 REDUCTIONS_AT_REST = cores.REDUCTIONS_OF_A_QUESTION + 1
@@ -142,13 +142,7 @@ def test_every_process(dump, vm, still):
         assert (info["unknown"], info["gaps"]) == ([], 0), (str(pid), info["problem"])
     for pid, address in still.items():
         said, found = dump.truth.processes[pid], items(vm, vm.process_info(address))
-        if said["dictionary"] is None:
-            found["dictionary"] = None
-        for i, message in enumerate(said["messages"]):
-            if message is None:
-                found["messages"][i] = None
-        for of in (found, said):
-            of["dictionary"] = of["dictionary"] and cores.same_floats(of["dictionary"])
+        make_comparable(found, said)
         assert found == {name: said[name] for name in found if name in said}, pid
     assert len(still) > 0.8 * len(dump.truth.processes)
 

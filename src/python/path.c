@@ -85,15 +85,30 @@ static bool parse_search(VMObject *self, PyObject *args, const char *format,
 	return true;
 }
 
-PyObject *VM_paths_in_process(VMObject *self, PyObject *args)
+typedef struct etp_error *search_from(const struct etp_vm *vm, uint64_t address,
+                                      const struct etp_path_options *options,
+                                      struct etp_paths *ret);
+
+// What a search from the holder itself finds.
+static PyObject *paths_from(VMObject *self, PyObject *args, const char *format, search_from *search)
 {
-	unsigned long long process;
+	unsigned long long holder;
 	struct etp_path_options options;
-	if (!parse_search(self, args, "KK|n:paths_in_process", &process, &options))
+	if (!parse_search(self, args, format, &holder, &options))
 		return NULL;
 	struct etp_paths paths;
-	struct etp_error *err = etp_paths_in_process(self->vm, process, &options, &paths);
+	struct etp_error *err = search(self->vm, holder, &options, &paths);
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
+}
+
+PyObject *VM_paths_in_process(VMObject *self, PyObject *args)
+{
+	return paths_from(self, args, "KK|n:paths_in_process", etp_paths_in_process);
+}
+
+PyObject *VM_paths_in_port(VMObject *self, PyObject *args)
+{
+	return paths_from(self, args, "KK|n:paths_in_port", etp_paths_in_port);
 }
 
 // From the thing at the start of the area: the {Key, Value} of a persistent term.
@@ -132,17 +147,6 @@ PyObject *VM_paths_in_timer(VMObject *self, PyObject *args)
 	struct etp_paths paths;
 	struct etp_error *err =
 		etp_paths_in_fragments(self->vm, message, fragment, &options, &paths);
-	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
-}
-
-PyObject *VM_paths_in_port(VMObject *self, PyObject *args)
-{
-	unsigned long long port;
-	struct etp_path_options options;
-	if (!parse_search(self, args, "KK|n:paths_in_port", &port, &options))
-		return NULL;
-	struct etp_paths paths;
-	struct etp_error *err = etp_paths_in_port(self->vm, port, &options, &paths);
 	return err ? raise_error(err) : paths_dict(self, NULL, &paths);
 }
 
