@@ -94,7 +94,9 @@ def command(
 def make(way: str, root: Path, output: Path, workload: str, *words: str) -> cores.Core:
     """The core of a VM that aborted in the root."""
     wanted = command(way, root, output, workload, "abort", *words)
-    result = subprocess.run(wanted, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    result = subprocess.run(
+        wanted, env=cores.ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert result.returncode == 0, result.stdout
     return cores.Core(output)
 

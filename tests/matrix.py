@@ -6,9 +6,12 @@
     tests/matrix.py 27 --write      only that release; --write puts the rows into README.md
     tests/matrix.py --check states  only that column
     tests/matrix.py 25-arm64        that of another machine, in qemu-user: only what Debian ships
+    tests/matrix.py --is-current    has the README's table seen the layouts and decoders as they are? (exit status)
+    tests/matrix.py --stamp         say that it has, when all was run and written piece by piece
 """
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
@@ -23,6 +26,15 @@ import cores
 README = cores.ROOT / "README.md"
 TABLE = re.compile(
     r"(<!-- begin of tests/matrix\.py -->\n)(.*?)(<!-- end of tests/matrix\.py -->)", re.S
+)
+
+STAMP = re.compile(r"(<!-- layouts and decoders: )(\w+)( -->)")
+# Layouts and decoders: what differs between releases is in these.
+DECODERS = (
+    "plugin/etp/layouts/*.json",
+    "include/etp/*.def",
+    "src/layout/*.[ch]",
+    "src/term/*.[ch]",
 )
 
 # Columns, and the modules of tests behind them.
@@ -130,6 +142,25 @@ def merged(rows: List[List[str]]) -> str:
     return table(sorted(lines, key=lambda line: (*number(line[0]), flavors.index(line[1]))))
 
 
+def digest(root: Path) -> str:
+    """Of the layouts and decoders below a checkout."""
+    found = hashlib.sha256()
+    for path in sorted(path for pattern in DECODERS for path in root.glob(pattern)):
+        found.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def is_current() -> bool:
+    found = STAMP.search(README.read_text())
+    assert found, "README.md has lost the comment of which layouts and decoders its table is"
+    return found[2] == digest(cores.ROOT)
+
+
+def stamp(text: str) -> str:
+    return STAMP.sub(lambda match: match[1] + digest(cores.ROOT) + match[3], text)
+
+
 def number(release: str) -> Tuple[int, str]:
     """What releases are sorted by: those of another machine come after that of this one."""
     of_otp, _, machine = release.partition("-")
@@ -147,7 +178,14 @@ def main() -> None:
         "--check", choices=CHECKS, action="append", help="only this column; may be repeated"
     )
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--is-current", action="store_true", help="exit with 0 if it need not run")
+    parser.add_argument("--stamp", action="store_true", help="run nothing; the table is current")
     arguments = parser.parse_args()
+    if arguments.is_current:
+        sys.exit(0 if is_current() else 1)
+    if arguments.stamp:
+        README.write_text(stamp(README.read_text()))
+        return
     here = cores.installed_release()
     releases = arguments.release or sorted({here, *filter(str.isdecimal, cores.roots())}, key=int)
     rows, failures = [], 0
@@ -159,7 +197,8 @@ def main() -> None:
     print(table(rows), end="")
     if arguments.write:
         text = TABLE.sub(lambda match: match[1] + merged(rows) + match[3], README.read_text())
-        README.write_text(text)
+        is_whole = not (arguments.release or arguments.check or failures)
+        README.write_text(stamp(text) if is_whole else text)
     sys.exit(1 if failures else 0)
 
 

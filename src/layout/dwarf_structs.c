@@ -332,12 +332,15 @@ static bool resolve_path(Dwarf_Die *aggregate, const char *path, size_t length,
 	return true;
 }
 
-static bool resolve_alternatives(Dwarf_Die *aggregate, const char *path,
+// A member that is not within the `size` bytes of its struct is none: what has that many bytes in
+// memory is read by these offsets.
+static bool resolve_alternatives(Dwarf_Die *aggregate, uint64_t size, const char *path,
                                  struct etp_layout_member *ret)
 {
 	for (;;) {
 		size_t length = strcspn(path, "|");
-		if (resolve_path(aggregate, path, length, ret))
+		if (resolve_path(aggregate, path, length, ret) &&
+		    ret->offset + (uint64_t)ret->size * ret->count <= size)
 			return true;
 		if (!path[length])
 			break;
@@ -380,7 +383,7 @@ static void consider(struct search *s, unsigned int index, Dwarf_Die *named, con
 	unsigned int required = 0, optional = 0;
 	for (size_t m = first; m < end; m++) {
 		const struct etp_registry_member *member = &s->registry->members[m];
-		if (resolve_alternatives(&die, member->path, &s->scratch[m])) {
+		if (resolve_alternatives(&die, size, member->path, &s->scratch[m])) {
 			required += member->required;
 			optional += !member->required;
 		}

@@ -142,15 +142,44 @@ static bool is_of_program(struct etp_elf_image *image, const GElf_Shdr *shdr)
 	}
 }
 
-static bool same_section(Elf_Scn *a, Elf_Scn *b, const GElf_Shdr *x, const GElf_Shdr *y)
+// Since 2.47.50, ld of binutils writes the addition of zero, that the address of something at the
+// beginning of a page ends with, as a move, and as nop if the register stays the same.
+static uint32_t without_addition_of_zero(uint32_t instruction)
+{
+	const uint32_t add = 0x91000000, mov = 0xaa0003e0, nop = 0xd503201f;
+	uint32_t to = instruction & 31, from = instruction >> 5 & 31;
+	// 31 is the stack pointer here, and would be zero there.
+	if ((instruction & 0xfffffc00) != add || to == 31 || from == 31)
+		return instruction;
+	return to == from ? nop : mov | from << 16 | to;
+}
+
+static bool same_code(const unsigned char *p, const unsigned char *q, size_t size)
+{
+	for (size_t at = 0; at < size; at += sizeof(uint32_t)) {
+		uint32_t x = 0, y = 0;
+		size_t left = size - at < sizeof(x) ? size - at : sizeof(x);
+		memcpy(&x, p + at, left);
+		memcpy(&y, q + at, left);
+		if (x != y && without_addition_of_zero(x) != without_addition_of_zero(y))
+			return false;
+	}
+	return true;
+}
+
+static bool same_section(Elf_Scn *a, Elf_Scn *b, const GElf_Shdr *x, const GElf_Shdr *y,
+                         bool is_aarch64)
 {
 	if (x->sh_type != y->sh_type || x->sh_addr != y->sh_addr || x->sh_size != y->sh_size)
 		return false;
 	if (x->sh_type == SHT_NOBITS)
 		return true;
 	Elf_Data *p = elf_rawdata(a, NULL), *q = elf_rawdata(b, NULL);
-	return p && q && p->d_size == q->d_size && p->d_size == x->sh_size &&
-	       !memcmp(p->d_buf, q->d_buf, p->d_size);
+	if (!p || !q || p->d_size != q->d_size || p->d_size != x->sh_size)
+		return false;
+	if (is_aarch64 && x->sh_flags & y->sh_flags & SHF_EXECINSTR)
+		return same_code(p->d_buf, q->d_buf, p->d_size);
+	return !memcmp(p->d_buf, q->d_buf, p->d_size);
 }
 
 // The next section of the program, or NULL.
@@ -167,12 +196,15 @@ struct etp_error *etp_elf_image_same_program(struct etp_elf_image *a, struct etp
 	Elf_Scn *p = NULL, *q = NULL;
 	GElf_Shdr x, y;
 	unsigned count = 0;
+	bool is_aarch64 = a->ehdr.e_machine == EM_AARCH64;
+	if (a->ehdr.e_machine != b->ehdr.e_machine)
+		return etp_error_create(ETP_ERROR_ARGUMENT, "they are for different machines");
 	for (;; count++) {
 		p = next_section(a, p, &x);
 		q = next_section(b, q, &y);
 		if (!p || !q)
 			break;
-		if (same_section(p, q, &x, &y))
+		if (same_section(p, q, &x, &y, is_aarch64))
 			continue;
 		size_t strings;
 		const char *name = elf_getshdrstrndx(a->elf, &strings) == 0

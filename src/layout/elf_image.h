@@ -26,7 +26,8 @@ struct etp_error *etp_elf_image_symbol(struct etp_elf_image *image, const char *
                                        uint64_t *address_ret, uint64_t *size_ret);
 
 /** Would the loader place the same code and data at the same addresses for both? Tables for
- *  unwinding and notes may differ. Error: ARGUMENT, with the first section that differs. */
+ *  unwinding and notes may differ, and on aarch64 the instruction that a linker takes for adding
+ *  zero. Error: ARGUMENT, with the first section that differs. */
 struct etp_error *etp_elf_image_same_program(struct etp_elf_image *a, struct etp_elf_image *b);
 
 /** Error: FAULT, also for sections whose contents are in another file. */

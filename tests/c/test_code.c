@@ -12,9 +12,11 @@
 #include <string.h>
 
 #include <etp/heap.h>
+#include <etp/persistent_term.h>
 #include <etp/stack.h>
 
 #include "mock_vm.h"
+#include "vm/allocated_areas.h"
 
 static const char *layout_path;
 
@@ -669,6 +671,89 @@ static void test_heap_areas(void **state)
 	assert_non_null(problem);
 }
 
+// Three struct ranges, one for each code index, of `room` ranges each, of which `count` are
+// in use.
+static void put_ranges(struct fixture *f, uint64_t ranges, uint64_t structs, uint64_t count)
+{
+	for (uint64_t i = 0; i < structs; i++) {
+		uint64_t address = mock_alloc(&f->m, 4);
+		mock_put(&f->m, address, ranges);
+		mock_put(&f->m, address + 8, count);
+		mock_put(&f->m, address + 16, count);
+		mock_put(&f->m, address + 24, ranges);
+	}
+}
+
+// The first in the module, each behind the one before.
+static uint64_t new_ranges(struct fixture *f, uint64_t count)
+{
+	uint64_t ranges = mock_alloc(&f->m, 2 * count);
+	for (uint64_t i = 0; i < count; i++)
+		mock_put(&f->m, ranges + i * 16, f->code + i);
+	return ranges;
+}
+
+static struct etp_allocators areas_of(struct fixture *f)
+{
+	struct etp_allocators allocators = {0};
+	load(f);
+	etp_allocated_areas(&f->m.vm, &allocators);
+	return allocators;
+}
+
+static void test_ranges(void **state)
+{
+	struct fixture *f = *state;
+	put_ranges(f, new_ranges(f, 100), 3, 100);
+	assert_int_equal(areas_of(f).areas.module_refs, 3 * 100 * 16);
+}
+
+// What a forged executable makes look like a static struct, so often that to look at all of
+// it would take the product of both: it ends when as much was looked at as there is memory.
+static void test_forged_ranges(void **state)
+{
+	enum { RANGES = 4096, STRUCTS = 2 * IMAGE_SIZE / 8 / RANGES };
+	struct fixture *f = *state;
+	uint64_t ranges = new_ranges(f, RANGES);
+	mock_put(&f->m, ranges + (RANGES - 1) * 16, 1);
+	put_ranges(f, ranges, STRUCTS, RANGES);
+	struct etp_allocators found = areas_of(f);
+	assert_string_equal(found.problem, "too much looks like the ranges of code");
+	assert_int_equal(found.areas.module_refs, 0);
+
+	// Half as many are all looked at.
+	memset(f->m.memory + (f->m.top - STRUCTS / 2 * 32 - MOCK_BASE), 0, STRUCTS / 2 * 32);
+	mock_put(&f->m, f->m.top - STRUCTS / 2 * 32 - 32, 0);
+	assert_string_equal(areas_of(f).problem, "the ranges of code cannot be found");
+}
+
+static void test_forged_persistent_terms(void **state)
+{
+	enum { SLOTS = 4096, POINTERS = 2 * IMAGE_SIZE / 8 / SLOTS };
+	struct fixture *f = *state;
+	struct etp_vm *vm = &f->m.vm;
+	uint64_t term = OFFSET(vm, PersistentTermTable, term);
+	uint64_t table = mock_alloc(&f->m, term / 8 + SLOTS), pointers[POINTERS];
+	PUT(f, table, PersistentTermTable, allocated, SLOTS);
+	PUT(f, table, PersistentTermTable, mask, SLOTS - 1);
+	PUT(f, table, PersistentTermTable, num_entries, 1);
+	for (uint64_t i = 0; i + 1 < SLOTS; i++)
+		mock_put(&f->m, table + term + i * 8, ETP_NIL);
+	for (unsigned i = 0; i < POINTERS; i++)
+		pointers[i] = global(f, table);
+	load(f);
+	struct etp_persistent_terms terms;
+	assert_null(etp_persistent_terms_init(&terms, vm));
+	assert_non_null(strstr(terms.problem, "too much"));
+	etp_persistent_terms_deinit(&terms);
+
+	for (unsigned i = 0; i <= POINTERS / 2; i++)
+		mock_put(&f->m, pointers[i], 0);
+	assert_null(etp_persistent_terms_init(&terms, vm));
+	assert_non_null(strstr(terms.problem, "was recognised"));
+	etp_persistent_terms_deinit(&terms);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -693,6 +778,9 @@ int main(int argc, char **argv)
 		TEST(test_heap),
 		TEST(test_off_heap),
 		TEST(test_heap_areas),
+		TEST(test_ranges),
+		TEST(test_forged_ranges),
+		TEST(test_forged_persistent_terms),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

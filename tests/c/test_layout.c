@@ -5,6 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <fcntl.h>
+#include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +185,67 @@ static void test_dwarf_same_name(void **state)
 	static const struct etp_registry_member twin[] = {M(0, "a", true), M(0, "b", true)};
 	assert_error(resolve(twins, 1, twin, 2, &r), ETP_ERROR_LAYOUT,
 	             "Twin (two different structs, in ");
+}
+
+// Where in the file of the sample it stands how many bytes the struct of this name has.
+static uint64_t place_of_size(Dwarf *dwarf, const char *name)
+{
+	size_t names, header;
+	Elf *elf = dwarf_getelf(dwarf);
+	GElf_Shdr section = {0};
+	assert_int_equal(elf_getshdrstrndx(elf, &names), 0);
+	for (Elf_Scn *next = NULL; (next = elf_nextscn(elf, next));) {
+		gelf_getshdr(next, &section);
+		if (strcmp(elf_strptr(elf, names, section.sh_name), ".debug_info") == 0)
+			break;
+	}
+	for (Dwarf_Off at = 0, next; !dwarf_nextcu(dwarf, at, &next, &header, NULL, NULL, NULL);
+	     at = next) {
+		Dwarf_Die unit, die;
+		dwarf_offdie(dwarf, at + header, &unit);
+		if (dwarf_child(&unit, &die) != 0)
+			continue;
+		do {
+			Dwarf_Attribute size;
+			if (dwarf_tag(&die) == DW_TAG_structure_type && dwarf_diename(&die) &&
+			    strcmp(dwarf_diename(&die), name) == 0 &&
+			    dwarf_attr(&die, DW_AT_byte_size, &size))
+				return section.sh_offset + dwarf_dieoffset(&die) +
+				       (uint64_t)(size.valp - (unsigned char *)die.addr);
+		} while (dwarf_siblingof(&die, &die) == 0);
+	}
+	fail_msg("no struct %s", name);
+	return 0;
+}
+
+// DWARF by which a member is beyond the end of its struct: whoever has the struct's bytes has not
+// the member's.
+static void test_dwarf_of_members_beyond_their_struct(void **state)
+{
+	static const struct etp_registry_struct structs[] = {{"Inner", "sample_inner"}};
+	static const struct etp_registry_member members[] = {M(0, "first", true),
+	                                                     M(0, "o.deep", true)};
+	char command[1200], *path = path_in_directory("forged");
+	snprintf(command, sizeof(command), "cp '%s' '%s'", sample_path, path);
+	assert_int_equal(system(command), 0);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	Dwarf *dwarf = dwarf_begin(fd, DWARF_C_READ);
+	assert_non_null(dwarf);
+	uint64_t place = place_of_size(dwarf, "sample_inner");
+	dwarf_end(dwarf);
+	unsigned char size;
+	assert_int_equal(pread(fd, &size, 1, (off_t)place), 1);
+	assert_int_equal(size, sizeof(struct sample_inner));
+
+	const struct etp_registry registry = {structs, 1, members, 2};
+	struct sample_result r;
+	size--;
+	assert_int_equal(pwrite(fd, &size, 1, (off_t)place), 1);
+	assert_error(etp_dwarf_structs(path, &registry, r.members, r.sizes), ETP_ERROR_LAYOUT,
+	             "Struct.o.deep");
+	close(fd);
+	unlink(path);
 }
 
 static void test_dwarf_bad_files(void **state)
@@ -653,12 +718,19 @@ int main(int argc, char **argv)
 	}
 	sample_path = argv[1];
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dwarf_members),   cmocka_unit_test(test_dwarf_missing),
-		cmocka_unit_test(test_dwarf_same_name), cmocka_unit_test(test_dwarf_bad_files),
-		cmocka_unit_test(test_build_options),   cmocka_unit_test(test_glibc_for_musl),
-		cmocka_unit_test(test_file_round_trip), cmocka_unit_test(test_equal),
-		cmocka_unit_test(test_file_malformed),  cmocka_unit_test(test_file_truncated),
-		cmocka_unit_test(test_choose),          cmocka_unit_test(test_choose_not_a_vm),
+		cmocka_unit_test(test_dwarf_members),
+		cmocka_unit_test(test_dwarf_missing),
+		cmocka_unit_test(test_dwarf_same_name),
+		cmocka_unit_test(test_dwarf_bad_files),
+		cmocka_unit_test(test_dwarf_of_members_beyond_their_struct),
+		cmocka_unit_test(test_build_options),
+		cmocka_unit_test(test_glibc_for_musl),
+		cmocka_unit_test(test_file_round_trip),
+		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_file_malformed),
+		cmocka_unit_test(test_file_truncated),
+		cmocka_unit_test(test_choose),
+		cmocka_unit_test(test_choose_not_a_vm),
 	};
 	return cmocka_run_group_tests_name("layout", tests, make_directory, remove_directory);
 }
