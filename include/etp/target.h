@@ -39,6 +39,9 @@ struct etp_core_options {
 	/** Directories, separated by colons, for files that are not there, or are another
 	 *  build's: below each by path, then by name alone (gdb's solib-search-path). Or NULL. */
 	const char *search_path;
+	/** How many of the libraries that the core names files are sought for, in the order of
+	 *  their paths; 0 for 1000. There is a warning if there are more. */
+	size_t max_libraries;
 };
 
 /** Open a core file. Errors: OS (no such file, no permission), UNSUPPORTED (not
@@ -47,6 +50,11 @@ struct etp_core_options {
  *  @param ret Owned by the caller; release with etp_target_destroy(). */
 ETP_EXPORT struct etp_error *etp_target_open_core(const struct etp_core_options *options,
                                                   struct etp_target **ret);
+
+/** A part of the address space. */
+struct etp_target_range {
+	uint64_t start, size;
+};
 
 struct etp_process_options {
 	/** A process of this machine. */
@@ -59,14 +67,32 @@ struct etp_process_options {
 	 *  (then there is a warning). False: the caller has stopped it (a debugger), and
 	 *  destroys the target before it runs; memory is read when it is needed. */
 	bool copy;
+	/** Of a copy: what is not needed (etp_target_unused()), ascending and without overlap;
+	 *  borrowed for the call. Extents of 256 KiB that are in it are not copied. If they
+	 *  are looked at all the same, etp_target_has_missed() says so. */
+	const struct etp_target_range *without;
+	size_t without_count;
+	/** Instead of a copy: the process runs, and what is read of it is of many moments, so
+	 *  that answers are worth nothing. But they need about the memory that the right
+	 *  ones need. No more is read than this machine has room for. */
+	bool rehearsal;
 };
 
 /** Open a process. Nothing of it is written to or changed. Errors: NOT_FOUND
  *  (no such process), OS (no permission; traced by another process), UNSUPPORTED.
- *  The target must be destroyed by the thread that opened it.
  *  @param ret Owned by the caller; release with etp_target_destroy(). */
 ETP_EXPORT struct etp_error *etp_target_open_process(const struct etp_process_options *options,
                                                      struct etp_target **ret);
+
+/** Of a rehearsal: the extents of 256 KiB of private memory that nobody has looked at, although
+ *  every page of them was in use when it began.
+ *  @param ret Owned by the caller; release with free(). */
+ETP_EXPORT struct etp_error *etp_target_unused(const struct etp_target *target,
+                                               struct etp_target_range **ret, size_t *count_ret);
+
+/** Has anything been looked at that a copy was made without, or for which a rehearsal had
+ *  no room? Then answers may lack it. */
+ETP_EXPORT bool etp_target_has_missed(const struct etp_target *target);
 
 /** A block of memory that the caller vouches for; used by tests and by front
  *  ends that have bytes from elsewhere. */

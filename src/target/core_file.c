@@ -237,6 +237,8 @@ struct header_trouble {
 	uint64_t wanted_end;
 	size_t headers_lost;
 	size_t impossible;
+	// Notes that the file has no room for: they are in others, which were read.
+	size_t notes_left_out;
 };
 
 static void want_bytes(struct header_trouble *trouble, uint64_t offset, uint64_t size)
@@ -306,6 +308,7 @@ static struct etp_error *read_program_headers(struct etp_core *core, const Elf64
 	core->loads = calloc(count, sizeof(core->loads[0]));
 	if (!core->loads)
 		return &etp_error_no_memory;
+	uint64_t notes_room = core->size;
 	for (uint64_t i = 0; i < count; i++) {
 		Elf64_Phdr phdr;
 		memcpy(&phdr, core->bytes + header->e_phoff + i * sizeof(phdr), sizeof(phdr));
@@ -317,6 +320,11 @@ static struct etp_error *read_program_headers(struct etp_core *core, const Elf64
 			uint64_t size = bytes_present(core, phdr.p_offset, phdr.p_filesz);
 			if (size == 0)
 				continue;
+			if (size > notes_room) {
+				trouble->notes_left_out++;
+				continue;
+			}
+			notes_room -= size;
 			struct etp_error *err = etp_core_read_notes(
 				core, core->bytes + phdr.p_offset, size, phdr.p_align);
 			if (err)
@@ -356,6 +364,11 @@ static struct etp_error *warn_trouble(struct etp_core *core, const struct header
 		                      "%s is damaged: %zu of its program headers describe "
 		                      "impossible ranges of memory, which were left out or cut.",
 		                      path, trouble->impossible);
+	if (!err && trouble->notes_left_out > 0)
+		err = etp_target_warn(target,
+		                      "%s is damaged: its notes overlap; %zu program headers of "
+		                      "notes were left out.",
+		                      path, trouble->notes_left_out);
 	if (!err && overlaps > 0)
 		err = etp_target_warn(target,
 		                      "%s is damaged: %zu of its segments overlap another at a "

@@ -14,6 +14,8 @@ enum {
 	MAX_MAPPINGS_PER_FILE = 1024,
 	// Where to look for the executable when the core has no notes.
 	MAX_IMAGES_TRIED = 4096,
+	// Each is a file that is mapped. A VM has a few dozen, with all NIFs a few hundred.
+	LIBRARIES_MAX = 1000,
 };
 
 // All mappings of one path.
@@ -48,6 +50,21 @@ static int compare_mappings(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+static bool begins_as_elf(const struct etp_core *core, uint64_t address)
+{
+	struct etp_segment segment;
+	return etp_target_find_segment(core->target, address, &segment) &&
+	       segment.size - (address - segment.start) >= SELFMAG &&
+	       !memcmp(segment.bytes + (address - segment.start), ELFMAG, SELFMAG);
+}
+
+static bool read_image(const struct etp_core *core, struct file_group *group)
+{
+	group->has_image = group->has_base && etp_image_read(core->target, group->base,
+	                                                     core->page_size, &group->image);
+	return group->has_image;
+}
+
 static struct etp_error *make_groups(struct etp_core *core, struct file_group **ret,
                                      size_t *count_ret)
 {
@@ -75,11 +92,13 @@ static struct etp_error *make_groups(struct etp_core *core, struct file_group **
 			group->has_base = true;
 		}
 	}
+	size_t left = core->options->max_libraries ? core->options->max_libraries : LIBRARIES_MAX;
 	for (size_t i = 0; i < count; i++) {
-		struct file_group *group = &groups[i];
-		if (group->has_base)
-			group->has_image = etp_image_read(core->target, group->base,
-			                                  core->page_size, &group->image);
+		if (left)
+			left -= read_image(core, &groups[i]);
+		else
+			core->images_left_out +=
+				groups[i].has_base && begins_as_elf(core, groups[i].base);
 	}
 	*ret = groups;
 	*count_ret = count;
@@ -609,6 +628,19 @@ static struct etp_error *open_library(struct etp_core *core, const struct file_g
 	return err;
 }
 
+static struct etp_error *warn_left_out(struct etp_core *core)
+{
+	if (!core->images_left_out)
+		return NULL;
+	size_t most = core->options->max_libraries ? core->options->max_libraries : LIBRARIES_MAX;
+	return etp_target_warn(
+		core->target,
+		"The core names %zu libraries beyond the limit of %zu: files that have "
+		"what it lacks of them were not looked for. `set etp max-libraries` "
+		"raises that limit.",
+		core->images_left_out, most);
+}
+
 static int compare_files(const void *a, const void *b)
 {
 	const struct etp_mapped_file *x = a, *y = b;
@@ -643,6 +675,8 @@ static struct etp_error *open_files(struct etp_core *core, struct file_group *gr
 	};
 	if (!executable.group)
 		executable.group = &unnamed;
+	else if (!executable.group->has_image && read_image(core, executable.group))
+		core->images_left_out -= core->images_left_out > 0;
 	target->files = calloc(group_count + 1, sizeof(target->files[0]));
 	if (!target->files)
 		return &etp_error_no_memory;
@@ -672,6 +706,11 @@ static struct etp_error *open_files(struct etp_core *core, struct file_group *gr
 			executable.entry->start = executable.group->image.start;
 			executable.entry->end = executable.group->image.end;
 		}
+	}
+	if (!core->live_executable) {
+		err = warn_left_out(core);
+		if (err)
+			return err;
 	}
 	for (size_t i = 0; i < group_count && !core->live_executable; i++) {
 		if (&groups[i] == executable.group || !groups[i].has_image)

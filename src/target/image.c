@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // ELF images: as they stand in the memory of the core, and as files on disk.
 
+#include "target/below.h"
 #include "target/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -43,14 +42,27 @@ static bool try_read(const struct etp_target *target, uint64_t address, void *bu
 	return !err;
 }
 
+// `room`: bytes of notes of this image that may yet be read.
 static void read_notes_in_memory(const struct etp_target *target, uint64_t address,
-                                 const Elf64_Phdr *phdr, struct etp_build_id *ret)
+                                 const Elf64_Phdr *phdr, uint64_t *room, struct etp_build_id *ret)
 {
-	if (phdr->p_filesz == 0 || phdr->p_filesz > MAX_NOTES_SIZE)
+	if (phdr->p_filesz == 0 || phdr->p_filesz > *room)
 		return;
+	*room -= phdr->p_filesz;
 	unsigned char *notes ETP_CLEANUP_FREE = malloc(phdr->p_filesz);
 	if (notes && try_read(target, address, notes, phdr->p_filesz))
 		etp_notes_build_id(notes, phdr->p_filesz, phdr->p_align, ret);
+}
+
+// Notes of a file, of which only the beginning is looked at.
+static void read_notes_in_file(struct etp_elf_file *file, uint64_t offset, uint64_t size,
+                               uint64_t align)
+{
+	const struct etp_map *map = file->map;
+	if (file->build_id.size == 0 && offset < map->size && size <= map->size - offset)
+		etp_notes_build_id(map->bytes + offset,
+		                   size < MAX_NOTES_SIZE ? size : MAX_NOTES_SIZE, align,
+		                   &file->build_id);
 }
 
 // Derive bias and extent from program headers of an image whose first page is at
@@ -97,37 +109,64 @@ bool etp_image_read(const struct etp_target *target, uint64_t start, uint64_t pa
 	struct etp_image image;
 	if (!place_image(phdrs, header.e_phnum, start, page_size, &image))
 		return false;
+	uint64_t room = MAX_NOTES_SIZE;
 	for (size_t i = 0; i < header.e_phnum && image.build_id.size == 0; i++) {
 		if (phdrs[i].p_type == PT_NOTE)
 			read_notes_in_memory(target, image.bias + phdrs[i].p_vaddr, &phdrs[i],
-			                     &image.build_id);
+			                     &room, &image.build_id);
 	}
 	*ret = image;
 	return true;
 }
 
-// Open a path below a directory so that links and ".." in it stay below it, as
-// chroot would: distributions link /lib64, and /etc/alternatives is absolute.
-static int open_below(const char *sysroot, const char *path)
+static int open_in_sysroot(const char *sysroot, const char *path, int flags)
 {
 	int root = open(sysroot, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -1;
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-		.resolve = RESOLVE_IN_ROOT,
-	};
-	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-	if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
-		// Before Linux 5.6, or a sandbox that does not know the call.
-		while (*path == '/')
-			path++;
-		fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	}
+	int fd = etp_open_below(root, path, flags);
 	int os_errno = errno;
 	close(root);
 	errno = os_errno;
 	return fd;
+}
+
+static struct etp_error *open_path(const char *path, const char *sysroot, int flags, int *ret)
+{
+	int fd = sysroot ? open_in_sysroot(sysroot, path, flags) : open(path, flags);
+	if (fd >= 0) {
+		*ret = fd;
+		return NULL;
+	}
+	int os_errno = errno;
+	char *printable ETP_CLEANUP_FREE = etp_printable(path);
+	char *printable_root ETP_CLEANUP_FREE = etp_printable(sysroot ? sysroot : "");
+	if (!printable || !printable_root)
+		return &etp_error_no_memory;
+	return sysroot ? etp_error_os(os_errno, "Cannot open %s below %s", printable,
+	                              printable_root)
+	               : etp_error_os(os_errno, "Cannot open %s", printable);
+}
+
+// Opening a device or a FIFO does something to it, and the path may be one that a core names. So
+// the file is looked at before it is opened.
+static struct etp_error *open_regular(const char *path, const char *sysroot, const char *printable,
+                                      int *ret)
+{
+	int fd = -1;
+	struct etp_error *err = open_path(path, sysroot, O_PATH | O_CLOEXEC, &fd);
+	if (err)
+		return err;
+	struct stat stat;
+	if (fstat(fd, &stat) != 0)
+		err = etp_error_os(errno, "Cannot inspect %s", printable);
+	else if (!S_ISREG(stat.st_mode))
+		err = etp_error_create(ETP_ERROR_UNSUPPORTED,
+		                       "%s is not a regular file, so it is no executable.",
+		                       printable);
+	close(fd);
+	return err ? err
+	           : open_path(path, sysroot, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, ret);
 }
 
 // Where the open file is, so that it can be opened again from anywhere.
@@ -183,11 +222,8 @@ static struct etp_error *read_headers(struct etp_elf_file *file, const char *pri
 			file->loads[file->load_count++] = phdr;
 			if (header->e_phoff - phdr.p_offset < phdr.p_filesz)
 				file->phdr_vaddr = phdr.p_vaddr + (header->e_phoff - phdr.p_offset);
-		} else if (phdr.p_type == PT_NOTE && file->build_id.size == 0 &&
-		           phdr.p_offset < map->size &&
-		           phdr.p_filesz <= map->size - phdr.p_offset) {
-			etp_notes_build_id(map->bytes + phdr.p_offset, phdr.p_filesz, phdr.p_align,
-			                   &file->build_id);
+		} else if (phdr.p_type == PT_NOTE) {
+			read_notes_in_file(file, phdr.p_offset, phdr.p_filesz, phdr.p_align);
 		}
 	}
 	return NULL;
@@ -218,11 +254,9 @@ static void read_sections(struct etp_elf_file *file)
 			file->debug_only = true;
 		// objcopy --only-keep-debug keeps notes, so that the build-id is here
 		// even if the program headers point nowhere.
-		if (section.sh_type == SHT_NOTE && file->build_id.size == 0 &&
-		    section.sh_offset < map->size &&
-		    section.sh_size <= map->size - section.sh_offset)
-			etp_notes_build_id(map->bytes + section.sh_offset, section.sh_size,
-			                   section.sh_addralign, &file->build_id);
+		if (section.sh_type == SHT_NOTE)
+			read_notes_in_file(file, section.sh_offset, section.sh_size,
+			                   section.sh_addralign);
 		if (section.sh_type == SHT_PROGBITS && has_names &&
 		    section.sh_name < names.sh_size) {
 			const char *name =
@@ -239,26 +273,18 @@ struct etp_error *etp_elf_file_open(struct etp_target *target, const char *path,
                                     const char *sysroot, struct etp_elf_file *ret)
 {
 	char *printable ETP_CLEANUP_FREE = etp_printable(path);
-	char *printable_root ETP_CLEANUP_FREE = etp_printable(sysroot ? sysroot : "");
-	if (!printable || !printable_root)
+	if (!printable)
 		return &etp_error_no_memory;
-	int fd = sysroot ? open_below(sysroot, path)
-	                 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 && sysroot)
-		return etp_error_os(errno, "Cannot open %s below %s", printable, printable_root);
-	if (fd < 0)
-		return etp_error_os(errno, "Cannot open %s", printable);
+	int fd;
+	struct etp_error *err = open_regular(path, sysroot, printable, &fd);
+	if (err)
+		return err;
 
 	struct etp_elf_file file = {.fd = fd};
 	struct stat stat;
-	struct etp_error *err = NULL;
 	struct etp_map *map;
 	if (fstat(fd, &stat) != 0)
 		err = etp_error_os(errno, "Cannot inspect %s", printable);
-	else if (!S_ISREG(stat.st_mode))
-		err = etp_error_create(ETP_ERROR_UNSUPPORTED,
-		                       "%s is not a regular file, so it is no executable.",
-		                       printable);
 	else if (stat.st_size == 0)
 		err = etp_error_create(ETP_ERROR_UNSUPPORTED,
 		                       "%s is empty, so it is no executable.", printable);

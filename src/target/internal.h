@@ -166,6 +166,8 @@ struct etp_core {
 	// Of a process that runs, not of a core: where its executable can be opened.
 	// Such a target needs no pages of files.
 	const char *live_executable;
+	// Images that NT_FILE names beyond the limit.
+	size_t images_left_out;
 	// Pages of files; they join the saved segments when all files are done, so
 	// that what is compared with a file are the core's own bytes.
 	struct etp_segment *filled;

@@ -49,12 +49,24 @@ struct range {
 	uint64_t *written;
 };
 
+// Parts of the address space, ascending.
+struct range_list {
+	struct etp_target_range *items;
+	size_t count, capacity;
+};
+
 struct etp_live {
 	struct range *ranges;
 	size_t count;
 	etp_live_read *read;
 	void *context;
 	_Atomic bool sealed;
+	// Of what a copy leaves out, or for which there was no room.
+	_Atomic bool has_missed;
+	// Bytes that may still be read.
+	_Atomic uint64_t room;
+	// What copies leave out, or what was in use when a rehearsal began: whole extents.
+	struct range_list chosen;
 	// One extent is pulled by one thread.
 	pthread_mutex_t locks[LOCKS];
 };
@@ -150,6 +162,7 @@ struct etp_error *etp_live_create(const struct etp_live_mapping *mappings, size_
 		return err;
 	}
 	live->count = count;
+	live->room = UINT64_MAX;
 	live->read = read;
 	live->context = context;
 	for (size_t i = 0; i < LOCKS; i++)
@@ -166,8 +179,49 @@ void etp_live_destroy(struct etp_live *live)
 		range_deinit(&live->ranges[i]);
 	for (size_t i = 0; i < LOCKS; i++)
 		pthread_mutex_destroy(&live->locks[i]);
+	free(live->chosen.items);
 	free(live->ranges);
 	free(live);
+}
+
+// Add to the last one what follows it.
+static bool add_range(struct range_list *list, uint64_t start, uint64_t size)
+{
+	if (list->count > 0) {
+		struct etp_target_range *last = &list->items[list->count - 1];
+		if (last->start + last->size == start) {
+			last->size += size;
+			return true;
+		}
+	}
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 256;
+		struct etp_target_range *items =
+			reallocarray(list->items, capacity, sizeof(items[0]));
+		if (!items)
+			return false;
+		list->items = items;
+		list->capacity = capacity;
+	}
+	list->items[list->count++] = (struct etp_target_range){start, size};
+	return true;
+}
+
+static bool is_chosen(const struct etp_live *live, const struct range *range, size_t index)
+{
+	uint64_t start = extent_start(range, index);
+	size_t low = 0, high = live->chosen.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct etp_target_range *chosen = &live->chosen.items[middle];
+		if (start < chosen->start)
+			high = middle;
+		else if (start - chosen->start >= chosen->size)
+			low = middle + 1;
+		else
+			return extent_end(range, index) - chosen->start <= chosen->size;
+	}
+	return false;
 }
 
 // Index of the range that holds `address`, or of the next one.
@@ -199,16 +253,33 @@ static void pull_pages(struct etp_live *live, struct range *range, size_t index,
 	                      memory_order_release);
 }
 
+static bool take_room(struct etp_live *live, uint64_t size)
+{
+	uint64_t room = atomic_load(&live->room);
+	do {
+		if (room < size) {
+			atomic_store(&live->has_missed, true);
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak(&live->room, &room, room - size));
+	return true;
+}
+
 static enum extent_state pull(struct etp_live *live, struct range *range, size_t index)
 {
 	enum extent_state state = atomic_load_explicit(&range->states[index], memory_order_acquire);
-	if (state != UNKNOWN || atomic_load(&live->sealed))
+	if (state != UNKNOWN)
 		return state;
+	if (atomic_load(&live->sealed)) {
+		if (is_chosen(live, range, index))
+			atomic_store(&live->has_missed, true);
+		return state;
+	}
 	pthread_mutex_t *lock = &live->locks[(range->mapping.start / page_size + index) % LOCKS];
 	pthread_mutex_lock(lock);
-	if (atomic_load(&range->states[index]) == UNKNOWN) {
-		uint64_t start = extent_start(range, index);
-		size_t size = (size_t)(extent_end(range, index) - start);
+	uint64_t start = extent_start(range, index);
+	size_t size = (size_t)(extent_end(range, index) - start);
+	if (atomic_load(&range->states[index]) == UNKNOWN && take_room(live, size)) {
 		size_t done = live->read(live->context, start, host(range, start), size);
 		if (done == size)
 			atomic_store_explicit(&range->states[index], COMPLETE,
@@ -371,6 +442,7 @@ struct work {
 };
 
 struct work_list {
+	const struct etp_live *live;
 	struct work *items;
 	size_t count, capacity;
 };
@@ -438,7 +510,11 @@ static void clear_leftovers(struct range *range, size_t index, uint64_t pages)
 	range->written[index] &= pages;
 }
 
-static bool list_range(struct work_list *list, struct range *range, int pagemap)
+// What is done with the extents of a range: `pages` of it hold anything but zeros. False
+// breaks off.
+typedef bool visit_extent(void *context, struct range *range, size_t index, uint64_t pages);
+
+static bool visit_range(struct range *range, int pagemap, visit_extent *visit, void *context)
 {
 	static const size_t chunk_extents = PAGEMAP_CHUNK / PAGES_PER_EXTENT;
 	uint64_t entries[PAGEMAP_CHUNK];
@@ -458,24 +534,99 @@ static bool list_range(struct work_list *list, struct range *range, int pagemap)
 		for (size_t i = first; i <= last; i++) {
 			uint64_t pages = known ? pages_present(range, i, entries, start)
 			                       : all_pages(range, i);
-			clear_leftovers(range, i, pages);
-			if (!pages)
-				atomic_store(&range->states[i], COMPLETE);
-			else if (!add_work(list, range, i, pages))
+			if (!visit(context, range, i, pages))
 				return false;
 		}
 	}
 	return true;
 }
 
-static bool list_work(struct etp_live *live, int pagemap, struct work_list *ret)
+// All extents of what is_wanted.
+static bool visit_wanted(const struct etp_live *live, int pagemap, visit_extent *visit,
+                         void *context)
 {
-	*ret = (struct work_list){0};
 	for (size_t i = 0; i < live->count; i++)
 		if (live->ranges[i].bytes && live->ranges[i].mapping.is_wanted &&
-		    !list_range(ret, &live->ranges[i], pagemap))
+		    !visit_range(&live->ranges[i], pagemap, visit, context))
 			return false;
 	return true;
+}
+
+static bool list_extent(void *context, struct range *range, size_t index, uint64_t pages)
+{
+	struct work_list *list = context;
+	if (is_chosen(list->live, range, index)) {
+		clear_leftovers(range, index, 0);
+		return true;
+	}
+	clear_leftovers(range, index, pages);
+	if (pages)
+		return add_work(list, range, index, pages);
+	atomic_store(&range->states[index], COMPLETE);
+	return true;
+}
+
+static bool list_work(const struct etp_live *live, int pagemap, struct work_list *ret)
+{
+	*ret = (struct work_list){.live = live};
+	return visit_wanted(live, pagemap, list_extent, ret);
+}
+
+struct etp_error *etp_live_leave_out(struct etp_live *live, const struct etp_target_range *ranges,
+                                     size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!add_range(&live->chosen, ranges[i].start, ranges[i].size))
+			return &etp_error_no_memory;
+	return NULL;
+}
+
+static bool choose_full(void *context, struct range *range, size_t index, uint64_t pages)
+{
+	uint64_t start = extent_start(range, index), size = extent_end(range, index) - start;
+	// What is only read here does not change, but for code that the JIT adds.
+	bool is_constant = !range->mapping.is_anonymous && !(range->mapping.flags & PF_W);
+	bool is_full = range->mapping.is_anonymous && size == ETP_LIVE_EXTENT &&
+	               pages == all_pages(range, index);
+	if (!is_constant && !is_full)
+		return true;
+	return add_range(context, start, size);
+}
+
+struct etp_error *etp_live_rehearse(struct etp_live *live, int pagemap, uint64_t room)
+{
+	live->room = room;
+	// Without pagemap, all pages seem to be in use, and nothing is known.
+	if (pagemap < 0)
+		return NULL;
+	return visit_wanted(live, pagemap, choose_full, &live->chosen) ? NULL
+	                                                               : &etp_error_no_memory;
+}
+
+struct etp_error *etp_live_unused(const struct etp_live *live, struct etp_target_range **ret,
+                                  size_t *count_ret)
+{
+	struct range_list unused = {0};
+	for (size_t i = 0; i < live->count; i++) {
+		const struct range *range = &live->ranges[i];
+		for (size_t j = 0; j < range->extent_count; j++) {
+			uint64_t start = extent_start(range, j);
+			if (atomic_load(&range->states[j]) == UNKNOWN &&
+			    is_chosen(live, range, j) &&
+			    !add_range(&unused, start, extent_end(range, j) - start)) {
+				free(unused.items);
+				return &etp_error_no_memory;
+			}
+		}
+	}
+	*ret = unused.items;
+	*count_ret = unused.count;
+	return NULL;
+}
+
+bool etp_live_has_missed(const struct etp_live *live)
+{
+	return atomic_load(&live->has_missed);
 }
 
 uint64_t etp_live_present(struct etp_live *live, int pagemap)

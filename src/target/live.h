@@ -17,6 +17,7 @@
 
 #include <etp/error.h>
 #include <etp/reader.h>
+#include <etp/target.h>
 
 struct etp_live;
 
@@ -84,5 +85,17 @@ struct etp_error *etp_live_copy(struct etp_live *live, struct etp_live_copy *cop
 
 // From now on nothing is read: what was not, is missing.
 void etp_live_seal(struct etp_live *live);
+
+// Make copies without the extents that are in these ranges, which are ascending and
+// without overlap.
+struct etp_error *etp_live_leave_out(struct etp_live *live, const struct etp_target_range *ranges,
+                                     size_t count);
+
+// Begin to note what is looked at, for etp_live_unused(); read no more than `room` bytes.
+struct etp_error *etp_live_rehearse(struct etp_live *live, int pagemap, uint64_t room);
+// As etp_target_unused(), etp_target_has_missed().
+struct etp_error *etp_live_unused(const struct etp_live *live, struct etp_target_range **ret,
+                                  size_t *count_ret);
+bool etp_live_has_missed(const struct etp_live *live);
 
 #endif

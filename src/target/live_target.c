@@ -138,10 +138,27 @@ static struct etp_error *warn_stuck(struct etp_target *target, const struct etp_
 	                       stuck);
 }
 
+// Bytes of the process for which there is room where so many are available: a copy needs an
+// eighth besides, and so does the VM.
+static uint64_t room_of(uint64_t available)
+{
+	static const uint64_t spare = 64 << 20;
+	return available > spare ? (available - spare) / 9 * 8 : 0;
+}
+
+static struct etp_error *read_registers(void *context)
+{
+	struct etp_target *target = context;
+	struct etp_source *source = target->source;
+	return etp_threads_read(source->pid, target->info.machine, &source->threads,
+	                        &source->thread_count);
+}
+
 static struct etp_error *read_threads(struct etp_target *target, struct etp_source *source)
 {
-	struct etp_error *err = etp_threads_read(source->pid, target->info.machine,
-	                                         &source->threads, &source->thread_count);
+	struct etp_error *err = source->tracer
+	                                ? etp_tracer_call(source->tracer, read_registers, target)
+	                                : read_registers(target);
 	target->info.thread_count = source->thread_count;
 	return err;
 }
@@ -224,11 +241,9 @@ static struct etp_error *copy_stopped(struct etp_target *target, struct etp_sour
 // lives.
 static struct etp_error *stop_and_copy(struct etp_target *target, struct etp_source *source)
 {
-	// A copy needs some memory besides; so does the VM.
-	static const uint64_t spare = 64 << 20;
 	uint64_t available = etp_proc_memory_available();
 	uint64_t present = etp_live_present(target->live, source->pagemap);
-	bool has_room = present <= available && available - present >= present / 8 + spare;
+	bool has_room = present <= room_of(available);
 	struct etp_rest *rest = NULL;
 	struct etp_error *err = NULL;
 	if (has_room) {
@@ -294,7 +309,13 @@ static struct etp_error *open_process(struct etp_core *core,
 	target->info.pid = options->pid;
 	target->info.kind = ETP_TARGET_PROCESS;
 	target->info.taken_at_ns = clock_ns(CLOCK_REALTIME);
-	err = options->copy ? stop_and_copy(target, source) : read_threads(target, source);
+	if (options->rehearsal)
+		err = etp_live_rehearse(target->live, source->pagemap,
+		                        room_of(etp_proc_memory_available()));
+	else
+		err = etp_live_leave_out(target->live, options->without, options->without_count);
+	if (!err)
+		err = options->copy ? stop_and_copy(target, source) : read_threads(target, source);
 	if (!err)
 		err = add_loads(target);
 	if (!err)
@@ -310,9 +331,37 @@ static struct etp_error *open_process(struct etp_core *core,
 	return etp_core_open_files(core);
 }
 
+// Whoever has these keeps them as bytes for a while.
+static bool is_ascending(const struct etp_target_range *ranges, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t end;
+		if (__builtin_add_overflow(ranges[i].start, ranges[i].size, &end) ||
+		    (i + 1 < count && ranges[i + 1].start < end))
+			return false;
+	}
+	return true;
+}
+
+struct etp_error *etp_target_unused(const struct etp_target *target, struct etp_target_range **ret,
+                                    size_t *count_ret)
+{
+	if (target->live)
+		return etp_live_unused(target->live, ret, count_ret);
+	return etp_error_create(ETP_ERROR_ARGUMENT, "This is no rehearsal.");
+}
+
+bool etp_target_has_missed(const struct etp_target *target)
+{
+	return target->live && etp_live_has_missed(target->live);
+}
+
 struct etp_error *etp_target_open_process(const struct etp_process_options *options,
                                           struct etp_target **ret)
 {
+	if (!is_ascending(options->without, options->without_count))
+		return etp_error_create(ETP_ERROR_ARGUMENT,
+		                        "What is to be left out is not in the order of addresses.");
 	const struct etp_core_options core_options = {.executable = options->executable};
 	struct etp_core core = {.options = &core_options, .page_size = 4096};
 	struct etp_error *err = etp_target_alloc(&core.target);

@@ -94,19 +94,21 @@ static bool is_unreadable(const char *path)
 
 // ERTS writes to private memory, and the JIT to a memfd that it maps twice, of which the
 // executable mapping is what addresses lead to. Other files that are shared may be
-// somebody's database. The beginnings of libraries have their build-ids.
+// somebody's database. The beginnings of libraries have their build-ids, and what is only
+// read in them the names of drivers and of libraries of NIFs.
 static bool is_wanted(const struct etp_live_mapping *mapping, bool is_private,
                       const struct etp_file_mapping *file, const char *executable)
 {
-	enum { BEGINNING_MAX = 1 << 20 };
+	enum { LIBRARY_MAX = 4 << 20 };
 	if (!(mapping->flags & PF_R))
 		return false;
 	if (mapping->is_anonymous || *file->path != '/' || strcmp(file->path, executable) == 0)
 		return true;
 	if (!is_private)
 		return (mapping->flags & PF_X) && strncmp(file->path, "/memfd:", 7) == 0;
-	return (mapping->flags & PF_W) || strncmp(file->path, "/memfd:", 7) == 0 ||
-	       (file->offset == 0 && mapping->size <= BEGINNING_MAX);
+	if ((mapping->flags & PF_W) || strncmp(file->path, "/memfd:", 7) == 0)
+		return true;
+	return (file->offset == 0 || !(mapping->flags & PF_X)) && mapping->size <= LIBRARY_MAX;
 }
 
 static void add_line(struct etp_proc_maps *maps, char *line, const char *executable)

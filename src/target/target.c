@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "target/live.h"
+#include "util/unmap.h"
 
 enum {
 	// Addresses that are equal but for so many of their lowest bits are mostly of one segment.
@@ -44,7 +45,7 @@ void etp_target_destroy(struct etp_target *target)
 	etp_stitches_destroy(target->stitches);
 	for (struct etp_map *map = target->maps; map;) {
 		struct etp_map *next = map->next;
-		munmap(map->bytes, map->size);
+		unmap(map->bytes, map->size);
 		free(map);
 		map = next;
 	}

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,8 +16,9 @@
 
 #include "target/proc.h"
 
-// How long a thread may take to stop before it is called stuck.
-static const double patience_seconds = 1;
+// How long a thread may take to stop before it is called stuck: one that waits in the kernel,
+// where nothing reaches it, and one that is to run but gets no processor.
+static const double wait_seconds = 0.1, patience_seconds = 5;
 
 struct tracee {
 	pid_t tid;
@@ -27,10 +29,20 @@ struct tracee {
 	int signal;
 };
 
+// All of it is done by one thread, for the kernel lets everything run that a thread traces when
+// that thread ends. So what is stuck goes on too, which nothing else could be told.
 struct etp_tracer {
 	pid_t pid;
 	struct tracee *tracees;
 	size_t count, capacity;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	// What the thread is to do, until it is done.
+	struct etp_error *(*call)(void *context);
+	void *context;
+	struct etp_error *err;
+	bool is_ending;
 };
 
 static double now(void)
@@ -128,24 +140,115 @@ static void check(struct tracee *tracee)
 		tracee->signal = info.si_status;
 }
 
-static size_t wait_for_all(struct etp_tracer *tracer)
+static bool waits_in_kernel(const struct etp_tracer *tracer, const struct tracee *tracee)
 {
-	double until = now() + patience_seconds;
-	size_t running;
+	char name[48], *text;
+	size_t size;
+	snprintf(name, sizeof(name), "task/%d/stat", tracee->tid);
+	struct etp_error *err = etp_proc_read(tracer->pid, name, &text, &size);
+	if (err) {
+		etp_error_destroy(err);
+		return false;
+	}
+	const char *state = strrchr(text, ')');
+	bool waits = state && strncmp(state, ") D", 3) == 0;
+	free(text);
+	return waits;
+}
+
+static void wait_for_all(struct etp_tracer *tracer)
+{
+	double start = now();
 	for (;;) {
-		running = 0;
+		size_t running = 0, waiting = 0;
+		bool is_late = now() > start + wait_seconds;
 		for (size_t i = 0; i < tracer->count; i++) {
 			struct tracee *tracee = &tracer->tracees[i];
 			if (tracee->stopped || tracee->gone)
 				continue;
 			check(tracee);
-			running += !tracee->stopped && !tracee->gone;
+			if (tracee->stopped || tracee->gone)
+				continue;
+			running++;
+			waiting += is_late && waits_in_kernel(tracer, tracee);
 		}
-		if (!running || now() > until)
-			return running;
-		const struct timespec pause = {.tv_nsec = 20000};
+		if (running == waiting || now() > start + patience_seconds)
+			return;
+		const struct timespec pause = {.tv_nsec = is_late ? 1000000 : 20000};
 		nanosleep(&pause, NULL);
 	}
+}
+
+static struct etp_error *stop_all(void *context)
+{
+	struct etp_tracer *tracer = context;
+	struct etp_error *err = NULL;
+	for (size_t new = 1; !err &&new;) {
+		err = seize_new(tracer, &new);
+		wait_for_all(tracer);
+	}
+	return err;
+}
+
+static void let_run(struct etp_tracer *tracer)
+{
+	bool killed = false;
+	for (size_t i = 0; i < tracer->count; i++) {
+		struct tracee *tracee = &tracer->tracees[i];
+		// One that was stuck may have stopped meanwhile.
+		if (!tracee->stopped && !tracee->gone)
+			check(tracee);
+		if (!tracee->stopped)
+			continue;
+		void *signal = (void *)(intptr_t)tracee->signal;
+		tracee->stopped = false;
+		tracee->gone = ptrace(PTRACE_DETACH, tracee->tid, NULL, signal) == 0;
+		killed |= !tracee->gone;
+	}
+	// One that was killed while it stood still: the parent of its process does not learn
+	// that it has ended before we have.
+	if (killed)
+		wait_for_all(tracer);
+}
+
+static void *trace(void *context)
+{
+	struct etp_tracer *tracer = context;
+	pthread_mutex_lock(&tracer->lock);
+	for (;;) {
+		while (!tracer->call && !tracer->is_ending)
+			pthread_cond_wait(&tracer->changed, &tracer->lock);
+		if (!tracer->call)
+			break;
+		tracer->err = tracer->call(tracer->context);
+		tracer->call = NULL;
+		pthread_cond_broadcast(&tracer->changed);
+	}
+	pthread_mutex_unlock(&tracer->lock);
+	let_run(tracer);
+	return NULL;
+}
+
+struct etp_error *etp_tracer_call(struct etp_tracer *tracer,
+                                  struct etp_error *(*call)(void *context), void *context)
+{
+	pthread_mutex_lock(&tracer->lock);
+	tracer->call = call;
+	tracer->context = context;
+	pthread_cond_broadcast(&tracer->changed);
+	while (tracer->call)
+		pthread_cond_wait(&tracer->changed, &tracer->lock);
+	struct etp_error *err = tracer->err;
+	pthread_mutex_unlock(&tracer->lock);
+	return err;
+}
+
+static void tracer_free(struct etp_tracer *tracer)
+{
+	pthread_cond_destroy(&tracer->changed);
+	pthread_mutex_destroy(&tracer->lock);
+	free(tracer->tracees);
+	free(tracer);
 }
 
 struct etp_error *etp_tracer_stop(int pid, struct etp_tracer **ret)
@@ -154,11 +257,19 @@ struct etp_error *etp_tracer_stop(int pid, struct etp_tracer **ret)
 	if (!tracer)
 		return &etp_error_no_memory;
 	tracer->pid = pid;
-	struct etp_error *err = NULL;
-	for (size_t new = 1; !err &&new;) {
-		err = seize_new(tracer, &new);
-		wait_for_all(tracer);
+	pthread_mutex_init(&tracer->lock, NULL);
+	pthread_cond_init(&tracer->changed, NULL);
+	// Signals are for the thread that called us.
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int os_errno = pthread_create(&tracer->thread, NULL, trace, tracer);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (os_errno) {
+		tracer_free(tracer);
+		return etp_error_os(os_errno, "No thread can be started to stop process %d", pid);
 	}
+	struct etp_error *err = etp_tracer_call(tracer, stop_all, tracer);
 	if (err) {
 		etp_tracer_release(tracer);
 		return err;
@@ -179,23 +290,10 @@ void etp_tracer_release(struct etp_tracer *tracer)
 {
 	if (!tracer)
 		return;
-	// One that is stuck may have stopped meanwhile; else it goes on when we end.
-	if (etp_tracer_stuck(tracer))
-		wait_for_all(tracer);
-	bool killed = false;
-	for (size_t i = 0; i < tracer->count; i++) {
-		struct tracee *tracee = &tracer->tracees[i];
-		if (!tracee->stopped)
-			continue;
-		void *signal = (void *)(intptr_t)tracee->signal;
-		tracee->stopped = false;
-		tracee->gone = ptrace(PTRACE_DETACH, tracee->tid, NULL, signal) == 0;
-		killed |= !tracee->gone;
-	}
-	// One that was killed while it stood still: the parent of its process does not learn
-	// that it has ended before we have.
-	if (killed)
-		wait_for_all(tracer);
-	free(tracer->tracees);
-	free(tracer);
+	pthread_mutex_lock(&tracer->lock);
+	tracer->is_ending = true;
+	pthread_cond_broadcast(&tracer->changed);
+	pthread_mutex_unlock(&tracer->lock);
+	pthread_join(tracer->thread, NULL);
+	tracer_free(tracer);
 }

@@ -5,7 +5,7 @@
 // Stops a process with ptrace(2), as a debugger does, and lets it run again. Nothing of
 // the process is changed. If we die, the kernel lets it run.
 //
-// Thread safety: stop and release belong to one and the same thread.
+// Thread safety: one call at a time.
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +21,10 @@ struct etp_error *etp_tracer_stop(int pid, struct etp_tracer **ret);
 // Threads that did not stop because they wait in the kernel, for a disk for example,
 // where they change nothing of their memory but what they wait for.
 size_t etp_tracer_stuck(const struct etp_tracer *tracer);
+
+// What `call` returns in the thread that traces: only that may read registers.
+struct etp_error *etp_tracer_call(struct etp_tracer *tracer,
+                                  struct etp_error *(*call)(void *context), void *context);
 
 // Let it run, and forget it. NULL is ignored.
 void etp_tracer_release(struct etp_tracer *tracer);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "target/internal.h"
+#include "target/pthread_self.h"
 #include "target/source.h"
 
 // struct user_regs_struct of x86-64: where the registers of each DWARF number stand, in words.
@@ -56,6 +57,8 @@ void etp_target_thread(const struct etp_target *target, size_t index, struct etp
 		if (i != ETP_DWARF_SP && i != ETP_DWARF_PC && ret->registers[i])
 			ret->is_partial = false;
 	}
+	if (!ret->thread && ret->is_partial)
+		ret->thread = etp_pthread_self(target, ret->tid, ret->registers[ETP_DWARF_SP]);
 }
 
 struct etp_unwinder {

@@ -344,6 +344,31 @@ static void test_impossible_segments(void **state)
 	etp_target_destroy(target);
 }
 
+// Notes that each of very many headers says to have would be read very many times.
+static void test_overlapping_notes(void **state)
+{
+	(void)state;
+	enum { HEADERS = 5000 };
+	struct core_builder core = {0};
+	for (uint64_t i = 0; i < HEADERS; i++)
+		core_load(&core, heap + i * PAGE, PAGE, PF_R, NULL, 0);
+	core_thread(&core, 7, 6);
+	core_process(&core, 7, "beam.smp -S");
+	struct buffer file = core_finish(&core);
+	Elf64_Phdr *phdrs = (Elf64_Phdr *)(file.bytes + sizeof(Elf64_Ehdr));
+	for (size_t i = 1; i < HEADERS; i++)
+		phdrs[i] = phdrs[0];
+	write_file(in_dir("core"), &file);
+	struct etp_target *target = open_core(in_dir("core"), NULL, NULL);
+	check_invariants(target);
+	assert_true(has_warning(target, "notes overlap"));
+	const struct etp_target_info *info = etp_target_info(target);
+	assert_int_equal(info->pid, 7);
+	assert_true(info->thread_count <= file.size / phdrs[0].p_filesz);
+	etp_target_destroy(target);
+	free(file.bytes);
+}
+
 // Offsets far beyond the file and beyond 64 bits are missing bytes, no more.
 static void test_offsets_beyond_the_file(void **state)
 {
@@ -479,6 +504,7 @@ int main(void)
 		TEST(test_forged_headers),
 		TEST(test_overlapping_segments),
 		TEST(test_impossible_segments),
+		TEST(test_overlapping_notes),
 		TEST(test_offsets_beyond_the_file),
 		TEST(test_files_that_are_no_core),
 		TEST(test_cores_of_other_kinds),

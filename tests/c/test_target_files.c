@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pages and symbols from the files that were mapped: which file, and when not.
 
+#include <sys/inotify.h>
+
 #include "elf_builder.h"
 
 #include "target/reader.h"
@@ -579,6 +581,90 @@ static void test_libraries(void **state)
 	etp_target_destroy(target);
 }
 
+static struct etp_target *open_with_limit(size_t max_libraries)
+{
+	const struct etp_core_options options = {.core = in_dir("core"),
+	                                         .max_libraries = max_libraries};
+	struct etp_target *target;
+	assert_null(etp_target_open_core(&options, &target));
+	check_in_use(target, in_dir("beam.smp"));
+	return target;
+}
+
+// A forged core may name a library a million times, under as many names. The executable is sought
+// in any case, though it is among the last by name.
+static void test_number_of_libraries(void **state)
+{
+	(void)state;
+	enum { LIBRARIES = 5 };
+	char names[LIBRARIES][8];
+	write_image(in_dir("beam.smp"), (struct image_options){.seed = 5});
+	struct core_builder core = {0};
+	core_auxv(&core, base + sizeof(Elf64_Ehdr), base + IMAGE_ENTRY);
+	map_image(&core, base, (struct core_options){.path = in_dir("beam.smp"), .seed = 5});
+	for (unsigned i = 0; i < LIBRARIES; i++) {
+		unsigned char seed = (unsigned char)(10 + i);
+		snprintf(names[i], sizeof(names[i]), "a%u.so", i);
+		write_image(in_dir(names[i]), (struct image_options){.seed = seed});
+		map_image(&core, (i + 1) * library,
+		          (struct core_options){.path = in_dir(names[i]), .seed = seed});
+	}
+	core_map_file(&core, in_dir("a-table"), 9 * library, 9 * library + PAGE, 0);
+	core_write(&core, in_dir("core"));
+
+	struct etp_target *target = open_with_limit(2);
+	assert_int_equal(etp_target_info(target)->file_count, 3);
+	assert_true(can_read(target, 2 * library + IMAGE_RODATA));
+	assert_false(can_read(target, 3 * library + IMAGE_RODATA));
+	assert_int_equal(etp_target_info(target)->warning_count, 1);
+	assert_true(has_warning(target, "names 3 libraries beyond the limit of 2:"));
+	assert_true(has_warning(target, "`set etp max-libraries`"));
+	etp_target_destroy(target);
+
+	const size_t enough[] = {0, LIBRARIES, LIBRARIES + 1, SIZE_MAX};
+	for (size_t i = 0; i < sizeof(enough) / sizeof(enough[0]); i++) {
+		target = open_with_limit(enough[i]);
+		assert_int_equal(etp_target_info(target)->file_count, LIBRARIES + 1);
+		assert_int_equal(etp_target_info(target)->warning_count, 0);
+		assert_true(can_read(target, LIBRARIES * library + IMAGE_RODATA));
+		etp_target_destroy(target);
+	}
+}
+
+// What a core names may be a FIFO or a device, to which opening it does something.
+static void test_only_regular_files_are_opened(void **state)
+{
+	(void)state;
+	assert_int_equal(mkfifo(in_dir("beam.smp"), 0600), 0);
+	assert_int_equal(mkfifo(in_dir("library.so"), 0600), 0);
+	write_image(in_dir("regular.so"), (struct image_options){.seed = 7, .no_symbols = true});
+	struct core_builder core = {0};
+	core_auxv(&core, base + sizeof(Elf64_Ehdr), base + IMAGE_ENTRY);
+	map_image(&core, base, (struct core_options){.path = in_dir("beam.smp"), .seed = 5});
+	map_image(&core, library, (struct core_options){.path = in_dir("library.so"), .seed = 6});
+	map_image(&core, 2 * library,
+	          (struct core_options){.path = in_dir("regular.so"), .seed = 7});
+	core_write(&core, in_dir("core"));
+	int events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	assert_true(events >= 0);
+	int regular = inotify_add_watch(events, in_dir("regular.so"), IN_OPEN);
+	assert_true(regular > 0);
+	assert_true(inotify_add_watch(events, in_dir("beam.smp"), IN_OPEN) > 0);
+	assert_true(inotify_add_watch(events, in_dir("library.so"), IN_OPEN) > 0);
+
+	struct etp_target *target = open_core(in_dir("core"), NULL, NULL);
+	assert_true(can_read(target, 2 * library + IMAGE_RODATA));
+	etp_target_destroy(target);
+	struct inotify_event event;
+	size_t opened = 0;
+	while (read(events, &event, sizeof(event)) == (ssize_t)sizeof(event)) {
+		assert_int_equal(event.wd, regular);
+		opened++;
+	}
+	assert_true(opened > 0);
+	close(events);
+}
+
 // With neither AT_PHDR nor AT_ENTRY, the name tells which one is the VM.
 static void test_executable_by_name(void **state)
 {
@@ -656,6 +742,8 @@ int main(void)
 		TEST(test_writable_pages_are_never_taken),
 		TEST(test_saved_part_is_preferred),
 		TEST(test_libraries),
+		TEST(test_number_of_libraries),
+		TEST(test_only_regular_files_are_opened),
 		TEST(test_executable_by_name),
 		TEST(test_forged_executable),
 	};

@@ -2,16 +2,21 @@
 // Targets that are processes: children of the test, stopped by it or by the library.
 
 #include "elf_builder.h"
+#include "traced_child.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <etp/threads.h>
+
+#include "target/live.h"
 #include "target/reader.h"
 #include "target/tracer.h"
 
@@ -26,7 +31,13 @@ struct child {
 	unsigned char *torn;
 	// Counts for as long as the child runs; private to it, and visible to the test.
 	volatile uint64_t *counter, *seen;
+	// In the same page as `seen`: pthread_self() of its threads but the first, once all are
+	// made.
+	pthread_t *threads;
+	volatile uint64_t *is_complete;
 };
+
+enum { MORE_THREADS = 3 };
 
 static unsigned char pattern_at(size_t i)
 {
@@ -58,6 +69,15 @@ static void wait_while(const volatile uint64_t *value, uint64_t is)
 	assert_true(*value != is);
 }
 
+// A thread may have been stopped between its reading of the counter and its writing of what it
+// read, which is of the past when it goes on.
+static void wait_until_seen(const struct child *child, uint64_t counter)
+{
+	for (int i = 0; *child->seen < counter && i < 10000; i++)
+		usleep(1000);
+	assert_true(*child->seen >= counter);
+}
+
 static int start_child(void **state)
 {
 	struct child *child = calloc(1, sizeof(*child));
@@ -74,15 +94,18 @@ static int start_child(void **state)
 	child->torn[0] = 42;
 	child->counter = map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	child->seen = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	child->is_complete = child->seen + 1;
+	child->threads = (pthread_t *)(child->seen + 2);
 	child->pid = fork();
 	assert_true(child->pid >= 0);
 	if (child->pid == 0) {
-		pthread_t threads[3];
-		for (size_t i = 0; i < 3; i++)
-			pthread_create(&threads[i], NULL, spin, child);
+		for (size_t i = 0; i < MORE_THREADS; i++)
+			pthread_create(&child->threads[i], NULL, spin, child);
+		*child->is_complete = 1;
 		spin(child);
 	}
 	fclose(file);
+	wait_while(child->is_complete, 0);
 	wait_while(child->seen, 0);
 	*state = child;
 	return 0;
@@ -171,7 +194,7 @@ static void test_copy(void **state)
 		struct etp_target *target = open_child(child, true);
 		uint64_t counter = read_word(target, child->counter), seen = *child->seen;
 		wait_while(child->seen, seen);
-		assert_true(counter <= *child->seen);
+		wait_until_seen(child, counter);
 		// It runs on, and what was copied stays.
 		assert_int_equal(read_word(target, child->counter), counter);
 		check_memory(child, target);
@@ -187,6 +210,97 @@ static void test_copy(void **state)
 		                                            info->bytes_reserved);
 		etp_target_destroy(target);
 	}
+}
+
+static bool contains(const struct etp_target_range *ranges, size_t count, uint64_t address)
+{
+	for (size_t i = 0; i < count; i++)
+		if (address >= ranges[i].start && address - ranges[i].start < ranges[i].size)
+			return true;
+	return false;
+}
+
+static const char constant[2 * PAGE] = "constant";
+
+static void test_rehearsal(void **state)
+{
+	struct child *child = *state;
+	uint64_t base = address_of(child->pattern);
+	uint64_t used = base + EXTENT, unused = (base + 3 * EXTENT) & ~(uint64_t)(EXTENT - 1);
+	struct etp_process_options options = {.pid = child->pid, .rehearsal = true};
+	struct etp_target *target;
+	assert_null(etp_target_open_process(&options, &target));
+	read_word(target, child->counter);
+	unsigned char byte;
+	assert_null(etp_target_read(target, used, &byte, 1));
+	assert_int_equal(etp_target_info(target)->pause_ns, 0);
+	struct etp_target_range *ranges;
+	size_t count;
+	assert_null(etp_target_unused(target, &ranges, &count));
+	assert_false(etp_target_has_missed(target));
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal((ranges[i].start | ranges[i].size) % PAGE, 0);
+	assert_true(contains(ranges, count, unused));
+	assert_true(contains(ranges, count, unused + EXTENT - 1));
+	assert_false(contains(ranges, count, used));
+	// What is only read can be left out whatever is in use of it.
+	assert_true(contains(ranges, count, address_of(constant)));
+	assert_false(contains(ranges, count, address_of(child->counter)));
+	// Never touched, so that there is nothing to be left out.
+	assert_false(contains(ranges, count, base + 5 * EXTENT - 1));
+	etp_target_destroy(target);
+
+	options = (struct etp_process_options){
+		.pid = child->pid, .copy = true, .without = ranges, .without_count = count};
+	assert_null(etp_target_open_process(&options, &target));
+	wait_until_seen(child, read_word(target, child->counter));
+	assert_null(etp_target_read(target, used, &byte, 1));
+	assert_int_equal(byte, pattern_at(EXTENT));
+	assert_null(etp_target_read(target, base + 5 * EXTENT - 1, &byte, 1));
+	// What a copy never has is not missed.
+	struct etp_reader reader;
+	etp_reader_init(&reader, target);
+	assert_null(etp_reader_at(&reader, 16, 8));
+	assert_null(etp_reader_at(&reader, address_of(child->torn) + PAGE, 8));
+	assert_false(etp_target_has_missed(target));
+	assert_null(etp_reader_at(&reader, unused, 1));
+	assert_true(etp_target_has_missed(target));
+	etp_target_destroy(target);
+
+	ranges[0] = (struct etp_target_range){UINT64_MAX, 2};
+	struct etp_error *err = etp_target_open_process(&options, &target);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ETP_ERROR_ARGUMENT);
+	etp_error_destroy(err);
+	free(ranges);
+}
+
+static size_t read_zeros(void *context, uint64_t address, void *buffer, size_t size)
+{
+	(void)address;
+	*(uint64_t *)context += size;
+	memset(buffer, 0, size);
+	return size;
+}
+
+static void test_rehearsal_without_room(void **state)
+{
+	(void)state;
+	const struct etp_live_mapping mapping = {
+		.start = 16 * EXTENT, .size = 4 * EXTENT, .flags = PF_R, .is_wanted = true};
+	uint64_t done = 0;
+	struct etp_live *live;
+	assert_null(etp_live_create(&mapping, 1, read_zeros, &done, &live));
+	assert_null(etp_live_rehearse(live, -1, 2 * EXTENT + 1));
+	struct etp_segment segment;
+	assert_true(etp_live_find(live, mapping.start, &segment));
+	assert_true(etp_live_find(live, mapping.start + 3 * EXTENT, &segment));
+	assert_false(etp_live_has_missed(live));
+	assert_false(etp_live_find(live, mapping.start + EXTENT, &segment));
+	assert_true(etp_live_has_missed(live));
+	assert_true(etp_live_find(live, mapping.start, &segment));
+	assert_int_equal(done, 2 * EXTENT);
+	etp_live_destroy(live);
 }
 
 static void stop(pid_t pid)
@@ -215,6 +329,26 @@ static void test_stopped_by_the_caller(void **state)
 	assert_int_equal(*child->seen, seen);
 	kill(child->pid, SIGCONT);
 	wait_while(child->seen, seen);
+}
+
+// As lldb's library sees it: somebody else has stopped it, who alone may read registers.
+static void test_threads_of_others_are_told_by_their_stacks(void **state)
+{
+	struct child *child = *state;
+	stop(child->pid);
+	struct etp_target *target = open_child(child, false);
+	assert_int_equal(etp_target_thread_count(target), 1 + MORE_THREADS);
+	size_t found = 0;
+	for (size_t i = 0; i <= MORE_THREADS; i++) {
+		struct etp_thread_state thread;
+		etp_target_thread(target, i, &thread);
+		assert_true(thread.is_partial);
+		assert_true(thread.tid == child->pid || thread.thread);
+		for (size_t j = 0; j < MORE_THREADS; j++)
+			found += thread.thread == (uint64_t)child->threads[j];
+	}
+	assert_int_equal(found, MORE_THREADS);
+	etp_target_destroy(target);
 }
 
 static void test_signals_are_not_lost(void **state)
@@ -246,6 +380,79 @@ static void test_killed_while_stopped(void **state)
 	int status;
 	assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+// What a thread of its own counts while the first one waits for a child of vfork(), in which
+// nothing but SIGKILL reaches it.
+struct stuck {
+	volatile uint64_t counted, returned;
+};
+
+static void *count(void *context)
+{
+	struct stuck *stuck = context;
+	for (;;) {
+		stuck->counted++;
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void become_stuck(struct stuck *stuck, const int gate[2])
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(gate[1]);
+	pthread_t thread;
+	pthread_create(&thread, NULL, count, stuck);
+	if (vfork() == 0) {
+		char byte;
+		_exit((int)read(gate[0], &byte, 1));
+	}
+	stuck->returned = 1;
+	for (;;)
+		pause();
+}
+
+static char state_of(pid_t pid)
+{
+	char path[32], state = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	FILE *file = fopen(path, "re");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+	fclose(file);
+	return state;
+}
+
+static void test_a_thread_that_cannot_be_stopped_goes_on(void **state)
+{
+	(void)state;
+	int gate[2];
+	assert_int_equal(pipe(gate), 0);
+	struct stuck *stuck = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	pid_t pid = fork();
+	if (pid == 0)
+		become_stuck(stuck, gate);
+	close(gate[0]);
+	for (int i = 0; state_of(pid) != 'D' && i < 10000; i++)
+		usleep(1000);
+	const struct etp_process_options options = {.pid = pid, .copy = true};
+	struct etp_target *target;
+	assert_null(etp_target_open_process(&options, &target));
+	const struct etp_target_info *info = etp_target_info(target);
+	assert_int_equal(info->thread_count, 2);
+	assert_int_equal(info->warning_count, 1);
+	assert_non_null(strstr(info->warnings[0], "1 of its threads wait"));
+	// What could be stopped runs, and the other one when it has got what it waited for,
+	// although we are still there.
+	wait_while(&stuck->counted, stuck->counted);
+	assert_int_equal(stuck->returned, 0);
+	close(gate[1]);
+	wait_while(&stuck->returned, 0);
+	etp_target_destroy(target);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	munmap(stuck, PAGE);
 }
 
 static void *read_all(void *context)
@@ -339,24 +546,22 @@ static void test_errors(void **state)
 
 int main(void)
 {
-	// A sandbox may forbid ptrace; then nothing here can be shown.
-	pid_t probe = fork();
-	if (probe == 0) {
-		pause();
-		_exit(0);
-	}
-	bool allowed = ptrace(PTRACE_SEIZE, probe, NULL, NULL) == 0;
-	kill(probe, SIGKILL);
-	waitpid(probe, NULL, __WALL);
+	bool allowed;
+	end_traced_child(start_traced_child(&allowed));
 	if (!allowed) {
 		printf("ptrace is not allowed here\n");
 		return 77;
 	}
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_copy, start_child, end_child),
+		cmocka_unit_test_setup_teardown(test_rehearsal, start_child, end_child),
+		cmocka_unit_test(test_rehearsal_without_room),
 		cmocka_unit_test_setup_teardown(test_stopped_by_the_caller, start_child, end_child),
+		cmocka_unit_test_setup_teardown(test_threads_of_others_are_told_by_their_stacks,
+	                                        start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_signals_are_not_lost, start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_killed_while_stopped, start_child, end_child),
+		cmocka_unit_test(test_a_thread_that_cannot_be_stopped_goes_on),
 		cmocka_unit_test_setup_teardown(test_threads_see_the_same, start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_errors, start_child, end_child),
 	};

@@ -2,6 +2,7 @@
 // Processes that are copied without being stopped, and those that do not rest for long enough.
 
 #include "elf_builder.h"
+#include "traced_child.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -249,20 +250,15 @@ static void test_copies_of_the_restless(void **state)
 
 int main(void)
 {
-	// A sandbox may forbid ptrace, and a kernel not tell; then nothing here can be shown.
-	pid_t probe = fork();
-	if (probe == 0) {
-		pause();
-		_exit(0);
-	}
-	bool allowed = ptrace(PTRACE_SEIZE, probe, NULL, NULL) == 0;
+	bool allowed;
+	pid_t probe = start_traced_child(&allowed);
+	// A kernel may not tell; then nothing here can be shown.
 	struct etp_rest *rest = NULL;
 	for (int i = 0; allowed && !rest && i < 1000; i++) {
 		rest = etp_rest_begin(probe);
 		usleep(1000);
 	}
-	kill(probe, SIGKILL);
-	waitpid(probe, NULL, __WALL);
+	end_traced_child(probe);
 	if (!rest) {
 		printf("ptrace or /proc/PID/syscall is not allowed here\n");
 		return 77;
