@@ -44,8 +44,9 @@ struct etp_allocated_areas {
 	/** Names of atoms, and what of that room is in use. */
 	uint64_t atom_space, atom_space_used;
 	uint64_t atom_table;
-	/** The Atoms themselves, which the VM adds to none of its sums. */
-	uint64_t atoms;
+	/** The Atoms themselves, which the VM adds to none of its sums; and the blocks that they
+	 *  are in, with the allocator's header and what it rounds up. */
+	uint64_t atoms, atom_blocks;
 	uint64_t module_table, export_table, export_list, fun_table, fun_list, module_refs;
 };
 

@@ -97,8 +97,8 @@ struct etp_census_literals {
 	enum etp_holder_kind kind;
 	/** Of the ErtsLiteralArea. */
 	uint64_t address;
-	/** Key of the persistent term or name of the module. */
-	etp_term term;
+	/** Key of the persistent term or name of the module; value of a persistent term, else 0. */
+	etp_term term, value;
 	uint64_t words;
 	/** References to off-heap binaries, and sizes of the distinct ones. */
 	uint64_t binary_refs, binary_bytes;
@@ -115,6 +115,8 @@ struct etp_census_process {
 	 *  messages it received), messages and other signals in its queues and in transit,
 	 *  and what no collector moves: tags of its monitors, state of its tracer. */
 	uint64_t young_words, old_words, fragment_words, message_words, transit_words, aside_words;
+	/** Not in use as that: its stack, and free room of its young and old heap. */
+	uint64_t stack_words, free_words;
 	/** Of the words in use, those that live terms occupy. */
 	uint64_t live_words;
 	/** Messages in the private queues, and in transit (in the outer queue). */
@@ -148,7 +150,16 @@ struct etp_census_totals {
 	uint64_t processes;
 	/** Words in use, those of live terms, and what is in use and not live. */
 	uint64_t used_words, live_words, garbage_words;
+	/** Of the words in use, those of messages and other signals, received or in transit. */
+	uint64_t message_words;
+	/** As in etp_census_process. */
+	uint64_t stack_words, free_words;
+	/** Heap fragments with the messages of timers, in bytes. */
+	uint64_t timer_bytes;
 	uint64_t released_refs, released_bytes;
+	/** Distinct binaries that these references are to; of these, the ones that nobody else
+	 *  refers to, so that they would be freed if all processes collected, and their bytes. */
+	uint64_t released_binaries, freed_binaries, freed_bytes;
 	uint64_t terms;
 	/** How many were running, and how many could not be read whole. */
 	uint64_t running, unreadable;

@@ -33,10 +33,12 @@ enum etp_collection_kind {
 	ETP_COLLECTION_ORDDICT,
 	/** Elixir's MapSet. */
 	ETP_COLLECTION_MAP_SET,
+	/** The dictionary of a process, of etp/accumulators.h only. */
+	ETP_COLLECTION_DICTIONARY,
 };
 
 /** "map", "list", "tuple", "binary", "queue", "set", "dict", "gb_tree", "gb_set", "array",
- *  "orddict" or "map_set". */
+ *  "orddict", "map_set" or "dictionary". */
 ETP_EXPORT const char *etp_collection_name(enum etp_collection_kind kind);
 
 #endif

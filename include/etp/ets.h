@@ -147,6 +147,8 @@ struct etp_ets_row {
 
 enum { ETP_ETS_STACK_DEPTH = 128 };
 
+struct ets_order;
+
 /** Walks the objects of one table: hash tables by slot, trees in order of key. */
 struct etp_ets_iter {
 	const struct etp_vm *vm;
@@ -169,6 +171,8 @@ struct etp_ets_iter {
 	uint64_t slot, slots, segtab, node;
 	const void *buckets;
 	uint64_t bucket_first, bucket_end;
+	/* In which order their chains are visited (vm/ets_order.h); NULL for that of the slots. */
+	struct ets_order *order;
 	/** Brent's algorithm: node to meet again, and steps since. */
 	uint64_t tortoise, steps, power;
 	/* Trees. */

@@ -61,6 +61,9 @@ struct etp_ets_scan_table {
 	/** DbTerm of the row that wastes most, with size and visible bytes of the
 	 *  binary in question; DbTerm of a row with a dead pid. 0 for none. */
 	uint64_t sample_pin, sample_pin_bytes, sample_pin_visible, sample_dead;
+	/** DbTerm of the row with most words, of those that are not deleted, and its words; 0 if
+	 *  there is none. */
+	uint64_t largest_row, largest_row_words;
 	/** The scan was interrupted before or inside this table. */
 	bool incomplete;
 };
@@ -95,6 +98,8 @@ struct etp_binary_choice {
 	bool reverse;
 	/** Only those of which refc and refs differ. */
 	bool unaccounted;
+	/** Only those that come behind the one at this address; 0: all. */
+	uint64_t after;
 	/** At most so many: the time it takes does not grow with it, the memory does. */
 	size_t limit;
 };

@@ -78,10 +78,12 @@ enum etp_path_step_kind {
 	ETP_PATH_ORIGINAL,
 	/** The binary that the bytes of a signal from another node are in. */
 	ETP_PATH_EXTERNAL_FORMAT,
+	/** Of the paths of etp/accumulators.h only: further steps, which are not told apart. */
+	ETP_PATH_FURTHER,
 };
 
 /** "element", "list", "tail", "value", "key", "environment", "original",
- *  "external_format". */
+ *  "external_format", "further". */
 ETP_EXPORT const char *etp_path_step_name(enum etp_path_step_kind kind);
 
 struct etp_path_step {
@@ -171,6 +173,9 @@ enum etp_place_kind {
 	ETP_PLACE_PROCESS,
 	/** In the object whose DbTerm is at `row`, of the DbTable at `holder`. */
 	ETP_PLACE_ETS_ROW,
+	/** In the persistent term of the ErtsLiteralArea at `holder`; of etp/accumulators.h
+	 *  only. */
+	ETP_PLACE_PERSISTENT_TERM,
 };
 
 struct etp_place {

@@ -19,8 +19,11 @@
  * - in one of the functions of OTP that start a process and wait until it is ready, or tell one to
  *   end and wait until it has: for the process whose pid is in the frame on top (proc_lib.erl,
  *   supervisor.erl, application_master.erl, application_controller.erl, init.erl);
+ * - in gen_tcp:send/2, after the driver has taken what it sends into a full queue: for that port;
  * - suspended: for who called erlang:suspend_process/1 (erl_monitor_link.h), or for the
  *   port or connection that has it in its list (erl_port.h, erl_node_tables.h).
+ * A server that has others do what it is asked for knows in its state alone whom its callers wait
+ * for: these edges are given by whoever has read that (struct etp_wait_edge).
  *
  * Thread safety: belongs to one thread.
  */
@@ -63,13 +66,15 @@ enum etp_wait_kind {
 	ETP_WAIT_SUSPENDED,
 	/** Suspended until a port is not busy any more. */
 	ETP_WAIT_PORT,
+	/** Until a port has room for what it was sent. */
+	ETP_WAIT_SEND,
 	/** For a process of another node; or suspended until the connection to it is not
 	 *  busy any more. */
 	ETP_WAIT_NODE,
 	ETP_WAIT_KIND_COUNT,
 };
 
-/** "call", "monitor", "request", "start", "exit", "suspended", "port", "node"; "none". */
+/** "call", "monitor", "request", "start", "exit", "suspended", "port", "send", "node"; "none". */
 ETP_EXPORT const char *etp_wait_kind_name(enum etp_wait_kind kind);
 
 enum etp_waiter_kind {
@@ -97,6 +102,16 @@ struct etp_waiter {
 	uint32_t direct, behind;
 	/** The longest chain that ends here, and the one before this in it. */
 	uint32_t depth, deepest;
+};
+
+/** Whom a process waits for in truth, when it waits for one that has somebody else do it. */
+struct etp_wait_edge {
+	/** Pids. `who` may be `target` itself. */
+	etp_term who, target;
+	/** `who` must be found to wait for it. 0: `who` waits for nobody, but some call it, and
+	 * wait for `target`, to which it passes on what it is asked. */
+	etp_term through;
+	enum etp_wait_kind kind;
 };
 
 struct etp_wait_cycle {
@@ -134,8 +149,10 @@ struct etp_waits {
 	const char *problem;
 };
 
-/** Look at all processes once. Release with etp_waits_deinit(). Errors: NO_MEMORY. */
-ETP_EXPORT struct etp_error *etp_waits_init(struct etp_waits *waits, const struct etp_vm *vm);
+/** Look at all processes once, and then follow the edges. Release with etp_waits_deinit().
+ *  Errors: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_waits_init(struct etp_waits *waits, const struct etp_vm *vm,
+                                            const struct etp_wait_edge *edges, size_t edge_count);
 ETP_EXPORT void etp_waits_deinit(struct etp_waits *waits);
 
 #endif

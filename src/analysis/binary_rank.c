@@ -26,7 +26,26 @@ static uint64_t largest_first(const struct etp_ets_scan_binary *binary, enum etp
 struct choosing {
 	const struct etp_ets_scan *scan;
 	const struct etp_binary_choice *choice;
+	// Of choice->after.
+	struct top_rank after;
 };
+
+static struct top_rank rank_of(const struct etp_ets_scan_binary *binary,
+                               enum etp_binary_order order)
+{
+	// Their numbers depend on the threads that found them.
+	return (struct top_rank){~largest_first(binary, order), binary->address, 0};
+}
+
+static bool is_behind(const struct choosing *choosing, const struct top_rank *rank)
+{
+	const struct top_rank *after = &choosing->after;
+	if (rank->second == after->second)
+		return false;
+	bool is_greater = rank->first != after->first ? rank->first > after->first
+	                                              : rank->second > after->second;
+	return is_greater != choosing->choice->reverse;
+}
 
 static bool rank(const void *context, size_t index, struct top_rank *ret)
 {
@@ -35,18 +54,27 @@ static bool rank(const void *context, size_t index, struct top_rank *ret)
 	etp_ets_scan_binary(choosing->scan, index, &binary);
 	if (choosing->choice->unaccounted && binary.refs == binary.refc)
 		return false;
-	ret->first = ~largest_first(&binary, choosing->choice->order);
-	// Their numbers depend on the threads that found them.
-	ret->second = binary.address;
-	return true;
+	struct top_rank found = rank_of(&binary, choosing->choice->order);
+	ret->first = found.first;
+	ret->second = found.second;
+	return !choosing->choice->after || is_behind(choosing, &found);
 }
 
 struct etp_error *etp_ets_scan_choose(const struct etp_ets_scan *scan,
                                       const struct etp_binary_choice *choice, size_t **ret,
                                       size_t *count_ret)
 {
-	const struct choosing choosing = {scan, choice};
+	struct choosing choosing = {.scan = scan, .choice = choice};
 	size_t chosen, wanted;
+	if (choice->after) {
+		size_t index = etp_ets_scan_find(scan, choice->after);
+		if (index == SIZE_MAX)
+			return etp_error_create(ETP_ERROR_NOT_FOUND, "No binary is at 0x%llx.",
+			                        (unsigned long long)choice->after);
+		struct etp_ets_scan_binary binary;
+		etp_ets_scan_binary(scan, index, &binary);
+		choosing.after = rank_of(&binary, choice->order);
+	}
 	size_t *indexes = top_choose(etp_ets_scan_binary_count(scan), rank, &choosing,
 	                             choice->reverse, choice->limit, &chosen, &wanted);
 	if (!indexes)

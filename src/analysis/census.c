@@ -42,6 +42,8 @@ struct etp_census {
 	// then timers and ports.
 	struct binary_store store;
 	struct magic_store magic;
+	// Binaries to which only garbage of some process refers, with these references.
+	struct binary_map released;
 	// Whether what is no table was looked at too, and whether nothing interrupted it.
 	bool has_others, complete;
 };
@@ -58,6 +60,8 @@ struct taker {
 	struct marker marker;
 	// Binaries of the process at hand.
 	struct binary_map local;
+	// Those to which its garbage refers.
+	struct binary_map released;
 	// Magic ones that it refers to.
 	struct magic_finder magic;
 	struct etp_magic_kinds magic_kinds;
@@ -72,12 +76,14 @@ static void taker_init(struct taker *t, const struct etp_vm *vm, struct etp_cens
 	marker_init(&t->marker, vm, &t->reader);
 	etp_magic_kinds_init(&t->magic_kinds, vm);
 	binary_map_init(&t->local);
+	binary_map_init(&t->released);
 	magic_finder_init(&t->magic, vm, &t->reader, &t->magic_kinds);
 }
 
 static void taker_deinit(struct taker *t)
 {
 	magic_finder_deinit(&t->magic);
+	binary_map_deinit(&t->released);
 	binary_map_deinit(&t->local);
 	marker_deinit(&t->marker);
 	process_heap_deinit(&t->heap);
@@ -132,19 +138,23 @@ static bool joins_the_list(struct taker *t, uint64_t proc_bin)
 	       !flags;
 }
 
-// After marking: what would a major collection do with this entry?
-static void judge_proc_bin(struct taker *t, struct etp_census_process *out,
+// After marking: what would a major collection do with this entry? False when out of memory.
+static bool judge_proc_bin(struct taker *t, struct etp_census_process *out,
                            const struct heap_chain *chain, uint64_t proc_bin)
 {
 	uint64_t binary;
 	if (!READ_WORD(t->vm, &t->reader, proc_bin, BinRef, val, &binary))
-		return;
+		return true;
 	const struct binary_entry *entry = binary_map_find(&t->local, binary);
 	uint64_t size = entry ? entry->size : 0;
 	bool live = marker_is_live(&t->marker, proc_bin);
 	if (is_listed(t, chain) && !live) {
 		out->released_refs++;
 		out->released_bytes += size;
+		struct binary_entry *released = binary_map_insert(&t->released, binary);
+		if (!released)
+			return false;
+		binary_entry_add_refs(released, 1);
 	}
 	// Messages are moved as a whole, with what is dead in them.
 	bool moves = chain->moves ||
@@ -154,6 +164,7 @@ static void judge_proc_bin(struct taker *t, struct etp_census_process *out,
 		out->added_refs++;
 		out->added_bytes += size;
 	}
+	return true;
 }
 
 // Binaries that bytes in external format are in: no term refers to them.
@@ -204,16 +215,30 @@ static bool note_chains(struct taker *t, struct etp_census_process *out)
 	return true;
 }
 
-// What goes wrong here was counted before.
-static void judge_chains(struct taker *t, struct etp_census_process *out)
+// What goes wrong here was counted before. False when out of memory.
+static bool judge_chains(struct taker *t, struct etp_census_process *out)
 {
 	for (size_t i = 0; i < t->heap.chain_count; i++) {
 		const struct heap_chain *chain = &t->heap.chains[i];
 		struct off_heap_iter iter = off_heap_iter(t->vm, &t->reader, chain->first);
 		uint64_t proc_bin;
 		while (off_heap_next_proc_bin(&iter, &proc_bin))
-			judge_proc_bin(t, out, chain, proc_bin);
+			if (!judge_proc_bin(t, out, chain, proc_bin))
+				return false;
 	}
+	return true;
+}
+
+static bool merge_released(struct binary_map *all, const struct binary_map *released)
+{
+	for (size_t i = 0; i < released->count; i++) {
+		const struct binary_entry *from = binary_map_at(released, i);
+		struct binary_entry *entry = binary_map_insert(all, from->address);
+		if (!entry)
+			return false;
+		binary_entry_add_refs(entry, binary_entry_refs(from));
+	}
+	return true;
 }
 
 static void sum_up(struct taker *t, struct etp_census_process *out)
@@ -226,6 +251,8 @@ static void sum_up(struct taker *t, struct etp_census_process *out)
 	out->message_words = heap->words_by_kind[HEAP_AREA_QUEUE];
 	out->transit_words = heap->words_by_kind[HEAP_AREA_TRANSIT];
 	out->aside_words = heap->words_by_kind[HEAP_AREA_ASIDE];
+	out->stack_words = heap->stack_words;
+	out->free_words = heap->free_words;
 	out->messages = heap->messages;
 	out->messages_in_transit = heap->messages_in_transit;
 	out->running = heap->running;
@@ -253,16 +280,18 @@ static bool take_process(struct taker *t, size_t index)
 	if (atomic_load(&t->crew->stopped))
 		return true;
 	binary_map_clear(&t->local);
+	if (t->released.count)
+		binary_map_clear(&t->released);
 	magic_finder_clear(&t->magic);
 	if (!process_heap_load(&t->heap, t->vm, &t->reader, census->addresses[index]) ||
 	    !note_chains(t, &out) || !note_externals(t, &out) ||
-	    !marker_run(&t->marker, &t->heap, &t->local, true))
+	    !marker_run(&t->marker, &t->heap, &t->local, true) || !judge_chains(t, &out))
 		return false;
-	judge_chains(t, &out);
 	sum_up(t, &out);
 	pthread_mutex_lock(&t->crew->lock);
 	uint32_t holder = (uint32_t)(census->tables.count + index);
 	bool ok = binary_store_merge(&census->store, &t->local, holder) &&
+	          merge_released(&census->released, &t->released) &&
 	          magic_store_merge(&census->magic, &t->magic, holder) &&
 	          process_store_add(&census->processes, index, &out);
 	pthread_mutex_unlock(&t->crew->lock);
@@ -476,6 +505,7 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 		return &etp_error_no_memory;
 	census->vm = vm;
 	binary_store_init(&census->store);
+	binary_map_init(&census->released);
 	magic_store_init(&census->magic);
 	bool stopped = false;
 	struct etp_error *err = take_tables(census, options, &stopped);
@@ -498,6 +528,7 @@ void etp_census_destroy(struct etp_census *census)
 	etp_ets_tables_deinit(&census->tables);
 	literal_scan_deinit(&census->literals);
 	root_scan_deinit(&census->roots);
+	binary_map_deinit(&census->released);
 	binary_store_deinit(&census->store);
 	magic_store_deinit(&census->magic);
 	process_store_deinit(&census->processes);
@@ -530,7 +561,8 @@ void etp_census_process(const struct etp_census *census, size_t index,
 
 void etp_census_totals(const struct etp_census *census, struct etp_census_totals *ret)
 {
-	*ret = (struct etp_census_totals){.processes = census->processes.count};
+	*ret = (struct etp_census_totals){.processes = census->processes.count,
+	                                  .timer_bytes = census->roots.timer_bytes};
 	for (size_t i = 0; i < census->processes.count; i++) {
 		struct etp_census_process process;
 		etp_census_process(census, i, &process);
@@ -539,11 +571,26 @@ void etp_census_totals(const struct etp_census *census, struct etp_census_totals
 		ret->used_words += used;
 		ret->live_words += process.live_words;
 		ret->garbage_words += used > process.live_words ? used - process.live_words : 0;
+		ret->message_words += process.message_words + process.transit_words;
+		ret->stack_words += process.stack_words;
+		ret->free_words += process.free_words;
 		ret->released_refs += process.released_refs;
 		ret->released_bytes += process.released_bytes;
 		ret->terms += process.terms;
 		ret->running += process.running;
 		ret->unreadable += process.unreadable != 0;
+	}
+	for (size_t i = 0; i < census->released.count; i++) {
+		const struct binary_entry *released = binary_map_at(&census->released, i);
+		const struct binary_entry *entry =
+			binary_map_find(&census->store.map, released->address);
+		if (!entry)
+			continue;
+		ret->released_binaries++;
+		if (binary_entry_refs(released) < entry->refc)
+			continue;
+		ret->freed_binaries++;
+		ret->freed_bytes += entry->size;
 	}
 }
 

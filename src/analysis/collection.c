@@ -44,12 +44,19 @@ enum {
 const char *etp_collection_name(enum etp_collection_kind kind)
 {
 	static const char *const names[] = {
-		[ETP_COLLECTION_MAP] = "map",         [ETP_COLLECTION_LIST] = "list",
-		[ETP_COLLECTION_TUPLE] = "tuple",     [ETP_COLLECTION_BINARY] = "binary",
-		[ETP_COLLECTION_QUEUE] = "queue",     [ETP_COLLECTION_SET] = "set",
-		[ETP_COLLECTION_DICT] = "dict",       [ETP_COLLECTION_GB_TREE] = "gb_tree",
-		[ETP_COLLECTION_GB_SET] = "gb_set",   [ETP_COLLECTION_ARRAY] = "array",
-		[ETP_COLLECTION_ORDDICT] = "orddict", [ETP_COLLECTION_MAP_SET] = "map_set",
+		[ETP_COLLECTION_MAP] = "map",
+		[ETP_COLLECTION_LIST] = "list",
+		[ETP_COLLECTION_TUPLE] = "tuple",
+		[ETP_COLLECTION_BINARY] = "binary",
+		[ETP_COLLECTION_QUEUE] = "queue",
+		[ETP_COLLECTION_SET] = "set",
+		[ETP_COLLECTION_DICT] = "dict",
+		[ETP_COLLECTION_GB_TREE] = "gb_tree",
+		[ETP_COLLECTION_GB_SET] = "gb_set",
+		[ETP_COLLECTION_ARRAY] = "array",
+		[ETP_COLLECTION_ORDDICT] = "orddict",
+		[ETP_COLLECTION_MAP_SET] = "map_set",
+		[ETP_COLLECTION_DICTIONARY] = "dictionary",
 	};
 	return names[kind];
 }

@@ -8,12 +8,18 @@
 #include "term/row_expand.h"
 #include "util/array.h"
 #include "util/crew.h"
+#include "util/reason.h"
+#include "vm/ets_order.h"
 #include "vm/ets_parts.h"
 
 enum {
 	// Rows between two looks at the progress callback.
 	PROGRESS_ROWS = 4096,
-	ROWS_A_PART = 1 << 14,
+	// Of a table that is shared out, a part has so many rows: as many as are put in order
+	// together, or fewer for the sake of sharing.
+	FEWEST_ROWS_A_PART = 1 << 14,
+	MOST_ROWS_A_PART = ETS_ORDER_CHAINS,
+	PARTS_WANTED = 24,
 	// Threads pay from some rows on.
 	ROWS_A_THREAD = 1 << 15,
 	// Rows whose memory, and then that of their binaries, is fetched together.
@@ -101,6 +107,7 @@ struct scanner {
 	struct etp_ets_row rows[ROWS_AHEAD];
 	size_t rows_in, rows_out;
 	struct etp_reader ahead, binaries_ahead;
+	struct ets_order order;
 	// Binaries of the table at hand: `own`, or one of a shared table's.
 	struct binary_map *local;
 	struct binary_map own;
@@ -113,6 +120,25 @@ struct scanner {
 	uint64_t *seen;
 	size_t seen_capacity;
 };
+
+// Of rows that waste as much the one with the lowest address.
+static void note_pin(struct etp_ets_scan_table *out, uint64_t dbterm, uint64_t bytes,
+                     uint64_t visible)
+{
+	uint64_t waste = bytes - visible, most = out->sample_pin_bytes - out->sample_pin_visible;
+	if (out->sample_pin && (waste < most || (waste == most && dbterm >= out->sample_pin)))
+		return;
+	out->sample_pin = dbterm;
+	out->sample_pin_bytes = bytes;
+	out->sample_pin_visible = visible;
+}
+
+// Likewise.
+static void note_dead(struct etp_ets_scan_table *out, uint64_t dbterm)
+{
+	if (!out->sample_dead || dbterm < out->sample_dead)
+		out->sample_dead = dbterm;
+}
 
 // The row sees less than half of what it keeps alive? Adds up ranges per binary:
 // two that overlap count twice, which can only hide a pin, not invent one.
@@ -135,12 +161,7 @@ static bool judge_row(struct scanner *s, struct etp_ets_scan_table *out, uint64_
 		if (s->seen[i] >= bin->size / 2)
 			continue;
 		pinned = true;
-		uint64_t waste = bin->size - s->seen[i];
-		if (!out->sample_pin || waste > out->sample_pin_bytes - out->sample_pin_visible) {
-			out->sample_pin = dbterm;
-			out->sample_pin_bytes = bin->size;
-			out->sample_pin_visible = s->seen[i];
-		}
+		note_pin(out, dbterm, bin->size, s->seen[i]);
 	}
 	out->pinned_rows += pinned;
 	return true;
@@ -168,7 +189,7 @@ static bool scan_words(struct scanner *s, const struct etp_ets_table *table,
 		if (!etp_row_expand(s->vm, &s->reader, row->dbterm, table->keypos, &s->expanded,
 		                    &term, &reason)) {
 			out->unreadable++;
-			out->problem = reason;
+			reason_add(&out->problem, reason);
 			return true;
 		}
 		tuple = term_pointer(term);
@@ -182,6 +203,16 @@ static bool scan_words(struct scanner *s, const struct etp_ets_table *table,
 	return ok;
 }
 
+// Of rows that are equally large the one with the lowest address, whichever thread met it.
+static void note_largest(struct etp_ets_scan_table *out, uint64_t dbterm, uint64_t words)
+{
+	if (words < out->largest_row_words ||
+	    (words == out->largest_row_words && dbterm >= out->largest_row))
+		return;
+	out->largest_row = dbterm;
+	out->largest_row_words = words;
+}
+
 static bool scan_row(struct scanner *s, const struct etp_ets_table *table,
                      const struct etp_ets_row *row, struct etp_ets_scan_table *out)
 {
@@ -191,13 +222,15 @@ static bool scan_row(struct scanner *s, const struct etp_ets_table *table,
 	if (row->pseudo_deleted) {
 		out->pseudo_deleted++;
 		out->pseudo_deleted_words += row->words;
+	} else {
+		note_largest(out, row->dbterm, row->words);
 	}
 	row_scan_reset(&s->row);
 	if (!scan_words(s, table, row, out, &key))
 		return false;
 	if (s->row.has_dead_pid) {
 		out->dead_pid_rows++;
-		out->sample_dead = row->dbterm;
+		note_dead(out, row->dbterm);
 		out->dead_pid_keys += row_scan_key_is_dead(&s->row, key);
 	}
 	out->live_pid_rows += s->row.has_live_pid;
@@ -293,6 +326,7 @@ static bool scan_rows(struct scanner *s, const struct etp_ets_table *table,
 	uint64_t rows = 0, visits = 0;
 	s->row.unreadable = 0;
 	s->row.problem = NULL;
+	ets_iter_put_in_order(iter, &s->order);
 	binary_feed_init(&s->feed, s->local, shared ? &shared->map_lock : NULL);
 	s->rows_in = s->rows_out = 0;
 	while (next_row(s, iter, &row)) {
@@ -380,24 +414,18 @@ static void add_finding(struct finding *sum, const struct finding *part)
 	to->dead_pid_keys += from->dead_pid_keys;
 	to->dead_ref_rows += from->dead_ref_rows;
 	to->incomplete = to->incomplete || from->incomplete;
-	if (from->problem)
-		to->problem = from->problem;
+	reason_add(&to->problem, from->problem);
 	if (from->sample_dead)
-		to->sample_dead = from->sample_dead;
-	if (from->sample_pin &&
-	    (!to->sample_pin || from->sample_pin_bytes - from->sample_pin_visible >
-	                                to->sample_pin_bytes - to->sample_pin_visible)) {
-		to->sample_pin = from->sample_pin;
-		to->sample_pin_bytes = from->sample_pin_bytes;
-		to->sample_pin_visible = from->sample_pin_visible;
-	}
+		note_dead(to, from->sample_dead);
+	if (from->sample_pin)
+		note_pin(to, from->sample_pin, from->sample_pin_bytes, from->sample_pin_visible);
+	if (from->largest_row)
+		note_largest(to, from->largest_row, from->largest_row_words);
 	sum->live += part->live;
 	sum->missing += part->missing;
-	if (part->missing_problem)
-		sum->missing_problem = part->missing_problem;
+	reason_add(&sum->missing_problem, part->missing_problem);
 	sum->damaged += part->damaged;
-	if (part->damage_problem)
-		sum->damage_problem = part->damage_problem;
+	reason_add(&sum->damage_problem, part->damage_problem);
 }
 
 static void forget_shared(struct shared_table *shared, size_t workers)
@@ -517,14 +545,23 @@ static bool share_out(struct scan_work *work, size_t table, struct ets_parts *pa
 	return true;
 }
 
+static uint64_t rows_a_part(const struct scan_work *work, const struct etp_ets_table *table)
+{
+	if (work->options && work->options->rows_a_part)
+		return work->options->rows_a_part;
+	uint64_t rows = table->size > 0 ? (uint64_t)table->size / PARTS_WANTED : 0;
+	if (rows > MOST_ROWS_A_PART)
+		return MOST_ROWS_A_PART;
+	return rows > FEWEST_ROWS_A_PART ? rows : FEWEST_ROWS_A_PART;
+}
+
 static bool make_shares(struct scan_work *work, struct etp_reader *reader)
 {
-	uint64_t rows = work->options ? work->options->rows_a_part : 0;
 	for (size_t i = 0; i < work->scan->table_count; i++) {
 		struct ets_parts parts = {0};
 		work->scan->tables[i].address = work->tables[i].address;
 		if (work->workers > 1 && !ets_parts_init(&parts, work->vm, reader, &work->tables[i],
-		                                         rows ? rows : ROWS_A_PART))
+		                                         rows_a_part(work, &work->tables[i])))
 			return false;
 		if (parts.count ? !share_out(work, i, &parts)
 		                : !add_share(work, (struct share){i, 0, NULL}))
@@ -539,6 +576,7 @@ static void scanner_init(struct scanner *s, struct scan_work *work, size_t numbe
 	etp_reader_init(&s->reader, work->vm->target);
 	etp_reader_init(&s->ahead, work->vm->target);
 	etp_reader_init(&s->binaries_ahead, work->vm->target);
+	ets_order_init(&s->order);
 	row_scan_init(&s->row, work->vm, &s->reader);
 	etp_row_words_init(&s->expanded);
 	binary_map_init(&s->own);
@@ -549,6 +587,7 @@ static void scanner_deinit(struct scanner *s)
 {
 	binary_map_deinit(&s->own);
 	magic_finder_deinit(&s->own_magic);
+	ets_order_deinit(&s->order);
 	etp_row_words_deinit(&s->expanded);
 	row_scan_deinit(&s->row);
 	free(s->seen);

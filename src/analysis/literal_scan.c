@@ -10,7 +10,7 @@
 #include "util/array.h"
 
 static bool add_area(struct literal_scan *scan, enum etp_holder_kind kind, uint64_t address,
-                     etp_term term)
+                     etp_term term, etp_term value)
 {
 	struct etp_census_literals *area =
 		array_add(&scan->areas, &scan->count, &scan->capacity, sizeof(*area));
@@ -19,6 +19,7 @@ static bool add_area(struct literal_scan *scan, enum etp_holder_kind kind, uint6
 			.kind = kind,
 			.address = address,
 			.term = term,
+			.value = value,
 		};
 	return area;
 }
@@ -33,7 +34,7 @@ static struct etp_error *add_persistent_terms(struct literal_scan *scan, const s
 		scan->problem = terms.problem;
 	for (size_t i = 0; !err && i < terms.count; i++)
 		if (!add_area(scan, ETP_HOLDER_PERSISTENT_TERM, terms.terms[i].literal_area,
-		              terms.terms[i].key))
+		              terms.terms[i].key, terms.terms[i].value))
 			err = &etp_error_no_memory;
 	etp_persistent_terms_deinit(&terms);
 	return err;
@@ -51,7 +52,7 @@ static struct etp_error *add_modules(struct literal_scan *scan, const struct etp
 			scan->problem = "The literals of some modules cannot be read, which "
 					"may hold binaries too.";
 		if (modules[i].literal_area &&
-		    !add_area(scan, ETP_HOLDER_MODULE, modules[i].literal_area, modules[i].name))
+		    !add_area(scan, ETP_HOLDER_MODULE, modules[i].literal_area, modules[i].name, 0))
 			return &etp_error_no_memory;
 	}
 	return NULL;

@@ -18,7 +18,8 @@ static bool add_match_spec(struct root_scan *scan, uint64_t address, const struc
 		root_scan_give_up(scan, "a match specification cannot be read");
 		return true;
 	}
-	return root_scan_add_fragments(scan, constants) && root_scan_add_fragments(scan, program) &&
+	return root_scan_add_fragments(scan, constants, NULL) &&
+	       root_scan_add_fragments(scan, program, NULL) &&
 	       root_scan_finish(scan, ETP_HOLDER_MAGIC, address, 0);
 }
 

@@ -6,6 +6,12 @@
 #include "analysis/off_heap.h"
 #include "term/fun_shape.h"
 
+enum {
+	// Words of the bitmap in a block, as a power of 2.
+	BLOCK_LOG = 9,
+	BLOCK = 1 << BLOCK_LOG,
+};
+
 void marker_init(struct marker *marker, const struct etp_vm *vm, struct etp_reader *reader)
 {
 	*marker = (struct marker){.vm = vm, .reader = reader};
@@ -14,6 +20,7 @@ void marker_init(struct marker *marker, const struct etp_vm *vm, struct etp_read
 void marker_deinit(struct marker *marker)
 {
 	free(marker->bits);
+	free(marker->touched);
 	free(marker->stack);
 }
 
@@ -67,6 +74,10 @@ static enum mark_result mark(struct marker *marker, uint64_t address)
 	if (marker->bits[bit / 64] & mask)
 		return MARK_SEEN;
 	marker->bits[bit / 64] |= mask;
+	if (marker->collect) {
+		uint64_t block = bit / 64 >> BLOCK_LOG;
+		marker->touched[block / 64] |= UINT64_C(1) << block % 64;
+	}
 	return MARK_NEW;
 }
 
@@ -315,19 +326,56 @@ static bool drain(struct marker *marker)
 	return true;
 }
 
-// Forget what was marked, in a bitmap that fits `heap`. False when memory ran out.
+static size_t touched_words(size_t bits)
+{
+	return (bits >> BLOCK_LOG) / 64 + 1;
+}
+
+// Have room for so many words of bits. False when memory ran out.
+static bool grow_bits(struct marker *marker, size_t size)
+{
+	if (size <= marker->bits_capacity)
+		return true;
+	uint64_t *bits = realloc(marker->bits, size * sizeof(*bits));
+	if (!bits)
+		return false;
+	marker->bits = bits;
+	uint64_t *touched = realloc(marker->touched, touched_words(size) * sizeof(*touched));
+	if (!touched)
+		return false;
+	marker->touched = touched;
+	marker->bits_capacity = size;
+	marker->tracked = 0;
+	return true;
+}
+
+static void clear_touched(struct marker *marker)
+{
+	for (size_t i = 0; i < touched_words(marker->tracked); i++)
+		for (; marker->touched[i]; marker->touched[i] &= marker->touched[i] - 1) {
+			size_t at = (i * 64 + (size_t)__builtin_ctzll(marker->touched[i])) * BLOCK;
+			size_t left = marker->tracked - at;
+			memset(marker->bits + at, 0,
+			       (left < BLOCK ? left : BLOCK) * sizeof(*marker->bits));
+		}
+}
+
+// Forget what was marked, in a bitmap that fits `heap`; to mark what a collection would keep, or
+// to measure. False when memory ran out.
 static bool begin(struct marker *marker, const struct process_heap *heap,
-                  struct binary_map *binaries)
+                  struct binary_map *binaries, bool measure)
 {
 	size_t size = (size_t)(heap->words / 64 + 1);
-	if (size > marker->bits_capacity) {
-		uint64_t *bits = realloc(marker->bits, size * sizeof(*bits));
-		if (!bits)
-			return false;
-		marker->bits = bits;
-		marker->bits_capacity = size;
+	if (!grow_bits(marker, size))
+		return false;
+	if (measure && size <= marker->tracked) {
+		clear_touched(marker);
+	} else {
+		memset(marker->bits, 0, size * sizeof(*marker->bits));
+		memset(marker->touched, 0, touched_words(size) * sizeof(*marker->touched));
+		marker->tracked = measure ? size : 0;
 	}
-	memset(marker->bits, 0, size * sizeof(*marker->bits));
+	marker->collect = measure;
 	marker->heap = heap;
 	marker->binaries = binaries;
 	marker->last_area = NULL;
@@ -341,9 +389,8 @@ static bool begin(struct marker *marker, const struct process_heap *heap,
 bool marker_run(struct marker *marker, const struct process_heap *heap, struct binary_map *binaries,
                 bool in_transit)
 {
-	if (!begin(marker, heap, binaries))
+	if (!begin(marker, heap, binaries, false))
 		return false;
-	marker->collect = false;
 	for (size_t i = 0; i < heap->root_count; i++) {
 		const struct heap_root *root = &heap->roots[i];
 		if (root->in_transit && !in_transit)
@@ -361,10 +408,7 @@ bool marker_run(struct marker *marker, const struct process_heap *heap, struct b
 bool marker_measure(struct marker *marker, const struct process_heap *heap, etp_term term,
                     struct binary_map *binaries)
 {
-	if (!begin(marker, heap, binaries))
-		return false;
-	marker->collect = true;
-	return marker_measure_more(marker, term);
+	return begin(marker, heap, binaries, true) && marker_measure_more(marker, term);
 }
 
 bool marker_measure_more(struct marker *marker, etp_term term)

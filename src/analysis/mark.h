@@ -28,6 +28,11 @@ struct marker {
 	// A bit a word of the heap: a live thing starts there.
 	uint64_t *bits;
 	size_t bits_capacity;
+	// While measuring: which blocks of the bits have some that are set, a bit a block, so that
+	// a small term of a large heap costs no more than itself. In the first `tracked` words of
+	// the bits none is set elsewhere.
+	uint64_t *touched;
+	size_t tracked;
 	struct mark_range *stack;
 	size_t stack_count, stack_capacity;
 	const struct heap_area *last_area;

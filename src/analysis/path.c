@@ -40,6 +40,7 @@ const char *etp_path_step_name(enum etp_path_step_kind kind)
 		[ETP_PATH_TAIL] = "tail",         [ETP_PATH_VALUE] = "value",
 		[ETP_PATH_KEY] = "key",           [ETP_PATH_ENVIRONMENT] = "environment",
 		[ETP_PATH_ORIGINAL] = "original", [ETP_PATH_EXTERNAL_FORMAT] = "external_format",
+		[ETP_PATH_FURTHER] = "further",
 	};
 	return names[kind];
 }

@@ -211,6 +211,12 @@ static enum etp_path_root root_kind(const struct heap_root *root)
 	return ETP_PATH_TERM;
 }
 
+enum etp_path_root path_walk_root(const struct path_walk *walk, uint32_t node)
+{
+	return walk->root_count ? root_kind(&walk->heap->roots[root_of(walk, node)->root])
+	                        : ETP_PATH_TERM;
+}
+
 static etp_term pair_key(struct path_walk *walk, uint64_t map, uint64_t position)
 {
 	struct etp_term_view view;

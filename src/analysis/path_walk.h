@@ -70,6 +70,9 @@ typedef bool path_visit_fn(void *context, struct path_walk *walk, uint32_t node,
 bool path_walk_run(struct path_walk *walk, const struct process_heap *heap, etp_term start,
                    path_visit_fn *visit, void *context);
 
+// Where the way to a node begins that is no part of another.
+enum etp_path_root path_walk_root(const struct path_walk *walk, uint32_t node);
+
 // The way to a node. Error: NO_MEMORY.
 struct etp_error *path_walk_path(struct path_walk *walk, uint32_t node, struct etp_path *ret);
 

@@ -85,7 +85,7 @@ static bool add_command(struct root_scan *scan, uint64_t task)
 		break;
 	case P2P_SIG_TYPE_EXIT:
 		readable = READ_WORD(vm, &scan->reader, task, ErtsPortTask, exit_bp, &vector);
-		return !readable || root_scan_add_fragments(scan, vector);
+		return !readable || root_scan_add_fragments(scan, vector, NULL);
 	default:
 		return true;
 	}

@@ -516,14 +516,23 @@ static bool load_roots(struct process_heap *heap, const struct etp_vm *vm,
 	       load_saved_arguments(heap, vm, reader, process);
 }
 
+// Bounds of a block: in order, and not farther apart than any block is large.
+static bool is_block(uint64_t start, uint64_t top, uint64_t end)
+{
+	return start <= top && top <= end && end - start < UINT64_C(1) << 44;
+}
+
 static bool load_areas(struct process_heap *heap, const struct etp_vm *vm,
                        struct etp_reader *reader, uint64_t process)
 {
-	uint64_t young, htop, old, old_htop, fragments, chain, writable = 0;
+	uint64_t young, htop, stop, hend, old, old_htop, old_hend, fragments, chain, writable = 0;
 	if (!READ_WORD(vm, reader, process, Process, heap, &young) ||
 	    !READ_WORD(vm, reader, process, Process, htop, &htop) ||
+	    !READ_WORD(vm, reader, process, Process, stop, &stop) ||
+	    !READ_WORD(vm, reader, process, Process, hend, &hend) ||
 	    !READ_WORD(vm, reader, process, Process, old_heap, &old) ||
 	    !READ_WORD(vm, reader, process, Process, old_htop, &old_htop) ||
+	    !READ_WORD(vm, reader, process, Process, old_hend, &old_hend) ||
 	    !READ_WORD(vm, reader, process, Process, mbuf, &fragments) ||
 	    !READ_WORD(vm, reader, process, Process, off_heap, &chain)) {
 		give_up(heap, "its heap cannot be read");
@@ -532,6 +541,12 @@ static bool load_areas(struct process_heap *heap, const struct etp_vm *vm,
 	if (HAS(vm, Process, wrt_bins) &&
 	    !READ_WORD(vm, reader, process, Process, wrt_bins, &writable))
 		give_up(heap, "the chain of its writable binaries cannot be read");
+	if (is_block(young, htop, stop) && is_block(young, stop, hend)) {
+		heap->stack_words = (hend - stop) / 8;
+		heap->free_words = (stop - htop) / 8;
+	}
+	if (old && is_block(old, old_htop, old_hend))
+		heap->free_words += (old_hend - old_htop) / 8;
 	return add_area(heap, reader, HEAP_AREA_YOUNG, young, htop) &&
 	       (!old || add_area(heap, reader, HEAP_AREA_OLD, old, old_htop)) &&
 	       add_chain(heap, (struct heap_chain){.first = chain, .kind = HEAP_AREA_YOUNG}) &&

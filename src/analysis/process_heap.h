@@ -102,6 +102,9 @@ struct process_heap {
 	// Words of all areas together.
 	uint64_t words;
 	uint64_t words_by_kind[HEAP_AREA_KINDS];
+	// Of the blocks of the young and the old heap: the stack, and what nothing is in yet. 0
+	// where the bounds of a block contradict each other.
+	uint64_t stack_words, free_words;
 	// Messages in the private queues, and in transit.
 	uint64_t messages, messages_in_transit;
 	// A collection moves the messages of the private queues to the heap.

@@ -119,15 +119,16 @@ bool root_scan_add_off_heap(struct root_scan *scan, uint64_t first)
 	return magic_finder_add_chain(&scan->local_magic, first);
 }
 
-bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment)
+bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment, uint64_t *bytes)
 {
 	const struct etp_vm *vm = scan->vm;
 	static const char *const problem = "the message of a timer, port or match specification "
 					   "cannot be read";
 	struct etp_chain chain = {0};
 	while (fragment) {
-		uint64_t first, next;
+		uint64_t first, next, words;
 		if (!etp_chain_step(&chain, fragment) ||
+		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, used_size, &words) ||
 		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, off_heap, &first) ||
 		    !READ_WORD(vm, &scan->reader, fragment, ErlHeapFragment, next, &next)) {
 			root_scan_give_up(scan, problem);
@@ -135,6 +136,11 @@ bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment)
 		}
 		if (!root_scan_add_off_heap(scan, first))
 			return false;
+		uint64_t start = fragment + OFFSET(vm, ErlHeapFragment, mem);
+		// A size that is not one counts as nothing.
+		if (bytes && words < UINT64_C(1) << 44 &&
+		    etp_reader_at(&scan->reader, start, words * 8))
+			*bytes += start + words * 8 - fragment;
 		fragment = next;
 	}
 	return true;
@@ -145,7 +151,7 @@ bool root_scan_add_tracer(struct root_scan *scan, etp_term tracer)
 	uint64_t fragment = 0;
 	if (!tracer_fragment(scan->vm, &scan->reader, tracer, &fragment))
 		root_scan_give_up(scan, "the tracer of a port or trace session cannot be read");
-	return root_scan_add_fragments(scan, fragment);
+	return root_scan_add_fragments(scan, fragment, NULL);
 }
 
 bool root_scan_finish(struct root_scan *scan, enum etp_holder_kind kind, uint64_t address,

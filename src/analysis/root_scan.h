@@ -21,6 +21,8 @@ struct root_scan {
 	uint64_t unreadable;
 	// The last thing that went wrong, a static string, or NULL.
 	const char *problem;
+	// Heap fragments with the messages of timers.
+	uint64_t timer_bytes;
 	// While it runs.
 	const struct etp_vm *vm;
 	struct etp_reader reader;
@@ -57,9 +59,9 @@ bool root_scan_add_io_vector(struct root_scan *scan, uint64_t eiov);
 // The same of all ProcBins in the off-heap chain at `first`, whole binaries. False when memory
 // ran out.
 bool root_scan_add_off_heap(struct root_scan *scan, uint64_t first);
-// The same of all ProcBins in the heap fragments from `fragment` on, whole binaries. False when
-// memory ran out.
-bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment);
+// The same of all ProcBins in the heap fragments from `fragment` on, whole binaries. `bytes` (may
+// be NULL) grows by what these fragments take. False when memory ran out.
+bool root_scan_add_fragments(struct root_scan *scan, uint64_t fragment, uint64_t *bytes);
 // The same of the state of a tracer. False when memory ran out.
 bool root_scan_add_tracer(struct root_scan *scan, etp_term tracer);
 // All that was added since the last call is of this holder. False when memory ran out.

@@ -6,6 +6,7 @@
 #include "analysis/off_heap.h"
 
 #include "util/array.h"
+#include "util/reason.h"
 
 enum {
 	// Off-heap things of one row that we follow; beyond it, the chain is damaged.
@@ -31,7 +32,7 @@ void row_scan_deinit(struct row_scan *scan)
 static void give_up(struct row_scan *scan, const char *problem)
 {
 	scan->unreadable++;
-	scan->problem = problem;
+	reason_add(&scan->problem, problem);
 }
 
 // What of its Binary a ProcBin refers to; a BinRef (since OTP 27) refers to all of it.

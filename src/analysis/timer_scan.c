@@ -14,7 +14,7 @@ bool timer_scan_run(struct root_scan *scan)
 		// The whole of each binary counts as visible: the message is alive, and which
 		// part of a binary it refers to is not looked at.
 		if (timer.fragment &&
-		    (!root_scan_add_fragments(scan, timer.fragment) ||
+		    (!root_scan_add_fragments(scan, timer.fragment, &scan->timer_bytes) ||
 		     !root_scan_finish(scan, ETP_HOLDER_TIMER, timer.address, timer.receiver)))
 			return false;
 	}

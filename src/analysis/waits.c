@@ -37,6 +37,8 @@ enum place_kind {
 	PLACE_EXIT,
 	// The same, if it was told to end itself; otherwise the next message.
 	PLACE_EXIT_IF_TOLD,
+	// A port that is on top of the stack.
+	PLACE_SEND,
 	// PLACE_SERVER + i: the i-th of the servers.
 	PLACE_SERVER,
 };
@@ -52,6 +54,8 @@ static const struct {
 } known_places[] = {
 	{"gen_server", "loop", PLACE_LOOP},
 	{"gen_statem", "loop_receive", PLACE_LOOP},
+	// OTP 29.
+	{"gen_statem", "loop", PLACE_LOOP},
 	{"gen_event", "fetch_msg", PLACE_LOOP},
 	{"gen_fsm", "loop", PLACE_LOOP},
 	{"gen", NULL, PLACE_CALL},
@@ -73,6 +77,9 @@ static const struct {
 	// Since OTP 26.
 	{"application_controller", "-terminate/2-F/0-0-", PLACE_EXIT},
 	{"init", "shutdown_loop", PLACE_EXIT},
+	{"prim_inet", "send_recv_reply", PLACE_SEND},
+	// Since OTP 26.
+	{"prim_inet", "send", PLACE_SEND},
 	{"erl_prim_loader", "request", PLACE_SERVER + 0},
 	{"init", "request", PLACE_SERVER + 1},
 	{"erts_code_purger", "purge", PLACE_SERVER + 2},
@@ -92,6 +99,8 @@ struct scan {
 	} places[PLACES];
 	// Positions of the servers' processes.
 	uint32_t servers[SERVERS];
+	// By position: somebody waits for an answer of it.
+	bool *is_called;
 };
 
 const char *etp_wait_kind_name(enum etp_wait_kind kind)
@@ -101,7 +110,7 @@ const char *etp_wait_kind_name(enum etp_wait_kind kind)
 		[ETP_WAIT_MONITOR] = "monitor",     [ETP_WAIT_REQUEST] = "request",
 		[ETP_WAIT_START] = "start",         [ETP_WAIT_EXIT] = "exit",
 		[ETP_WAIT_SUSPENDED] = "suspended", [ETP_WAIT_PORT] = "port",
-		[ETP_WAIT_NODE] = "node",
+		[ETP_WAIT_SEND] = "send",           [ETP_WAIT_NODE] = "node",
 	};
 	return kind < ETP_WAIT_KIND_COUNT ? names[kind] : "?";
 }
@@ -288,6 +297,21 @@ static uint32_t process_on_top(struct scan *scan, const struct etp_stack *stack,
 	return ETP_WAIT_NOBODY;
 }
 
+// Position of the first port in the frame on top.
+static uint32_t port_on_top(struct scan *scan, const struct etp_stack *stack)
+{
+	struct etp_stack_iter iter;
+	struct etp_stack_slot slot;
+	etp_stack_iter_init(&iter, scan->vm, &scan->reader, stack);
+	for (size_t i = 0; i < FRAME_WORDS_MAX; i++) {
+		if (!etp_stack_iter_next(&iter, &slot) || slot.frame)
+			break;
+		if (slot.kind == ETP_STACK_TERM && term_is_internal_port(slot.word))
+			return find(scan, slot.word);
+	}
+	return ETP_WAIT_NOBODY;
+}
+
 // Position of a reference among those found, or `count`.
 static size_t find_reference(struct scan *scan, etp_term ref, const struct etp_term_view *found,
                              size_t count)
@@ -391,6 +415,8 @@ static void read_waiting(struct scan *scan, uint32_t who)
 	else if (place == PLACE_START || place == PLACE_EXIT)
 		set_wait(scan, who, place == PLACE_START ? ETP_WAIT_START : ETP_WAIT_EXIT,
 		         process_on_top(scan, &stack, who, ETP_WAIT_NOBODY));
+	else if (place == PLACE_SEND)
+		set_wait(scan, who, ETP_WAIT_SEND, port_on_top(scan, &stack));
 	if (place != PLACE_ANY && place != PLACE_CALL)
 		return;
 	size_t count = references_on_top(scan, &stack, refs);
@@ -418,6 +444,41 @@ static void follow_exit(struct scan *scan, uint32_t who)
 		set_wait(scan, told, ETP_WAIT_EXIT, process_on_top(scan, &stack, told, who));
 	// That it cannot be read was counted.
 	etp_error_destroy(err);
+}
+
+static void follow_edge(struct scan *scan, const struct etp_wait_edge *edge)
+{
+	uint32_t who = find(scan, edge->who), target = find(scan, edge->target);
+	if (who == ETP_WAIT_NOBODY || target == ETP_WAIT_NOBODY)
+		return;
+	struct etp_waiter *waiter = &scan->waits->waiters[who];
+	bool applies = waiter->target == ETP_WAIT_NOBODY && scan->is_called[who];
+	if (edge->through)
+		applies = waiter->target != ETP_WAIT_NOBODY &&
+		          waiter->target == find(scan, edge->through);
+	if (!applies)
+		return;
+	waiter->wait = edge->kind;
+	waiter->target = target;
+}
+
+static struct etp_error *follow_edges(struct scan *scan, const struct etp_wait_edge *edges,
+                                      size_t count)
+{
+	const struct etp_waits *waits = scan->waits;
+	if (!count)
+		return NULL;
+	scan->is_called = calloc(waits->process_count + scan->vm->ports.count + NODES_MAX,
+	                         sizeof(*scan->is_called));
+	if (!scan->is_called)
+		return &etp_error_no_memory;
+	for (uint32_t who = 0; who < waits->process_count; who++)
+		if (waits->waiters[who].wait == ETP_WAIT_CALL)
+			scan->is_called[waits->waiters[who].target] = true;
+	for (size_t i = 0; i < count; i++)
+		follow_edge(scan, &edges[i]);
+	free(scan->is_called);
+	return NULL;
 }
 
 static void note_status(struct scan *scan, uint32_t who, enum etp_process_status status)
@@ -500,7 +561,8 @@ static struct etp_error *make_waiters(struct etp_waits *waits, const struct etp_
 	return NULL;
 }
 
-struct etp_error *etp_waits_init(struct etp_waits *waits, const struct etp_vm *vm)
+struct etp_error *etp_waits_init(struct etp_waits *waits, const struct etp_vm *vm,
+                                 const struct etp_wait_edge *edges, size_t edge_count)
 {
 	*waits = (struct etp_waits){0};
 	struct etp_error *err = make_waiters(waits, vm);
@@ -524,9 +586,11 @@ struct etp_error *etp_waits_init(struct etp_waits *waits, const struct etp_vm *v
 	for (uint32_t who = 0; who < waits->process_count; who++)
 		if (waits->waiters[who].wait == ETP_WAIT_EXIT)
 			follow_exit(scan, who);
+	err = follow_edges(scan, edges, edge_count);
 	waits->count = waits->process_count + vm->ports.count + scan->node_count;
 	free(scan);
-	err = wait_order_find(waits);
+	if (!err)
+		err = wait_order_find(waits);
 	if (err)
 		etp_waits_deinit(waits);
 	return err;

@@ -106,7 +106,7 @@ static enum etp_term_kind decode_ref(const struct etp_vm *vm, struct etp_reader 
 	const unsigned char *thing = etp_reader_at(reader, view->address, view->words * 8);
 	if (!thing)
 		return unreadable(view);
-	if (view->words * 8 < OFFSET(vm, ErtsORefThing, num) + 12 ||
+	if (view->words < 2 || view->words * 8 < OFFSET(vm, ErtsORefThing, num) + 12 ||
 	    view->words * 8 < OFFSET(vm, ErtsMRefThing, mb) + 8)
 		return invalid(view, "reference without numbers");
 	fill_this_node(vm, view);

@@ -28,6 +28,8 @@ enum {
 	// struct ranges, beam_ranges.c: address, entries, room, last found; Range is two words.
 	RANGES_SIZE = 32,
 	RANGE_SIZE = 16,
+	// More than an allocator makes a block larger than was asked for.
+	BLOCK_ROUNDING_MAX = 128,
 };
 
 struct adder {
@@ -95,8 +97,24 @@ static void add_atom_texts(struct adder *a)
 	a->out->areas.atom_space_used = used;
 }
 
+// An allocated block is preceded by its size, below the place in its carrier and above three flags
+// (MBC_ABLK_SZ_MASK, erl_alloc_util.h), which counts that header.
+static uint64_t atom_block(struct adder *a, uint64_t atom)
+{
+	const uint64_t mask = (UINT64_C(1) << 40) - 8;
+	uint64_t size = SIZEOF(a->vm, Atom), word;
+	if (!atom || !etp_read_u64(&a->reader, atom - 8, &word))
+		return size;
+	// What is no such header has no size of that order.
+	uint64_t block = word & mask;
+	return block >= size + 8 && block <= size + BLOCK_ROUNDING_MAX ? block : size;
+}
+
 static void add_atoms(struct adder *a)
 {
+	for (uint64_t i = 0; i < a->vm->atoms.count; i++)
+		a->out->areas.atom_blocks +=
+			atom_block(a, etp_vm_atom_address(a->vm, &a->reader, i));
 	uint64_t table;
 	struct etp_error *err = etp_target_symbol(a->vm->target, "erts_atom_table", &table, NULL);
 	etp_error_destroy(err);
@@ -214,7 +232,7 @@ static void add_funs(struct adder *a)
 }
 
 // Could this be a struct ranges? Its modules must be in ascending order, and each be known.
-static bool is_ranges(struct adder *a, const void *words)
+static bool is_ranges(struct adder *a, const void *words, uint64_t *budget)
 {
 	const struct etp_code *code = a->vm->code;
 	uint64_t modules = etp_word_at(words, 0), count = etp_word_at(words, 1);
@@ -224,25 +242,29 @@ static bool is_ranges(struct adder *a, const void *words)
 	    (found - modules) % RANGE_SIZE)
 		return false;
 	const void *ranges = etp_reader_at(&a->reader, modules, count * RANGE_SIZE);
-	for (uint64_t i = 0; ranges && i < count; i++) {
+	// Of one that is not in use, modules may be purged by now.
+	if (!ranges || !etp_code_module_at(code, etp_word_at(ranges, 0)))
+		return false;
+	for (uint64_t i = 0; i < count; i++) {
 		uint64_t start = etp_word_at(ranges, 2 * i);
-		if (start <= last)
+		if (start <= last || !etp_search_go_on(budget))
 			return false;
 		last = start;
 	}
-	// Of one that is not in use, modules may be purged by now.
-	return ranges && etp_code_module_at(code, etp_word_at(ranges, 0));
+	return true;
 }
 
 // mem_used, beam_ranges.c: room for ranges in r[], a struct for each code index.
 static void add_ranges(struct adder *a)
 {
 	uint64_t position = 0, first = 0, room = 0;
+	uint64_t budget = etp_search_budget(a->vm->target);
 	struct etp_segment segment;
-	while (etp_executable_memory(a->vm->target, &position, &segment)) {
+	while (budget && etp_executable_memory(a->vm->target, &position, &segment)) {
 		uint64_t skip = -segment.start & 7;
-		for (uint64_t i = skip; i + RANGES_SIZE <= segment.size; i += 8) {
-			if (!etp_word_at(segment.bytes + i, 0) || !is_ranges(a, segment.bytes + i))
+		for (uint64_t i = skip; budget && i + RANGES_SIZE <= segment.size; i += 8) {
+			if (!etp_word_at(segment.bytes + i, 0) ||
+			    !is_ranges(a, segment.bytes + i, &budget))
 				continue;
 			uint64_t address = segment.start + i;
 			first = first ? first : address;
@@ -253,6 +275,10 @@ static void add_ranges(struct adder *a)
 			}
 			room += etp_word_at(segment.bytes + i, 2);
 		}
+	}
+	if (!budget) {
+		give_up(a, "too much looks like the ranges of code");
+		return;
 	}
 	if (!first)
 		give_up(a, "the ranges of code cannot be found");

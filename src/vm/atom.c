@@ -25,8 +25,7 @@ static bool read_page(const struct etp_vm *vm, struct etp_reader *reader, uint64
 	return etp_read_u64(reader, vm->atoms.seg_table + (index >> INDEX_PAGE_SHIFT) * 8, ret);
 }
 
-// Address of the Atom with this index, 0 on a fault.
-static uint64_t atom_address(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index)
+uint64_t etp_vm_atom_address(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index)
 {
 	uint64_t page, atom;
 	if (index >= vm->atoms.count)
@@ -40,7 +39,7 @@ static uint64_t atom_address(const struct etp_vm *vm, struct etp_reader *reader,
 bool etp_vm_atom_text(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,
                       uint64_t *address_ret, uint64_t *size_ret)
 {
-	uint64_t atom = atom_address(vm, reader, index);
+	uint64_t atom = etp_vm_atom_address(vm, reader, index);
 	if (!atom || !etp_vm_read_member(vm, reader, atom, ETP_MEMBER_Atom_len, size_ret) ||
 	    *size_ret > ATOM_MAX_BYTES)
 		return false;

@@ -46,12 +46,14 @@ static bool read_catch(const struct etp_vm *vm, struct etp_reader *reader, const
 }
 
 static bool chain_is_right(const struct etp_vm *vm, struct etp_reader *reader,
-                           const struct pool *pool, const struct etp_code_module *module)
+                           const struct pool *pool, const struct etp_code_module *module,
+                           uint64_t *budget)
 {
 	uint32_t index = module->catches;
 	for (uint32_t steps = 0; index != CATCHES_NIL; steps++) {
 		uint64_t cp;
-		if (steps == pool->high_mark || !read_catch(vm, reader, pool, index, &cp, &index) ||
+		if (steps == pool->high_mark || !etp_search_go_on(budget) ||
+		    !read_catch(vm, reader, pool, index, &cp, &index) ||
 		    cp - module->start >= module->size)
 			return false;
 	}
@@ -59,14 +61,14 @@ static bool chain_is_right(const struct etp_vm *vm, struct etp_reader *reader,
 }
 
 static bool pool_is_right(const struct etp_vm *vm, struct etp_reader *reader,
-                          const struct etp_code *code, const struct pool *pool)
+                          const struct etp_code *code, const struct pool *pool, uint64_t *budget)
 {
 	size_t tried = 0;
 	for (size_t i = 0; i < code->count && tried < MODULES_SAMPLE; i++) {
 		if (code->modules[i].catches == CATCHES_NIL)
 			continue;
 		tried++;
-		if (!chain_is_right(vm, reader, pool, &code->modules[i]))
+		if (!chain_is_right(vm, reader, pool, &code->modules[i], budget))
 			return false;
 	}
 	return tried > 0;
@@ -79,18 +81,18 @@ void etp_code_init_catches(const struct etp_vm *vm, struct etp_code *code)
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
 	uint64_t size = SIZEOF(vm, bc_pool);
-	uint64_t position = 0;
+	uint64_t position = 0, budget = etp_search_budget(vm->target);
 	struct etp_segment segment;
-	while (etp_executable_memory(vm->target, &position, &segment)) {
+	while (budget && etp_executable_memory(vm->target, &position, &segment)) {
 		uint64_t skip = -segment.start & 7;
-		for (uint64_t i = skip; i + NUM_CODE_IX * size <= segment.size; i += 8) {
+		for (uint64_t i = skip; budget && i + NUM_CODE_IX * size <= segment.size; i += 8) {
 			struct pool pools[NUM_CODE_IX];
 			unsigned n = 0;
 			while (n < NUM_CODE_IX &&
 			       read_pool(vm, &reader, segment.start + i + n * size, &pools[n]))
 				n++;
 			const struct pool *pool = &pools[code->active_index];
-			if (n < NUM_CODE_IX || !pool_is_right(vm, &reader, code, pool))
+			if (n < NUM_CODE_IX || !pool_is_right(vm, &reader, code, pool, &budget))
 				continue;
 			code->beam_catches = pool->catches;
 			code->catch_count = pool->high_mark;

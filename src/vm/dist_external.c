@@ -51,9 +51,10 @@ bool etp_dist_external_read(const struct etp_vm *vm, struct etp_reader *reader, 
 	}
 	for (uint64_t i = 0; i < external.fragment_count; i++) {
 		struct etp_dist_fragment fragment;
-		if (!etp_dist_external_fragment(vm, reader, &external, i, &fragment))
+		if (!etp_dist_external_fragment(vm, reader, &external, i, &fragment) ||
+		    __builtin_add_overflow(external.bytes, fragment.end - fragment.start,
+		                           &external.bytes))
 			return false;
-		external.bytes += fragment.end - fragment.start;
 	}
 	*ret = external;
 	return true;

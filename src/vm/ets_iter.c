@@ -6,6 +6,8 @@
 
 #include <etp/ets.h>
 
+#include "util/reason.h"
+#include "vm/ets_order.h"
 #include "vm/ets_parts.h"
 #include "vm/vm.h"
 
@@ -24,7 +26,7 @@ static bool is_hash(const struct etp_ets_iter *iter)
 static void give_up(struct etp_ets_iter *iter, const char *problem)
 {
 	iter->unreadable++;
-	iter->problem = problem;
+	reason_add(&iter->problem, problem);
 }
 
 static void init_hash(struct etp_ets_iter *iter)
@@ -216,38 +218,86 @@ static bool load_buckets(struct etp_ets_iter *iter)
 	return false;
 }
 
+// Where the bucket of a slot stands in its segment: one behind the first is filled from its slot
+// modulo its size on, round its end, not from its start.
+static uint64_t index_of(uint64_t slot)
+{
+	return slot & (SEGMENT_SLOTS - 1);
+}
+
 // Have what some buckets lead to fetched: the first objects of those behind these, and the second
 // ones of these, whose first are there. All at once, for each is in another page, and looking pages
 // up is what takes long: the processor does it for some of them at a time.
-static void fetch_buckets(struct etp_ets_iter *iter, uint64_t index)
+static void fetch_buckets(struct etp_ets_iter *iter)
 {
 	uint64_t left = iter->bucket_end - iter->slot, second;
 	for (uint64_t i = SLOTS_AHEAD; i < 2 * SLOTS_AHEAD && i < left; i++)
-		etp_reader_prefetch(&iter->ahead, etp_word_at(iter->buckets, index + i));
+		etp_reader_prefetch(&iter->ahead,
+		                    etp_word_at(iter->buckets, index_of(iter->slot + i)));
 	for (uint64_t i = 0; i < SLOTS_AHEAD && i < left; i++) {
-		uint64_t first = etp_word_at(iter->buckets, index + i);
+		uint64_t first = etp_word_at(iter->buckets, index_of(iter->slot + i));
 		if (first && READ_WORD(iter->vm, &iter->ahead, first, HashDbTerm, next, &second))
 			etp_reader_prefetch(&iter->ahead, second);
 	}
 }
 
+static void begin_chain(struct etp_ets_iter *iter, uint64_t node)
+{
+	iter->node = node;
+	iter->tortoise = 0;
+	iter->steps = 0;
+	iter->power = 1;
+}
+
+void ets_iter_put_in_order(struct etp_ets_iter *iter, struct ets_order *order)
+{
+	if (is_hash(iter) && iter->slots - iter->slot > SEGMENT_SLOTS && ets_order_begin(order))
+		iter->order = order;
+}
+
+// The chains of as many slots as there is room for.
+static void gather_chains(struct etp_ets_iter *iter)
+{
+	struct ets_order *order = iter->order;
+	(void)ets_order_begin(order);
+	while (order->count < ETS_ORDER_CHAINS) {
+		if (iter->slot >= iter->bucket_end && !load_buckets(iter))
+			break;
+		uint64_t first = etp_word_at(iter->buckets, index_of(iter->slot++));
+		if (first)
+			ets_order_add(order, first);
+	}
+	ets_order_sort(order);
+}
+
+static bool next_in_order(struct etp_ets_iter *iter)
+{
+	struct ets_order *order = iter->order;
+	if (order->next == order->count && !order->is_rest)
+		ets_order_take_rest(order);
+	if (order->next == order->count)
+		gather_chains(iter);
+	if (!order->count)
+		return false;
+	if (order->next + SLOTS_AHEAD < order->count)
+		etp_reader_prefetch(&iter->ahead, order->nodes[order->next + SLOTS_AHEAD]);
+	begin_chain(iter, order->nodes[order->next++]);
+	return true;
+}
+
 static bool next_bucket(struct etp_ets_iter *iter)
 {
+	if (iter->order)
+		return next_in_order(iter);
 	for (;;) {
 		if (iter->slot >= iter->bucket_end && !load_buckets(iter))
 			return false;
 		while (iter->slot < iter->bucket_end) {
-			// A segment behind the first is filled from its slot modulo its
-			// size on, not from its start.
-			uint64_t index = iter->slot & (SEGMENT_SLOTS - 1);
-			if (index % SLOTS_AHEAD == 0)
-				fetch_buckets(iter, index);
-			iter->slot++;
-			iter->node = etp_word_at(iter->buckets, index);
-			if (iter->node) {
-				iter->tortoise = 0;
-				iter->steps = 0;
-				iter->power = 1;
+			if (iter->slot % SLOTS_AHEAD == 0)
+				fetch_buckets(iter);
+			uint64_t first = etp_word_at(iter->buckets, index_of(iter->slot++));
+			if (first) {
+				begin_chain(iter, first);
 				return true;
 			}
 		}
@@ -273,6 +323,16 @@ static bool is_pseudo_deleted(const struct etp_vm *vm, uint64_t member)
 	return MEMBER_SIZE(vm, HashDbTerm, pseudo_deleted) == 1 ? member & 0x80 : member;
 }
 
+// Whatever comes behind the object at `node`, the first of its chain, comes later.
+static void leave_chain(struct etp_ets_iter *iter, uint64_t node)
+{
+	if (iter->node == node)
+		give_up(iter, "a chain of the hash table runs in a circle");
+	else if (iter->node)
+		ets_order_put_aside(iter->order, iter->node);
+	iter->node = 0;
+}
+
 static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 {
 	const struct etp_vm *vm = iter->vm;
@@ -286,6 +346,7 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 			              "chains are damaged");
 			iter->node = 0;
 			iter->slot = iter->bucket_end = iter->slots;
+			iter->order = NULL;
 			return false;
 		}
 		iter->budget--;
@@ -308,7 +369,10 @@ static bool next_of_hash(struct etp_ets_iter *iter, struct etp_ets_row *row)
 			continue;
 		}
 		row->pseudo_deleted = is_pseudo_deleted(vm, pseudo_deleted);
-		etp_reader_prefetch(&iter->ahead, iter->node);
+		if (iter->order && !iter->order->is_rest)
+			leave_chain(iter, node);
+		else
+			etp_reader_prefetch(&iter->ahead, iter->node);
 		return true;
 	}
 }

@@ -33,6 +33,11 @@ bool etp_executable_memory(const struct etp_target *target, uint64_t *position,
 	return true;
 }
 
+uint64_t etp_search_budget(const struct etp_target *target)
+{
+	return etp_target_info(target)->bytes_total / sizeof(uint64_t) + 1;
+}
+
 static bool is_string(struct etp_reader *reader, uint64_t address, const char *text, size_t size)
 {
 	const char *found = etp_reader_at(reader, address, size);

@@ -49,4 +49,16 @@ uint64_t etp_index_table_entry(const struct etp_index_table *table, struct etp_r
 bool etp_executable_memory(const struct etp_target *target, uint64_t *position,
                            struct etp_segment *ret);
 
+// What a search for something static may look at behind all the words that could lead to it: as
+// many things as the target has words. In a VM nearly every such word is found wrong at once;
+// forged ones could each make a search read the same megabytes again.
+uint64_t etp_search_budget(const struct etp_target *target);
+
+// One more thing is looked at. False when that was the last one: the search is to be given up.
+static inline bool etp_search_go_on(uint64_t *budget)
+{
+	*budget -= *budget > 0;
+	return *budget > 0;
+}
+
 #endif

@@ -52,7 +52,8 @@ static const void *table_slots(const struct etp_vm *vm, struct etp_reader *reade
 
 // Is it a table, in all of its slots? If so, `terms` gets its pairs.
 static struct etp_error *read_table(struct etp_persistent_terms *terms, const struct etp_vm *vm,
-                                    struct etp_reader *reader, uint64_t address, bool *found)
+                                    struct etp_reader *reader, uint64_t address, uint64_t *budget,
+                                    bool *found)
 {
 	uint64_t slots, entries;
 	const void *words = table_slots(vm, reader, address, &slots, &entries);
@@ -66,7 +67,8 @@ static struct etp_error *read_table(struct etp_persistent_terms *terms, const st
 	bool fits = true;
 	for (uint64_t i = 0; fits && i < slots; i++) {
 		etp_term term = etp_word_at(words, i);
-		if (term_is_nil(term))
+		fits = etp_search_go_on(budget);
+		if (!fits || term_is_nil(term))
 			continue;
 		fits = count < entries && read_pair(vm, reader, term, &pairs[count]);
 		count++;
@@ -92,17 +94,20 @@ struct etp_error *etp_persistent_terms_init(struct etp_persistent_terms *terms,
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
 	struct etp_segment segment;
-	uint64_t position = 0;
-	while (etp_executable_memory(vm->target, &position, &segment)) {
-		for (uint64_t offset = 0; offset + 8 <= segment.size; offset += 8) {
+	uint64_t position = 0, budget = etp_search_budget(vm->target);
+	while (budget && etp_executable_memory(vm->target, &position, &segment)) {
+		for (uint64_t offset = 0; budget && offset + 8 <= segment.size; offset += 8) {
 			bool found;
-			struct etp_error *err = read_table(
-				terms, vm, &reader, etp_word_at(segment.bytes + offset, 0), &found);
+			struct etp_error *err =
+				read_table(terms, vm, &reader,
+			                   etp_word_at(segment.bytes + offset, 0), &budget, &found);
 			if (err || found)
 				return err;
 		}
 	}
-	terms->problem = "no table of persistent terms was recognised in the data of beam.smp";
+	terms->problem =
+		budget ? "no table of persistent terms was recognised in the data of beam.smp"
+		       : "too much in the data of beam.smp looks like a table of persistent terms";
 	return NULL;
 }
 

@@ -37,7 +37,8 @@ static uint64_t scheduler_data(const struct etp_vm *vm, uint64_t number)
 
 // `intrnl` is static. What it points to knows how many threads there are, and has in its
 // callbacks for each scheduler the ErtsSchedulerSleepInfo that this one has too.
-static bool is_internal(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address)
+static bool is_internal(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
+                        uint64_t *budget)
 {
 	uint64_t count, callbacks;
 	if (!etp_vm_read_member(vm, reader, address, ETP_MEMBER_ErtsThrPrgrInternalData_managed_no,
@@ -47,7 +48,8 @@ static bool is_internal(const struct etp_vm *vm, struct etp_reader *reader, uint
 		return false;
 	for (uint64_t i = 1; i <= vm->info.schedulers; i++) {
 		uint64_t ssi, argument;
-		if (!READ_WORD(vm, reader, scheduler_data(vm, i), ErtsSchedulerData, ssi, &ssi) ||
+		if (!etp_search_go_on(budget) ||
+		    !READ_WORD(vm, reader, scheduler_data(vm, i), ErtsSchedulerData, ssi, &ssi) ||
 		    !READ_WORD(vm, reader, callbacks + i * SIZEOF(vm, ErtsThrPrgrCallbacks),
 		               ErtsThrPrgrCallbacks, arg, &argument) ||
 		    ssi != argument || !ssi)
@@ -60,13 +62,14 @@ static uint64_t find_internal(const struct etp_vm *vm)
 {
 	struct etp_reader reader;
 	etp_reader_init(&reader, vm->target);
-	uint64_t position = 0;
+	uint64_t position = 0, budget = has_internal(vm) ? etp_search_budget(vm->target) : 0;
 	struct etp_segment segment;
-	while (has_internal(vm) && etp_executable_memory(vm->target, &position, &segment)) {
+	while (budget && etp_executable_memory(vm->target, &position, &segment)) {
 		uint64_t skip = -segment.start & 7;
-		for (uint64_t i = skip; i + 8 <= segment.size; i += 8) {
+		for (uint64_t i = skip; budget && i + 8 <= segment.size; i += 8) {
 			uint64_t word = etp_word_at(segment.bytes + i, 0);
-			if (word && word % CACHE_LINE == 0 && is_internal(vm, &reader, word))
+			if (word && word % CACHE_LINE == 0 &&
+			    is_internal(vm, &reader, word, &budget))
 				return word;
 		}
 	}

@@ -65,14 +65,14 @@ static bool read_type(const struct etp_vm *vm, struct etp_reader *reader,
 }
 
 static bool see_list(const struct etp_vm *vm, struct etp_reader *reader,
-                     const struct threads *threads, uint64_t address,
+                     const struct threads *threads, uint64_t address, uint64_t *budget,
                      bool (*see)(void *, const struct etp_thread_type *), void *context)
 {
 	struct etp_thread_type type;
 	for (size_t i = 0; address && i < LIST_MAX; i++) {
 		if (!read_type(vm, reader, threads, address, &type))
 			return true;
-		if (!see(context, &type))
+		if (!etp_search_go_on(budget) || !see(context, &type))
 			return false;
 		if (!READ_WORD(vm, reader, address, ErtsMsAcc, next, &address))
 			return true;
@@ -91,7 +91,7 @@ struct etp_error *etp_thread_types(const struct etp_vm *vm, struct etp_reader *r
 	struct etp_error *err = read_threads(vm->target, &threads);
 	if (err)
 		return err;
-	uint64_t position = 0;
+	uint64_t position = 0, budget = etp_search_budget(vm->target);
 	struct etp_segment segment;
 	bool go_on = threads.count > 0;
 	while (go_on && etp_executable_memory(vm->target, &position, &segment)) {
@@ -99,7 +99,7 @@ struct etp_error *etp_thread_types(const struct etp_vm *vm, struct etp_reader *r
 		for (uint64_t i = skip; go_on && i + 8 <= segment.size; i += 8) {
 			uint64_t word = etp_word_at(segment.bytes + i, 0);
 			if (word && word % sizeof(word) == 0)
-				go_on = see_list(vm, reader, &threads, word, see, context);
+				go_on = see_list(vm, reader, &threads, word, &budget, see, context);
 		}
 	}
 	free(threads.of);

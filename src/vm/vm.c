@@ -94,7 +94,8 @@ static bool is_in_order(const struct etp_vm *vm)
 	       OFFSET(vm, flatmap, keys) == 16 && OFFSET(vm, hashmap_head, size) == 8 &&
 	       OFFSET(vm, hashmap_head, items) == 16 &&
 	       OFFSET(vm, DbTerm, first_oh) < OFFSET(vm, DbTerm, tpl) &&
-	       OFFSET(vm, DbTerm, size) < OFFSET(vm, DbTerm, tpl);
+	       OFFSET(vm, DbTerm, size) < OFFSET(vm, DbTerm, tpl) &&
+	       MEMBER_SIZE(vm, Process, initial) >= SIZEOF(vm, ErtsCodeMFA);
 }
 
 const char *etp_vm_lacking_member(const struct etp_vm *vm)
@@ -121,7 +122,7 @@ static struct etp_error *check_members(const struct etp_vm *vm)
 	return etp_error_create(
 		ETP_ERROR_LAYOUT,
 		"The layout (%s) has members of ErlFunThing, flatmap_t, "
-		"hashmap_head_t or DbTerm in an order that no VM of OTP %s has. It is "
+		"hashmap_head_t, DbTerm or Process in an order that no VM of OTP %s has. It is "
 		"damaged; make it again with scripts/extract-layout.",
 		vm->layout->source, vm->scheme->releases);
 }

@@ -68,10 +68,6 @@ struct etp_vm {
 #define READ_U32(vm, reader, address, struct_, member, ret)                                        \
 	etp_read_u32(reader, (address) + OFFSET(vm, struct_, member), ret)
 
-// Member of a struct that starts at host pointer `base`.
-#define WORD_OF(vm, base, struct_, member)                                                         \
-	etp_word_at((const unsigned char *)(base) + OFFSET(vm, struct_, member), 0)
-
 // A member of any integer size (1, 2, 4 or 8 bytes), zero-extended, of a struct that
 // starts at host pointer `base`.
 static inline uint64_t etp_vm_member_of(const struct etp_vm *vm, const void *base,
@@ -86,6 +82,18 @@ static inline uint64_t etp_vm_member_of(const struct etp_vm *vm, const void *bas
 
 #define SMALL_OF(vm, base, struct_, member)                                                        \
 	etp_vm_member_of(vm, base, ETP_MEMBER_##struct_##_##member)
+
+// One that has a word in every release. A layout that says otherwise may have no more bytes there.
+static inline uint64_t etp_vm_word_of(const struct etp_vm *vm, const void *base,
+                                      enum etp_member_id id)
+{
+	const struct etp_layout_member *member = &vm->layout->members[id];
+	return member->size == sizeof(uint64_t)
+	               ? etp_word_at((const unsigned char *)base + member->offset, 0)
+	               : etp_vm_member_of(vm, base, id);
+}
+
+#define WORD_OF(vm, base, struct_, member) etp_vm_word_of(vm, base, ETP_MEMBER_##struct_##_##member)
 
 // As above, of a struct in the target's memory.
 bool etp_vm_read_member(const struct etp_vm *vm, struct etp_reader *reader, uint64_t address,
@@ -112,6 +120,8 @@ struct etp_error *etp_vm_make_sense(struct etp_vm *vm);
 void etp_vm_forget(struct etp_vm *vm);
 
 struct etp_error *etp_atoms_init(struct etp_vm *vm);
+// Address of the Atom with this index, 0 on a fault.
+uint64_t etp_vm_atom_address(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index);
 // Where the name of an atom is, and its bytes. False if that cannot be read.
 bool etp_vm_atom_text(const struct etp_vm *vm, struct etp_reader *reader, uint64_t index,
                       uint64_t *address_ret, uint64_t *size_ret);
