@@ -52,6 +52,16 @@ class FormatOptions(TypedDict, total=False):
     redact: bool
     elixir_minor: int
 
+#: Words: as many as that are bytes.
+CellStyle = Literal["count", "bytes", "words", "address"]
+
+#: What Records.width() takes, and a width.
+NumberCell = tuple[str, CellStyle, int, bool, int]
+
+#: Texts of equal width in UTF-8. A row has that with the number of its shared value in a column, or
+#: with the number of four bytes that is given for each row.
+TextCell = tuple[str | bytes, list[bytes]]
+
 TermKind = Literal[
     "invalid",
     "small",
@@ -176,6 +186,25 @@ class EtsRow:
     def measure(self, term: Term) -> dict[str, int]:
         """As VM.measure, of a term of the row."""
 
+class Records:
+    """Rows of what there may be very many of, as tuples that are made when somebody looks."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> tuple[Any, ...]: ...
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
+    def values(self, column: str) -> list[Any]:
+        """Of all rows."""
+    def shared(self, column: str) -> list[Any]:
+        """All values of a column whose values are shared, by their number, whether a row has them
+        or not."""
+    def pick(self, indexes: list[int]) -> Records:
+        """These rows in this order."""
+    def width(self, column: str, style: CellStyle, factor: int, omits_zero: bool) -> int:
+        """Of the widest text in a column of numbers or terms, times ``factor``; 0 is "" if
+        ``omits_zero``."""
+    def lines(self, start: int, stop: int, cells: Sequence[NumberCell | TextCell]) -> str:
+        """Lines of a table from a row up to another; ``cells`` is a list."""
+
 class VM:
     #: Things of one holder that paths_in_process(), accumulators(), histogram() and their like look
     #: at, 16 bytes each; 0 for the default (include/etp/path.h).
@@ -193,9 +222,20 @@ class VM:
         pid: int = 0,
         copy: bool = True,
         search_path: str | None = None,
+        without: bytes = b"",
+        rehearsal: bool = False,
+        max_libraries: int = 0,
     ) -> None:
         """Of a core, or of a process. ``copy`` stops that, copies its memory and lets it run;
-        without it, the caller has stopped it (include/etp/target.h)."""
+        without it, the caller has stopped it, or, for a ``rehearsal``, it runs
+        (include/etp/target.h). ``without`` is what unused_memory() of a rehearsal gave.
+        Of a core, files are sought for so many of the libraries that it names; 0 for the default.
+        """
+    def unused_memory(self) -> bytes:
+        """Of a rehearsal: what nobody has looked at, struct etp_target_range."""
+    def has_missed(self) -> bool:
+        """Has anything been looked at that a copy was made ``without``, or for which a rehearsal
+        had no room?"""
     def info(self) -> dict[str, Any]:
         """Facts, a flat dict: otp_release, erts_version, flavor, machine, schedulers,
         dirty_cpu_schedulers, dirty_io_schedulers, processes, process_limit, ports,
@@ -250,12 +290,12 @@ class VM:
         is_exiting, is_collecting_garbage, is_hibernated, is_sensitive; scheduler
         (("normal" | "dirty_cpu" | "dirty_io", number) | None); program_counter,
         current_mfa (addresses); unknown, uncertain (names of items), gaps, problem."""
-    def process_list(self) -> list[tuple[Any, ...]]:
-        """One pass over all processes: (address, pid, registered_name | None,
-        initial_call | None (proc_lib's, else spawn's), status, message_queue_len, of
-        these in transit, memory, reductions, total_heap_size, heap_size, stack_size,
-        links, monitors, program_counter, group_leader (a word), unknown, uncertain
-        (bits of enum etp_process_item), is_hibernated)."""
+    def process_list(self) -> Records:
+        """One pass over all processes: (address, pid, name (registered) | None, initial_call |
+        None (proc_lib's, else spawn's), status, message_queue_len, of these in_transit, memory,
+        reductions, total_heap_size, heap_size, stack_size, links, monitors, program_counter,
+        group_leader (a word), unknown_bits, uncertain_bits (of enum etp_process_item),
+        is_hibernated, call_text ("" without a call))."""
     def messages(self, which: Term | int) -> Iterator[tuple[Any, ...]]:
         """Messages and other signals of a process, oldest first: (queue: "inner" |
         "middle" | "outer" | "buffer", kind: "message" | "external" (from another node,
@@ -274,13 +314,16 @@ class VM:
         """The ``limit`` longest mailboxes, longest first (include/etp/mailboxes.h): boxes ([(address,
         pid, messages, in_transit, looked_at | None)]), messages (of all processes), gaps, problem.
         """
-    def waits(self, limit: int = 64) -> dict[str, Any]:
+    def waits(
+        self, limit: int = 64, edges: Sequence[tuple[int, int, int, str]] = ...
+    ) -> dict[str, Any]:
         """Who waits for whom (include/etp/waits.h): roots ([{kind: "process" | "port" | "node",
         address, term, wait: how it waits itself, direct, behind, depth, chain (those of the
         longest chain, from its end), waits ({kind of wait: how many of the direct ones})}]),
         root_count, cycles ([{members (as roots), size, behind, is_certain}]), cycle_count, of each
         list at most ``limit``; kinds ({kind of wait: processes}), statuses ({status: (processes,
-        the first of them)}), suspended_unknown, gaps, problem."""
+        the first of them)}), suspended_unknown, gaps, problem. ``edges``: (pid of who waits, of whom
+        it waits for in truth, through whom (0: it passes on), how), pids as Term.word."""
     def ports(self) -> tuple[list[dict[str, Any]], int]:
         """({address, port: Term, name, driver (str, None: unreadable), connected, registered_name
         (Term or None), input, output, queue_size, os_pid (0: none), is_busy, is_queue_full,
@@ -459,16 +502,21 @@ class VM:
         ``rows_a_part`` (0: as it pays) change nothing about what is found."""
     def accumulators(
         self,
+        found: Callable[[dict[str, Any]], object],
         min_count: int = 0,
         min_bytes: int = 0,
-        limit: int = 0,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Large collections inside of processes and rows; include/etp/accumulators.h.
-        {"items": [{"place": "process" or "ets", "holder", "row" (addresses), "kind": as in
-        include/etp/measure.h, "count", "words", "binary_bytes", "path": as in
-        paths_in_process, in rows of compressed tables without the target and keys that are no
-        atoms}], "more", "holders", "truncated", "unreadable", "complete"}."""
+        """Large collections inside of processes, rows and persistent terms;
+        include/etp/accumulators.h. Calls ``found`` for those of one kind at one path of a process,
+        of all rows of a table or of a persistent term: {"place": "process", "ets" or
+        "persistent_term", "key" (Term of a persistent term's, or None), "holder", "row"
+        (addresses; the row of the largest), "kind": as in
+        include/etp/collection.h, "collections", "count", "largest", "words", "binary_bytes",
+        "path": as in paths_in_process, but a key of a dictionary is a first step, positions in
+        lists are 0, keys that are no atoms None}. Returns {"processes", "rows", "small_rows",
+        "persistent_terms" (looked at; rows that are too small were not), "mailboxes",
+        "messages", "truncated", "unreadable", "problem" (str), "complete"}."""
     def histogram(
         self, process: int = 0, table: int = 0, progress: Progress | None = None
     ) -> dict[str, Any]:
@@ -543,7 +591,8 @@ class Census:
         """Go on with one of tables only, to what it would be otherwise.  Nothing can be asked of it
         meanwhile, nor after an error."""
     #: A dict a process: address, pid (Term), young_words, old_words, fragment_words,
-    #: message_words, transit_words, aside_words, live_words, messages, messages_in_transit,
+    #: message_words, transit_words, aside_words, stack_words, free_words, live_words, messages,
+    #: messages_in_transit,
     #: binary_refs / binary_bytes (what process_info(P, binary) lists),
     #: released_refs / released_bytes and added_refs / added_bytes (what a major
     #: garbage collection would take from and add to that list), writable_refs /
@@ -556,17 +605,21 @@ class Census:
     changing_processes: list[dict[str, Any]]
     def ranked_processes(
         self, order: str, changing: bool, reverse: bool, limit: int
-    ) -> tuple[int, list[dict[str, Any]]]:
-        """How many there are, or with ``changing`` how many of those above, and the first ``limit``
-        of these (0: all): by "delta" or "bytes", where a collection would take most away first; by
-        "released", "released-bytes", "added", "added-bytes", "refs" or "refs-bytes" the largest."""
-    #: Over all processes: processes, used_words, live_words, garbage_words, released_refs,
-    #: released_bytes, terms, running and unreadable (how many are).
+    ) -> tuple[int, list[int]]:
+        """How many there are, or with ``changing`` how many of those above, and the numbers of the
+        first ``limit`` of these (0: all): by "delta" or "bytes", where a collection would take most
+        away first; by "released", "released-bytes", "added", "added-bytes", "refs" or "refs-bytes"
+        the largest."""
+    def process(self, number: int) -> dict[str, Any]:
+        """One of ``processes``."""
+    #: Over all processes: processes, used_words, live_words, garbage_words, message_words,
+    #: stack_words, free_words, released_refs, released_bytes, terms, running and unreadable (how
+    #: many are); and timer_bytes, what the messages of timers take.
     totals: dict[str, int]
     #: As EtsScan.tables.
     tables: dict[int, dict[str, Any]]
     #: A dict a persistent term and a module with literals: kind, address, term (key or
-    #: name), words, binary_refs, binary_bytes, unreadable, problem.
+    #: name), value (of a persistent term, else None), words, binary_refs, binary_bytes, unreadable, problem.
     literals: list[dict[str, Any]]
     #: What kept the census from finding all of them, or "".
     literals_problem: str
@@ -596,6 +649,24 @@ class Census:
         """As EtsScan.binaries; holders are (kind, address, refs, term), kind "ets",
         "process", "persistent_term" (term: its key) or "module" (term: its name).  With
         ``unaccounted`` those whose refc is not the references found."""
+    def binary_addresses(
+        self,
+        sort: Literal["size", "waste", "visible", "refc", "refs", "address"] = "size",
+        limit: int = -1,
+        unaccounted: bool = False,
+        reverse: bool = False,
+        after: int = 0,
+    ) -> list[int]:
+        """Of the same ones, or of those that come behind the one at the address ``after``."""
+    def binary_page(
+        self,
+        addresses: list[int],
+        holders_of: Callable[[int], str],
+        preview_of: Callable[[int], str] | None,
+    ) -> Records:
+        """Some of them as etp-bins shows them: address, size, visible_bytes, unseen_bytes, refc, refs,
+        holders, preview (None without ``preview_of``). Of the texts those that cannot be told without
+        more knowledge are asked for by the binary's address."""
     def binary(self, address: int, holders: int = 16) -> dict[str, Any] | None:
         """One of these by its address, with so many of its holders (-1: all), those with most
         references first."""
@@ -613,7 +684,8 @@ class EtsScan:
     #: some binary they hold), dead_pid_rows / dead_pid_keys (rows that hold / are keyed
     #: by the pid of a dead process), live_pid_rows, dead_ref_rows (alias references of
     #: dead processes), sample_pin / sample_dead (address of a DbTerm, or 0),
-    #: sample_pin_bytes / sample_pin_visible, incomplete (bool), problem (str).
+    #: sample_pin_bytes / sample_pin_visible, largest_row (address of a DbTerm, or 0) /
+    #: largest_row_words, incomplete (bool), problem (str).
     tables: dict[int, dict[str, int]]
 
     def binary_count(self) -> int: ...
@@ -641,6 +713,7 @@ def layouts(
     pid: int = 0,
     copy: bool = True,
     search_path: str | None = None,
+    max_libraries: int = 0,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """All layout files, each tried on a core or process (include/etp/layouts.h): {path, is_users,
     otp_release, erts_version, machine, flavor, origin, match, difference, refusal}; and why

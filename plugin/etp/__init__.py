@@ -34,6 +34,7 @@ def open(  # noqa: A001 - the name is the interface
     layout: str | None = None,
     pid: int = 0,
     search_path: str | None = None,
+    max_libraries: int = 0,
 ) -> VM:
     """Open a core file of beam.smp, or a copy of the memory of the process ``pid``.
 
@@ -42,7 +43,9 @@ def open(  # noqa: A001 - the name is the interface
     copy, it stands still until the VM is dropped.
     ``executable`` is the beam.smp that dumped it (default: the path that the core names, below
     ``sysroot`` when given, or else in the directories of ``search_path``, which colons separate).
-    ``layout`` names a layout file to use instead of the one that fits.
+    ``layout`` names a layout file to use instead of the one that fits.  Files are sought for
+    ``max_libraries`` of the libraries that the core names (0: 1000); ``vm.info.warnings`` says if there
+    are more.
     Raises ``etp.Error`` with one or more plain sentences.
     """
     from .vm import VM
@@ -54,6 +57,7 @@ def open(  # noqa: A001 - the name is the interface
         layout=layout,
         pid=pid,
         search_path=search_path,
+        max_libraries=max_libraries,
     )
 
 

@@ -7,7 +7,6 @@ import argparse
 import os
 import sys
 
-from .commands.context import Context
 from .commands.help import COMMAND as HELP
 from .commands.registry import COMMANDS, did_you_mean, find
 from .errors import Problem
@@ -16,36 +15,7 @@ from .text import safe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from .commands.declaration import Command
-
-
-class CommandLine(Context):
-    def __init__(self, arguments: argparse.Namespace, settings: Settings) -> None:
-        super().__init__(settings)
-        self._arguments = arguments
-
-    def target(self) -> dict[str, Any]:
-        target = self._arguments.TARGET
-        pid = _pid(target)
-        return dict(
-            core=None if pid else target,
-            executable=self._arguments.executable,
-            sysroot=self.settings.sysroot,
-            search_path=self.settings.search_path,
-            layout=self.settings.layout,
-            pid=pid,
-        )
-
-    def process(self) -> tuple[int, bool]:
-        pid = _pid(self._arguments.TARGET)
-        return (pid, False) if pid else super().process()
-
-
-def _pid(target: str) -> int:
-    """The process that is meant; 0 if a file is."""
-    return int(target) if target.isdecimal() and not os.path.exists(target) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="etp",
         usage="%(prog)s [options] CORE|PID [BEAM] COMMAND [ARGUMENT ...]",
         description="Read the memory of an Erlang VM: of a core file, or of a process, which is"
-        " stopped for as long as it takes to copy its memory.",
+        " stopped for as long as it takes to copy what the command needs of its memory.",
         epilog="Commands: " + ", ".join(c.name for c in COMMANDS) + "; each has --help. The"
         ' prefix "etp-" may be left out.',
     )
@@ -112,10 +82,11 @@ def main(argv: list[str]) -> int:
             name, _, value = assignment.partition("=")
             settings.set(name, value)
         command = _command(arguments.COMMAND)
-        from .commands.runner import explain, run_command
+        from .commands.runner import explain
+        from .frontends.command_line import run
 
         try:
-            run_command(command, arguments.ARGUMENT, CommandLine(arguments, settings))
+            run(command, arguments.ARGUMENT, arguments.TARGET, arguments.executable, settings)
         except BrokenPipeError:
             raise
         except Exception as error:

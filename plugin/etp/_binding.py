@@ -30,6 +30,17 @@ def candidates() -> list[str]:
     return [os.path.join(directory, FILE_NAME) for directory in directories]
 
 
+def is_outdated() -> bool:
+    """Is this a checkout whose sources in C are newer than what was built of them?"""
+    built = _etp.__file__
+    plugin = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sources = os.path.join(os.path.dirname(plugin), "src", "python")
+    if built is None or not os.path.isdir(sources):
+        return False
+    newest = max(entry.stat().st_mtime for entry in os.scandir(sources))
+    return newest > os.stat(built).st_mtime
+
+
 def _load() -> None:
     if "_etp" in sys.modules:
         return
@@ -61,4 +72,4 @@ _load()
 
 import _etp  # noqa: E402 - only now can it be found
 
-__all__ = ["_etp", "BindingMissing", "candidates"]
+__all__ = ["_etp", "BindingMissing", "candidates", "is_outdated"]

@@ -35,6 +35,8 @@ LOOPS = frozenset(
     {
         ("gen_server", "loop"),
         ("gen_statem", "loop_receive"),
+        # OTP 29.
+        ("gen_statem", "loop"),
         ("gen_event", "fetch_msg"),
         ("gen_fsm", "loop"),
         ("erlang", "hibernate"),
@@ -45,6 +47,7 @@ LOOPS = frozenset(
 
 CALLING = frozenset(
     {"gen", "gen_server", "gen_statem", "gen_event", "code_server", "code", "erpc", "rpc", "io"}
+    | {"application", "application_controller", "gen_tcp", "inet_tcp", "inet6_tcp", "prim_inet"}
     | {
         "Elixir.GenServer",
         "Elixir.GenStage",
@@ -109,6 +112,8 @@ def activity(
         dirty = "dirty " if info["state"] & _DIRTY else ""
         kind = "dirty" if dirty else "runnable"
         text = f"waits for a {dirty}scheduler, to go on{where}"
+    elif _is_suspended_by_sys(function):
+        kind, text = "waiting", "was suspended with sys:suspend/1, and waits for sys:resume/1"
     elif info["is_hibernated"] or _is_loop(function):
         kind, text = "idle", f"waits for the next message{where}"
     else:
@@ -155,6 +160,10 @@ def argument_text(term: Term, redact: bool) -> str:
 
 def _is_loop(function: Location | None) -> bool:
     return function is not None and (function.module, function.function) in LOOPS
+
+
+def _is_suspended_by_sys(function: Location | None) -> bool:
+    return function is not None and (function.module, function.function) == ("sys", "suspend_loop")
 
 
 def in_text(function: Location | None, place: Location | None, syntax: str = "erlang") -> str:

@@ -18,10 +18,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .code import Location
-from .text import safe
+from .text import plural, safe
+from .units import WORD
 
 if TYPE_CHECKING:
     from .schedulers import Scheduler
@@ -32,11 +33,17 @@ REGISTERS = (
     "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
 )  # fmt: skip
-#: What pthread_self() is made of.
+#: What pthread_self() is made of; 0 where a debugger has no such register (lldb 14).
 THREAD_REGISTER = "fs_base"
 
 _FP, _SP, _PC = 6, 7, 16
-_FRAMES_MAX = 256
+_Frame = TypeVar("_Frame")
+
+FRAMES = 256
+"""Of C, and of Erlang, that are read of one stack unless more are asked for: those of a recursion that does
+not end are a million, and all alike."""
+_C_FRAMES_MAX = 1023
+"""More of C are not read in any case; one less than what the binding gives, to know of more."""
 
 # C functions that execute a process: its frames are called from there.
 _MAIN_LOOPS = ("process_main", "erts_dirty_process_main")
@@ -124,9 +131,10 @@ Registers = Mapping[int, Sequence[int]]
 """Of each thread (tid): those of REGISTERS, and THREAD_REGISTER behind them."""
 
 
-def threads(vm: VM, registers: Registers | None = None) -> list[Thread]:
+def threads(vm: VM, registers: Registers | None = None, most: int = FRAMES) -> list[Thread]:
     """All threads, schedulers first. ``registers`` are those of a process that a debugger has stopped,
-    where we cannot ask for them."""
+    where we cannot ask for them. Of each stack, ``most`` frames of C and as many of Erlang are read; a warning
+    of the thread says where there are more."""
     from .schedulers import schedulers
 
     every = schedulers(vm)
@@ -136,10 +144,10 @@ def threads(vm: VM, registers: Registers | None = None) -> list[Thread]:
     for tid, thread, values, is_partial in vm.native.threads():
         given = (registers or {}).get(tid)
         if given is not None:
-            values, thread, is_partial = list(given[:-1]), given[-1], False
+            values, thread, is_partial = list(given[:-1]), given[-1] or thread, False
         index = places.get(thread)
         order = len(every) if index is None else index
-        made = _thread(vm, tid, thread, values, is_partial, every, index)
+        made = _thread(vm, tid, thread, values, is_partial, every, index, most)
         if index is None:
             kind, known_by = _kind(vm, tid, types.get(thread))
             made = replace(made, kind=kind, known_by=known_by)
@@ -184,12 +192,15 @@ def _thread(
     is_partial: bool,
     every: list[Scheduler],
     index: int | None,
+    most: int,
 ) -> Thread:
     warnings = []
     if is_partial:
         warnings.append("Its registers are not known, only where it is: the stack may end early.")
     scheduler = None if index is None else every[index]
-    inner = _unwind(vm, registers, warnings)
+    inner = _unwind(vm, registers, most, warnings)
+    if not _is_readable(vm, registers[_SP]):
+        warnings.append("Its stack cannot be read: what called this is not known.")
     if scheduler is None or index is None:
         return Thread(tid, thread, None, inner, warnings)
     outer: list[Frame] = []
@@ -211,19 +222,39 @@ def _thread(
         if called is not None:
             again = [0] * len(registers)
             again[_PC], again[_SP], again[_FP] = called
-            outer = _unwind(vm, again, warnings)
+            outer = _unwind(vm, again, most, warnings)
         elif not inner or not inner[-1].is_missing:
             warnings.append("What called the VM's main loop was not found.")
-    erlang = _erlang(vm, scheduler, registers, bool(inner), warnings)
+    erlang = _erlang(vm, scheduler, registers, bool(inner), most, warnings)
     return Thread(tid, thread, scheduler, inner + erlang + outer, warnings)
 
 
-def _unwind(vm: VM, registers: list[int], warnings: list[str]) -> list[Frame]:
+def _is_readable(vm: VM, address: int) -> bool:
+    from .vm import Error
+
+    try:
+        return bool(vm.read(address, WORD))
+    except Error:
+        return False
+
+
+def _cut(frames: list[_Frame], most: int, language: str, warnings: list[str]) -> list[_Frame]:
+    """The first of what was asked for one more of."""
+    if len(frames) > most:
+        warnings.append(
+            f"Its stack is deeper: {plural(most, 'frame')} of {language} read. `etp-bt --limit` reads more."
+        )
+    return frames[:most]
+
+
+def _unwind(vm: VM, registers: list[int], most: int, warnings: list[str]) -> list[Frame]:
     """Frames of C; says which file would be needed to know more of them."""
+    most = min(most, _C_FRAMES_MAX)
     found = [
         Frame(pc, function, offset, file, bool(is_missing))
-        for pc, function, offset, file, is_missing in vm.native.unwind(registers, _FRAMES_MAX)
+        for pc, function, offset, file, is_missing in vm.native.unwind(registers, most + 1)
     ]
+    found = _cut(found, most, "C", warnings)
     if found and found[-1].is_missing and found[-1].file is not None:
         warning = (
             f"What called the code in {safe(found[-1].file)} is not known without that file: `set etp"
@@ -235,7 +266,12 @@ def _unwind(vm: VM, registers: list[int], warnings: list[str]) -> list[Frame]:
 
 
 def _erlang(
-    vm: VM, scheduler: Scheduler, registers: list[int], is_in_c: bool, warnings: list[str]
+    vm: VM,
+    scheduler: Scheduler,
+    registers: list[int],
+    is_in_c: bool,
+    most: int,
+    warnings: list[str],
 ) -> list[Frame]:
     """The stack of the process that the scheduler executes."""
     from .vm import Error
@@ -254,9 +290,8 @@ def _erlang(
         execution = vm.native.execution(scheduler.process)
         # Where it called C from stands on its stack; what the Process says of it is older. But a NIF
         # leaves its function there.
-        found = vm.native.stacktrace(
-            scheduler.process, _FRAMES_MAX, top or execution["stack_top"], pc
-        )
+        found = vm.native.stacktrace(scheduler.process, most + 1, top or execution["stack_top"], pc)
+        found = _cut(found, most, "Erlang", warnings)
         if scheduler.is_in_nif and execution["current_function"]:
             found.insert(0, execution["current_function"])
     except (Error, ValueError):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -75,6 +76,9 @@ def _current_function(vm: VM, pid: Term | None) -> str:
     return function.name("erlang") if function else "a BIF"
 
 
+ORDERED = 500_000
+"""Binaries of which the order is found at a time."""
+
 MAGIC = 1
 """Of Binary.flags: BIN_FLAG_MAGIC."""
 
@@ -136,7 +140,10 @@ class ProcessCensus:
     transit_words: int
     #: Tags of its monitors and the state of its tracer, which no collector moves.
     aside_words: int
-    #: Of all these, what live terms occupy.
+    #: Its stack, and free room of its young and old heap, which are in none of the above.
+    stack_words: int
+    free_words: int
+    #: Of the words in use, what live terms occupy.
     live_words: int
     messages: int
     messages_in_transit: int
@@ -212,7 +219,9 @@ class LiteralArea:
 
     kind: Literal["persistent_term", "module"]
     address: int
+    #: Key or name, and the value of a persistent term.
     term: Term
+    value: Term | None
     words: int
     binary_refs: int
     binary_bytes: int
@@ -258,8 +267,19 @@ class CensusTotals:
     used_words: int
     live_words: int
     garbage_words: int
+    #: Of the words in use, those of messages and other signals, received or in transit.
+    message_words: int
+    stack_words: int
+    #: Free room of heaps.
+    free_words: int
+    #: Heap fragments with the messages of timers, in bytes.
+    timer_bytes: int
     released_refs: int
     released_bytes: int
+    #: Distinct binaries of these references, and those that nobody else refers to: bytes once each.
+    released_binaries: int
+    freed_binaries: int
+    freed_bytes: int
     terms: int
     #: How many were running, and how many could not be read whole.
     running: int
@@ -303,12 +323,14 @@ class Census:
 
     def ranked_processes(
         self, order: str, changing: bool = True, reverse: bool = False, limit: int = 0
-    ) -> tuple[int, list[ProcessCensus]]:
+    ) -> tuple[int, list[int]]:
         """How many there are, of which a collection would change something if ``changing``; and the
-        first ``limit`` of these (0: all): by "delta" or "bytes" what would lose most, by "refs",
-        "released", "added" or one of these with "-bytes" the largest."""
-        count, found = self.native.ranked_processes(order, changing, reverse, limit)
-        return count, [ProcessCensus(**p) for p in found]
+        numbers of the first ``limit`` of these (0: all): by "delta" or "bytes" what would lose most,
+        by "refs", "released", "added" or one of these with "-bytes" the largest."""
+        return self.native.ranked_processes(order, changing, reverse, limit)
+
+    def process(self, number: int) -> ProcessCensus:
+        return ProcessCensus(**self.native.process(number))
 
     def binary_count(self) -> int:
         """Distinct off-heap binaries found."""
@@ -332,6 +354,35 @@ class Census:
         """Largest first; with ``unaccounted`` those whose refc is not the references found."""
         found = self.native.binaries(sort, limit, unaccounted, reverse)
         return [Binary.of(facts) for facts in found]
+
+    def addresses_between(
+        self, sort: Sort = "size", unaccounted: bool = False, reverse: bool = False
+    ) -> Callable[[int, int], list[int]]:
+        """Gives addresses of those of binaries() from one up to another: of very many, there is never
+        more than a part of the order. It is made to be asked for one part after the other."""
+        addresses: list[int] = []
+        first = 0
+
+        def part(start: int, stop: int) -> list[int]:
+            nonlocal addresses, first
+            found: list[int] = []
+            while start < stop:
+                if not first <= start < first + len(addresses):
+                    is_next = addresses and start == first + len(addresses)
+                    after = addresses[-1] if is_next else 0
+                    first = start if is_next else 0
+                    most = ORDERED if is_next else max(ORDERED, start + 1)
+                    addresses = self.native.binary_addresses(
+                        sort, most, unaccounted, reverse, after
+                    )
+                    if start >= first + len(addresses):
+                        break
+                end = min(stop, first + len(addresses))
+                found += addresses[start - first : end - first]
+                start = end
+            return found
+
+        return part
 
     def binary(self, address: int) -> Binary | None:
         facts = self.native.binary(address)

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .errors import Problem
-from .text import safe
+from .text import safe, similar
 from .units import WORD
 from .vm import VM, ref_text
 
@@ -226,8 +225,7 @@ class EtsTables(Sequence[EtsTable]):
                 f"{len(found)} tables have the name {shown}: give one's reference, "
                 f"of {refs}{more} (etp-ets-tables --name '{shown}' lists them)."
             )
-        close = difflib.get_close_matches(text, self.names(), n=3)
-        hint = " Did you mean " + " or ".join(safe(name) for name in close) + "?" if close else ""
+        hint = similar(text, self.names())
         raise Problem(f"No table has the name {shown}; {self._looked_at()}.{hint}")
 
 
@@ -274,6 +272,9 @@ class TableScan:
     sample_dead: int = 0
     sample_pin_bytes: int = 0
     sample_pin_visible: int = 0
+    #: Address of the row with most words, of those that are not deleted; 0 for none.
+    largest_row: int = 0
+    largest_row_words: int = 0
 
     @property
     def unseen_bytes(self) -> int:

@@ -11,6 +11,7 @@ from . import limits, locks, processes, schedulers, timers, tracers
 from .activity import Activity, activity
 from .errors import Problem
 from .otp import loggers
+from .otp.on_behalf import OnBehalf, on_behalf
 from .text import safe
 from .vm import Error
 from .waits import Root, Waits, waits
@@ -46,6 +47,8 @@ class Hang:
     queues: RunQueues | None = None
     progress: ThreadProgress | None = None
     waits: Waits | None = None
+    #: What processes do for those who asked a server of OTP, by their address.
+    roles: dict[int, str] = field(default_factory=dict)
     mailboxes: Mailboxes | None = None
     ports: list[dict[str, Any]] = field(default_factory=list)
     tables: list[EtsTable] = field(default_factory=list)
@@ -126,7 +129,9 @@ def read(vm: VM, syntax: str = "erlang", redact: bool = False) -> Hang:
     hang.schedulers = attempt("Schedulers", lambda: schedulers.schedulers(vm)) or []
     hang.queues = attempt("Run queues", lambda: schedulers.run_queues(vm))
     hang.progress = attempt("Thread progress", lambda: schedulers.thread_progress(vm))
-    hang.waits = attempt("Who waits for whom", lambda: waits(vm))
+    known = attempt("What servers of OTP have others do", lambda: on_behalf(vm)) or OnBehalf()
+    hang.roles = known.roles
+    hang.waits = attempt("Who waits for whom", lambda: waits(vm, edges=known.edges))
     hang.mailboxes = attempt("Mailboxes", lambda: processes.mailboxes(vm, MAILBOXES))
     found = attempt("Ports", vm.native.ports)
     hang.ports = found[0] if found else []

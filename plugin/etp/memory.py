@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .units import WORD
 
 if TYPE_CHECKING:
-    from .census import Census
+    from .census import Census, HolderKind
     from .vm import VM
 
 NOT_COUNTED = ("temp", "test")
@@ -38,9 +38,28 @@ CODE_TABLES = {
 """As erlang:system_info(allocated_areas) names them. Literals have a row of their own."""
 
 UNEXPLAINED = "what nothing here explains"
+OF_THE_ABOVE = "of the above, "
+CARRIERS = "carriers"
 
 BINARY_HEADER = 24
 """Bytes of a Binary before its contents (erl_binary.h)."""
+
+LARGE_PERCENT = 10
+"""Of total: a part that has so much is worth a line of its own."""
+
+_OF_PROCESSES_SEE = {
+    "proc": "etp-processes --group initial",
+    "monitor": "etp-processes --sort monitors",
+    "link": "etp-processes --sort links",
+    "msg_ref": "etp-processes --sort msgq",
+    "bif_timer": "etp-timers",
+}
+_HELD_SEE: dict[tuple[HolderKind, ...], str] = {
+    ("ets",): "etp-ets-leaks",
+    ("process",): "etp-bin-leaks",
+    ("timer",): "etp-timers",
+    ("port",): "etp-ports",
+}
 
 
 @dataclass
@@ -50,16 +69,23 @@ class Row:
     name: str
     bytes: int
     note: str = ""
+    #: The command that says more of it.
+    see: str = ""
     parts: list[Row] = field(default_factory=list)
 
-    def add(self, name: str, size: int, note: str = "") -> Row:
-        part = Row(name, size, note)
+    def add(self, name: str, size: int, note: str = "", see: str = "") -> Row:
+        part = Row(name, size, note, see)
         self.parts.append(part)
         return part
 
-    def add_rest(self, name: str, note: str = "") -> None:
+    @property
+    def is_of_the_above(self) -> bool:
+        """It tells something else of what other parts tell."""
+        return self.name.startswith(OF_THE_ABOVE)
+
+    def add_rest(self, name: str, note: str = "", see: str = "") -> None:
         """What the parts leave over."""
-        self.add(name, self.bytes - sum(part.bytes for part in self.parts), note)
+        self.add(name, self.bytes - sum(part.bytes for part in self.parts), note, see)
 
 
 @dataclass
@@ -71,6 +97,19 @@ class Memory:
 
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
+
+    def largest(self, most: int) -> list[tuple[Row, Row]]:
+        """Parts that have much of all there is, the largest first, each behind its row."""
+        least = self.row("total").bytes * LARGE_PERCENT / 100
+        sums = {row.name for row in self.rows}
+        found = [
+            (row, part)
+            for row in self.rows
+            for part in row.parts
+            if row.name != CARRIERS and part.name not in sums and not part.is_of_the_above
+        ]
+        found = [pair for pair in found if pair[1].bytes >= least]
+        return sorted(found, key=lambda pair: -pair[1].bytes)[:most]
 
 
 def memory(vm: VM, census: Census) -> Memory:
@@ -103,14 +142,18 @@ def memory(vm: VM, census: Census) -> Memory:
         system.add(row.name, row.bytes)
     others = sum(fixed[name]["allocated"] for name in fixed.keys() - OF_PROCESSES.keys())
     system.add("port table", facts["port_table"])
-    system.add("entries of atoms", facts["areas"]["atoms"], "not in atom")
+    system.add("entries of atoms", facts["areas"]["atom_blocks"], "not in atom", "etp-atoms")
     system.add("other types of fix_alloc", others, "references, queues, buffers of signals")
-    system.add_rest(
-        UNEXPLAINED, "drivers, NIFs, nodes, tables of the VM itself; what is freed late"
+    system.add(
+        "drivers and NIFs",
+        blocks.get("driver", 0),
+        "driver_alloc; the VM does not note whose",
+        "etp-ports",
     )
+    system.add_rest(UNEXPLAINED, "nodes, tables of the VM itself; what is freed late")
     total.add("processes", processes.bytes)
     total.add("system", system.bytes)
-    carriers_row = Row("carriers", carriers, "what the allocators got from the system")
+    carriers_row = Row(CARRIERS, carriers, "what the allocators got from the system")
     carriers_row.add("in use", in_use + sum(blocks.get(name, 0) for name in NOT_COUNTED))
     carriers_row.add_rest("free", "fragmentation and reserve")
     gaps = []
@@ -128,28 +171,43 @@ def _processes(
     row = Row("processes", blocks.get("eheap", 0) + table + sum(sizes.values()))
     row.add("process table", table)
     for name, size in sizes.items():
-        row.add(OF_PROCESSES[name], size, f"{fixed[name]['used']:,} bytes in use")
+        note = f"{fixed[name]['used']:,} bytes in use"
+        row.add(OF_PROCESSES[name], size, note, _OF_PROCESSES_SEE.get(name, ""))
+    totals = census.totals
+    # Nearly all of what messages have is alive: they were copied to where they are.
+    live = max(0, totals.live_words - totals.message_words)
+    whose = "etp-processes --sort"
+    row.add("heaps: live", live * WORD, "terms that a collection would keep", f"{whose} memory")
     row.add(
-        "heaps: live",
-        census.totals.live_words * WORD,
-        "terms that a collection would keep, messages included",
+        "heaps: garbage",
+        totals.garbage_words * WORD,
+        "what a collection would free",
+        f"{whose} memory",
     )
-    row.add("heaps: garbage", census.totals.garbage_words * WORD, "what a collection would free")
-    row.add_rest("heaps: free", "room to grow, stacks, headers of messages")
+    row.add("heaps: free room", totals.free_words * WORD, "what no term takes yet", f"{whose} heap")
+    row.add("stacks", totals.stack_words * WORD, "", f"{whose} stack")
+    row.add(
+        "messages and other signals",
+        (totals.live_words - live) * WORD,
+        "received or in transit, in no heap yet",
+        f"{whose} msgq",
+    )
+    row.add("messages of timers", totals.timer_bytes, "", "etp-timers")
+    row.add_rest("heaps: all else", "headers, what allocators round up, heaps that are being made")
     return row
 
 
 def _atoms(areas: dict[str, int]) -> Row:
     row = Row("atom", areas["atom_table"] + areas["atom_space"])
-    row.add("atom table", areas["atom_table"])
-    row.add("names", areas["atom_space_used"], "without those of the VM's own atoms")
+    row.add("atom table", areas["atom_table"], see="etp-atoms")
+    row.add("names", areas["atom_space_used"], "without those of the VM's own atoms", "etp-atoms")
     row.add_rest("free", "room for names")
     return row
 
 
 def _code(loaded: int, areas: dict[str, int]) -> Row:
     row = Row("code", loaded + sum(areas[name] for name in CODE_TABLES))
-    row.add("loaded code", loaded)
+    row.add("loaded code", loaded, see="etp-modules")
     for name, text in CODE_TABLES.items():
         row.add(text, areas[name])
     return row
@@ -158,23 +216,28 @@ def _code(loaded: int, areas: dict[str, int]) -> Row:
 def _binaries(blocks: dict[str, int], census: Census) -> Row:
     row = Row("binary", blocks.get("binary", 0))
     totals = census.binary_totals
-    held: dict[str, tuple[int, int]] = {}
+    held: dict[tuple[HolderKind, ...], tuple[int, int]] = {}
     for kinds, count, size in totals.by_kinds:
-        kind = kinds[0].replace("_", " ") if len(kinds) == 1 else "several kinds of holders"
+        kind = (kinds[0],) if len(kinds) == 1 else ()
         before = held.get(kind, (0, 0))
         held[kind] = (before[0] + count, before[1] + size)
     for kind, (count, size) in sorted(held.items(), key=lambda item: -item[1][1]):
-        row.add(f"held by {kind}", size, f"{count:,} distinct binaries")
-    row.add("headers of binaries", totals.binaries * BINARY_HEADER)
+        name = kind[0].replace("_", " ") if kind else "several kinds of holders"
+        row.add(
+            f"held by {name}", size, f"{count:,} distinct binaries", _HELD_SEE.get(kind, "etp-bins")
+        )
+    row.add("headers of binaries", totals.binaries * BINARY_HEADER, see="etp-bins")
     row.add_rest(
-        "held by nobody that is known", "NIFs, drivers, ports' input, rounding of allocators"
+        "held by nobody that is known",
+        "NIFs, drivers, ports' input, rounding of allocators",
+        "etp-bins --unaccounted",
     )
     visible = totals.visible_bytes
-    row.parts.append(Row("of the above, visible", visible, "what some holder can see"))
+    row.parts.append(Row(OF_THE_ABOVE + "visible", visible, "what some holder can see"))
     wasted = totals.bytes - visible
-    row.parts.append(Row("of the above, wasted", wasted, "kept alive, and seen by nobody"))
+    row.parts.append(Row(OF_THE_ABOVE + "wasted", wasted, "kept alive, and seen by nobody"))
     missing = f"{totals.unaccounted:,} with references not found"
-    row.parts.append(Row("of the above, unaccounted", totals.unaccounted_bytes, missing))
+    row.parts.append(Row(OF_THE_ABOVE + "unaccounted", totals.unaccounted_bytes, missing))
     return row
 
 
@@ -182,7 +245,10 @@ def _ets(vm: VM, blocks: dict[str, int], misc: int) -> Row:
     row = Row("ets", blocks.get("ets", 0) + misc)
     tables = [table for table in vm.ets_tables if not table.is_deleting]
     row.add(
-        "tables", sum(t.memory_bytes for t in tables), f"ets:info(T, memory) of {len(tables):,}"
+        "tables",
+        sum(t.memory_bytes for t in tables),
+        f"ets:info(T, memory) of {len(tables):,}",
+        "etp-ets-tables --sort memory",
     )
     freed = [table for table in vm.ets_tables if table.is_deleting]
     if freed:
@@ -194,8 +260,11 @@ def _ets(vm: VM, blocks: dict[str, int], misc: int) -> Row:
 
 def _literals(blocks: dict[str, int], census: Census) -> Row:
     row = Row("literals", blocks.get("literal", 0), "part of system")
-    for kind, name in (("persistent_term", "persistent terms"), ("module", "modules")):
+    for kind, name, see in (
+        ("persistent_term", "persistent terms", "etp-persistent-terms"),
+        ("module", "modules", "etp-modules"),
+    ):
         areas = [area for area in census.literals if area.kind == kind]
-        row.add(name, sum(area.words for area in areas) * WORD, f"{len(areas):,}")
+        row.add(name, sum(area.words for area in areas) * WORD, f"{len(areas):,}", see)
     row.add_rest("other", "headers, literals of old code")
     return row

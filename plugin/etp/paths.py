@@ -41,6 +41,8 @@ class Step:
             return "part of"
         if self.kind == "external_format":
             return "external format"
+        if self.kind == "further":
+            return "..."
         key = "?" if self.key is None else self.key.format(**options)
         return f"key {key}" if self.kind == "key" else key
 

@@ -11,15 +11,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union, overload
 
 from .text import plural, safe
 from .units import WORD
 
 if TYPE_CHECKING:
-    from _etp import Term
+    from _etp import Records, Term
 
     from .vm import VM, Process
 
@@ -70,12 +70,8 @@ class Row(NamedTuple):
     unknown_bits: int
     uncertain_bits: int
     is_hibernated: bool
-
-    @property
-    def call_text(self) -> str:
-        text = call_text(self.initial_call)
-        unread = self.unknown_bits and "initial_call" in self.unknown
-        return text + " (#Unreadable)" if text and unread else text
+    #: The initial call, "" without one; says if it could not be read whole.
+    call_text: str
 
     @property
     def label(self) -> str:
@@ -101,23 +97,52 @@ def _items(bits: int) -> list[str]:
     return [name for i, name in enumerate(ITEMS) if bits >> i & 1] if bits else []
 
 
-def rows(vm: VM) -> list[Row]:
+class Rows(Sequence[Row]):
+    """Rows that the binding keeps, and that are made when somebody looks."""
+
+    def __init__(self, native: Records) -> None:
+        #: The object of the binding (plugin/_etp.pyi).
+        self.native = native
+
+    def __len__(self) -> int:
+        return len(self.native)
+
+    @overload
+    def __getitem__(self, index: int) -> Row:
+        ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]:
+        ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return Row._make(self.native[index if index >= 0 else index + len(self)])
+
+    def values(self, name: str) -> list[Any]:
+        """One of the fields, of all of them."""
+        return self.native.values(name)
+
+    def pick(self, indexes: list[int]) -> Rows:
+        """These in this order."""
+        return Rows(self.native.pick(indexes))
+
+
+def rows(vm: VM) -> Rows:
     """All processes, in one pass."""
-    found: list[Any] = vm.native.process_list()
-    # In place: there may be very many.
-    for i, row in enumerate(found):
-        found[i] = Row._make(row)
-    return found
+    return Rows(vm.native.process_list())
 
 
-def unread(found: list[Row]) -> list[str]:
+def unread(found: Rows) -> list[str]:
     """What must be said of processes that could not be read in full, a sentence each."""
-    incomplete = [row for row in found if row.unknown_bits and row.status != "exiting"]
+    states = zip(found.values("unknown_bits"), found.values("status"))
+    incomplete = [i for i, (bits, status) in enumerate(states) if bits and status != "exiting"]
     if not incomplete:
         return []
     return [
         f"{plural(len(incomplete), 'process', 'processes')} could not be read in full, first"
-        f" {incomplete[0].pid}; etp-process-info tells what is missing."
+        f" {found[incomplete[0]].pid}; etp-process-info tells what is missing."
     ]
 
 

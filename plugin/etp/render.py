@@ -11,17 +11,36 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .commands.declaration import Column
 from .text import safe
 from .units import WORD, format_bytes, format_count, format_duration, format_pause
-from .views import Block, Facts, Lines, Listing, Paragraph, Report, Table, TermText, Units, View
+from .views import (
+    PAGE,
+    Block,
+    Facts,
+    Lines,
+    Listing,
+    MadeRows,
+    Numbers,
+    Paragraph,
+    RecordPages,
+    RecordRows,
+    Report,
+    Row,
+    SharedTexts,
+    Table,
+    TermText,
+    Units,
+    View,
+    pages,
+)
 
 if TYPE_CHECKING:
+    from _etp import CellStyle, NumberCell, TextCell
     from rich.console import Console
 
 READING_WIDTH = 100
@@ -29,9 +48,6 @@ READING_WIDTH = 100
 
 UNLIMITED = 100_000
 """More columns than any line has."""
-
-LINES_A_WRITE = 200
-"""Of a long table."""
 
 _STYLES = {"strong": "bold", "warning": "bold yellow", "good": "bold green", "dim": "dim"}
 _NUMERIC = ("count", "bytes", "percent")
@@ -92,13 +108,16 @@ class Screen:
         return min(self.width or READING_WIDTH, READING_WIDTH)
 
     @staticmethod
-    def terminal() -> Screen:
-        """Standard output of this process."""
+    def terminal(write: Callable[[str], object] | None = None) -> Screen:
+        """Standard output of this process; ``write`` gets the text instead."""
         tty = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if tty or "COLUMNS" in os.environ else None
         encoding = (sys.stdout.encoding or "").lower().replace("-", "")
         return Screen(
-            sys.stdout.write, width=width, color=tty and may_color(), unicode=encoding == "utf8"
+            write or sys.stdout.write,
+            width=width,
+            color=tty and may_color(),
+            unicode=encoding == "utf8",
         )
 
 
@@ -186,7 +205,29 @@ def _render_json(
         data = {**data, "warnings": list(dict.fromkeys([*warnings, *data.get("warnings", [])]))}
     if isinstance(data, dict) and as_of:
         data = {**data, "as_of": as_of}
-    screen.write(_json(data, indent=2) + "\n")
+    if isinstance(data, dict) and any(isinstance(value, MadeRows) for value in data.values()):
+        _dict_json(data, screen)
+    else:
+        screen.write(_json(data, indent=2) + "\n")
+
+
+def _dict_json(data: dict[str, Any], screen: Screen) -> None:
+    """As _json() has it, without all of the rows at once."""
+    for number, (key, value) in enumerate(data.items()):
+        screen.write(("," if number else "{") + f"\n  {_json(key)}: ")
+        if isinstance(value, MadeRows) and value:
+            for count, page in enumerate(pages(value)):
+                inner = _indented(_json(page, indent=2)[1:-2])
+                screen.write(("," if count else "[") + inner)
+            screen.write("\n  ]")
+        else:
+            screen.write(_indented(_json(list(value) if isinstance(value, MadeRows) else value, 2)))
+    screen.write("\n}\n")
+
+
+def _indented(text: str) -> str:
+    """JSON within a dict; its strings have no ends of lines."""
+    return text.replace("\n", "\n  ")
 
 
 def _json(value: Any, indent: int | None = None) -> str:
@@ -235,11 +276,12 @@ def _block(block: Block, screen: Screen) -> None:
     elif isinstance(block, Facts):
         _facts(block, screen)
     elif isinstance(block, Lines):
+        tail = safe(block.tail)
         for line in block.lines:
             text = safe(line)
             if block.cut and screen.width:
-                text = _cut(text, screen.width - block.indent - _width(block.tail))
-            screen.write(" " * block.indent + text + block.tail + "\n")
+                text = _cut(text, screen.width - block.indent - _width(tail))
+            screen.write(" " * block.indent + text + tail + "\n")
     else:
         _table(block, screen)
 
@@ -271,9 +313,10 @@ def _fill(text: str, width: int, hang: int) -> list[str]:
 
 
 def _facts(facts: Facts, screen: Screen) -> None:
-    label_width = max((_width(label) for label, _ in facts.entries), default=0)
+    entries = [(safe(label), value) for label, value in facts.entries]
+    label_width = max((_width(label) for label, _ in entries), default=0)
     column = facts.indent + label_width + 2
-    for label, value in facts.entries:
+    for label, value in entries:
         lines = _fill(safe(value), screen.reading_width - column, 0)
         head = " " * facts.indent + label.ljust(label_width) + "  "
         for number, line in enumerate(lines):
@@ -323,31 +366,130 @@ def cell_text(value: Any, column: Column, units: Units = "human") -> str:
     return safe(str(value))
 
 
-def _column_texts(table: Table, column: Column) -> list[str]:
+def _column_texts(rows: Sequence[Row], column: Column, units: Units) -> list[str]:
     """A text for each row. There may be very many rows, of which most have the same."""
-    values = [row.get(column.key) for row in table.rows]
+    values = [row.get(column.key) for row in rows]
     # Of other types there are values that are equal, and not the same text: True and 1.
     if {*map(type, values)} <= {str, int, type(None)}:
-        texts = {value: cell_text(value, column, table.units) for value in {*values}}
+        texts = {value: cell_text(value, column, units) for value in {*values}}
         return [*map(texts.__getitem__, values)]
-    return [cell_text(value, column, table.units) for value in values]
+    return [cell_text(value, column, units) for value in values]
+
+
+class _RowCells:
+    """What a table of rows shows of them, in two passes: there may be more than can be kept."""
+
+    def __init__(self, rows: Sequence[Row], units: Units) -> None:
+        self._rows = rows
+        self._units = units
+
+    def widths(self, columns: Sequence[Column]) -> list[int | None]:
+        """Of the widest text in each column; None if no row has a value there."""
+        widths: list[int | None] = [None] * len(columns)
+        for page in pages(self._rows):
+            for i, column in enumerate(columns):
+                if any(row.get(column.key) not in (None, "", []) for row in page):
+                    texts = {*_column_texts(page, column, self._units)}
+                    widths[i] = max(widths[i] or 0, *map(_width, texts))
+        return widths
+
+    def lines(self, columns: Sequence[Column], widths: Sequence[int]) -> Iterator[str]:
+        """Some lines at a time."""
+        for page in pages(self._rows):
+            cells = []
+            for column, width in zip(columns, widths):
+                texts = _column_texts(page, column, self._units)
+                aligned = {text: _aligned(text, column, width) for text in {*texts}}
+                cells.append(map(aligned.__getitem__, texts))
+            yield "".join(_line(line) + "\n" for line in zip(*cells))
+
+
+class _RecordCells:
+    """The same, written by the binding."""
+
+    def __init__(self, rows: RecordRows, units: Units) -> None:
+        self._rows = rows
+        self._units = units
+
+    def widths(self, columns: Sequence[Column]) -> list[int | None]:
+        return [self._column_width(column) for column in columns]
+
+    def _column_width(self, column: Column) -> int | None:
+        source = self._rows.sources[column.key]
+        if isinstance(source, Numbers):
+            return self._rows.records.width(*self._number_cell(source, column)) or None
+        if isinstance(source, SharedTexts):
+            values = {*self._rows.records.values(source.name)}
+        else:
+            values = {*source.values}
+        texts = {cell_text(value, column, self._units) for value in values} - {""}
+        return max(map(_width, texts)) if texts else None
+
+    def _number_cell(self, source: Numbers, column: Column) -> tuple[str, CellStyle, int, bool]:
+        style: CellStyle = "address" if column.kind == "address" else "count"
+        if column.kind == "bytes" and self._units != "bytes":
+            style = "bytes" if self._units == "human" else "words"
+        return source.name, style, source.factor, source.omits_zero
+
+    def lines(self, columns: Sequence[Column], widths: Sequence[int]) -> Iterator[str]:
+        cells = [self._cell(column, width) for column, width in zip(columns, widths)]
+        for start in range(0, len(self._rows), PAGE):
+            yield self._rows.records.lines(start, start + PAGE, cells)
+
+    def _cell(self, column: Column, width: int) -> NumberCell | TextCell:
+        source = self._rows.sources[column.key]
+        if isinstance(source, Numbers):
+            return (*self._number_cell(source, column), width)
+        numbers: str | bytes
+        if isinstance(source, SharedTexts):
+            numbers, values = source.name, self._rows.records.shared(source.name)
+        else:
+            numbers, values = source.numbers, source.values
+        texts = (cell_text(value, column, self._units) for value in values)
+        return numbers, [_aligned(text, column, width).encode() for text in texts]
+
+
+class _PageCells:
+    """The same, a page at a time."""
+
+    def __init__(self, rows: RecordPages, units: Units) -> None:
+        self._rows = rows
+        self._units = units
+
+    def widths(self, columns: Sequence[Column]) -> list[int | None]:
+        widths: list[int | None] = [None] * len(columns)
+        for page in self._rows.pages():
+            for i, width in enumerate(_RecordCells(page, self._units).widths(columns)):
+                if width is not None:
+                    widths[i] = max(widths[i] or 0, width)
+        return widths
+
+    def lines(self, columns: Sequence[Column], widths: Sequence[int]) -> Iterator[str]:
+        for page in self._rows.pages():
+            yield from _RecordCells(page, self._units).lines(columns, widths)
 
 
 def _table(table: Table, screen: Screen) -> None:
+    cells: _RowCells | _RecordCells | _PageCells = _RowCells(table.rows, table.units)
+    if isinstance(table.rows, RecordRows):
+        cells = _RecordCells(table.rows, table.units)
+    elif isinstance(table.rows, RecordPages):
+        cells = _PageCells(table.rows, table.units)
     columns = _wanted(table)
-    texts = [_column_texts(table, column) for column in columns]
+    found = cells.widths(columns)
+    if table.chosen is None:
+        # A column without a value in any row says nothing.
+        columns = [column for column, width in zip(columns, found) if width is not None]
+        found = [width for width in found if width is not None]
     headers = [_header(column, table.units) for column in columns]
-    distinct = [{header, *texts[i]} for i, header in enumerate(headers)]
-    widths = [max(map(_width, of_column)) for of_column in distinct]
+    widths = [max(_width(header), width or 0) for header, width in zip(headers, found)]
     shown = _fit(columns, headers, widths, screen.width, fixed=table.chosen is not None)
-    aligned = [{text: _aligned(text, columns[i], widths[i]) for text in distinct[i]} for i in shown]
     if not table.rows:
-        _block(Paragraph(f"No {table.noun}."), screen)
+        _block(Paragraph(table.none or f"No {table.noun}."), screen)
     else:
-        header = _line(cells[headers[i]] for cells, i in zip(aligned, shown))
+        header = _line(_aligned(headers[i], columns[i], widths[i]) for i in shown)
         screen.print((header, "bold"))
-    rows = zip(*(map(cells.__getitem__, texts[i]) for cells, i in zip(aligned, shown)))
-    while lines := "".join(_line(cells) + "\n" for cells in islice(rows, LINES_A_WRITE)):
+    for lines in cells.lines([columns[i] for i in shown], [widths[i] for i in shown]):
         screen.write(lines)
     for note in _notes(table, [columns[i].name for i in range(len(columns)) if i not in shown]):
         _block(Paragraph(note, "dim"), screen)
@@ -357,13 +499,7 @@ def _wanted(table: Table) -> list[Column]:
     if table.chosen is not None:
         by_name = {column.name: column for column in table.columns}
         return [by_name[name] for name in table.chosen]
-    # A column without a value in any row says nothing.
-    return [
-        column
-        for column in table.columns
-        if not column.hidden
-        and any(row.get(column.key) not in (None, "", []) for row in table.rows)
-    ]
+    return [column for column in table.columns if not column.hidden]
 
 
 def _header(column: Column, units: Units) -> str:

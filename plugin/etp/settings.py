@@ -136,6 +136,14 @@ SETTINGS = (
         "`settings set target.exec-search-paths`.",
     ),
     Setting(
+        "max-libraries",
+        "limit",
+        1000,
+        "Libraries that the core names and that files are sought for.",
+        "A warning says when it names more: what it lacks of these stays missing, which only\n"
+        "etp-bt needs. 0 or unlimited: all.",
+    ),
+    Setting(
         "layout",
         "path",
         "",
@@ -170,7 +178,7 @@ SETTINGS = (
 class Settings:
     """The values; ``opens_vm`` names those that change how a core is opened."""
 
-    opens_vm = ("sysroot", "search-path", "layout")
+    opens_vm = ("sysroot", "search-path", "max-libraries", "layout")
 
     def __init__(self) -> None:
         self._values: dict[str, str | int | bool] = {s.name: s.default for s in SETTINGS}
@@ -222,6 +230,11 @@ class Settings:
     @property
     def search_path(self) -> str | None:
         return str(self._values["search-path"]) or None
+
+    @property
+    def max_libraries(self) -> int:
+        """For VM.open(), to which 0 is its own default."""
+        return int(self._values["max-libraries"]) or 1 << 32
 
     @property
     def layout(self) -> str | None:

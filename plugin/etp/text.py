@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 def safe(text: str, keep_newlines: bool = False) -> str:
     """Escape what could act on a terminal: control characters, bidi overrides, surrogates.
@@ -15,6 +19,16 @@ def safe(text: str, keep_newlines: bool = False) -> str:
         c if c.isprintable() or (keep_newlines and c == "\n") else f"\\x{{{ord(c):X}}}"
         for c in text
     )
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean a or b?``, or "" if none of the known names is like this one."""
+    import difflib
+
+    names = list(dict.fromkeys(known))
+    found = [each for each in names if len(name) > 2 and name.lower() in each.lower()]
+    found = found or difflib.get_close_matches(name, names, n=3)
+    return f" Did you mean {' or '.join(safe(each) for each in found[:3])}?" if found else ""
 
 
 def agree(verb: str, count: int) -> str:

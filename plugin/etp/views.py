@@ -6,12 +6,16 @@ Each has the text for people and, in ``data()``, the same facts for machines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, overload
 
 from .commands.declaration import Column
 from .errors import UsageError
+
+if TYPE_CHECKING:
+    from _etp import Records
 
 Style = Literal["plain", "strong", "warning", "good", "dim"]
 Units = Literal["human", "bytes", "words"]
@@ -46,12 +50,122 @@ class Lines:
     tail: str = ""
 
 
+Row = dict[str, Any]
+"""Values by the key of their column; values that no column shows go to JSON only."""
+
+PAGE = 500
+"""Rows that are made at a time."""
+
+
+class MadeRows(Sequence[Row]):
+    """Rows that are made when somebody looks at them, and not kept: there may be very many."""
+
+    def __init__(self, count: int, make: Callable[[int, int], list[Row]]) -> None:
+        self._count = count
+        #: Those from an index up to another.
+        self._make = make
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Row:
+        ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]:
+        ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(self._count)
+            return self._make(start, max(start, stop))[::step]
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        return self._make(index % self._count, index % self._count + 1)[0]
+
+    def __iter__(self) -> Iterator[Row]:
+        for page in pages(self):
+            yield from page
+
+
+def pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """All of them, some at a time."""
+    for start in range(0, len(rows), PAGE):
+        yield rows[start : start + PAGE]
+
+
+@dataclass
+class Numbers:
+    """A column of numbers or terms of Records."""
+
+    name: str
+    #: The table shows the number times this.
+    factor: int = 1
+    #: Of a 0 it shows nothing.
+    omits_zero: bool = False
+
+
+@dataclass
+class SharedTexts:
+    """A column of values of Records that many rows share."""
+
+    name: str
+
+
+@dataclass
+class Texts:
+    """Values that many rows share, and for each row the index of its own, in four bytes."""
+
+    numbers: bytes
+    values: list[Any]
+
+    def of(self, row: int) -> Any:
+        return self.values[int.from_bytes(self.numbers[4 * row : 4 * row + 4], sys.byteorder)]
+
+
+class RecordRows(MadeRows):
+    """Rows of Records. A table of them is written by the binding; only JSON makes them."""
+
+    def __init__(
+        self,
+        records: Records,
+        make: Callable[[int, int], list[Row]],
+        sources: dict[str, Numbers | SharedTexts | Texts],
+    ) -> None:
+        super().__init__(len(records), make)
+        self.records = records
+        #: Of what is shown, by the key of the column.
+        self.sources = sources
+
+
+class RecordPages(MadeRows):
+    """The same of so many that there are never Records of all of them: ``records`` makes those from
+    an index up to another."""
+
+    def __init__(
+        self,
+        count: int,
+        make: Callable[[int, int], list[Row]],
+        records: Callable[[int, int], Records],
+        sources: dict[str, Numbers | SharedTexts | Texts],
+    ) -> None:
+        super().__init__(count, make)
+        self._records = records
+        self._sources = sources
+
+    def pages(self) -> Iterator[RecordRows]:
+        for start in range(0, len(self), PAGE):
+            records = self._records(start, min(start + PAGE, len(self)))
+            yield RecordRows(records, self._make, self._sources)
+
+
 @dataclass
 class Table:
-    """Rows of values by the key of their column; values that no column shows go to JSON only."""
+    """Rows in columns."""
 
     columns: tuple[Column, ...]
-    rows: list[dict[str, Any]]
+    rows: Sequence[Row]
     #: Shown above the table, before anything else.
     warnings: list[str] = field(default_factory=list)
     #: Shown below it.
@@ -63,6 +177,8 @@ class Table:
     total: int | None = None
     #: Rows are called so.
     noun: str = "rows"
+    #: What is said when there are none, if that is more than "No rows."
+    none: str = ""
     #: More facts for JSON.
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -80,16 +196,24 @@ class Table:
             numeric = column.kind in ("count", "bytes", "percent")
             # Largest first, and what has no number last.
             order = _descending_key if numeric else _sort_key
-            self.rows.sort(key=lambda row: order(row.get(column.key)))
+            keys = [order(row.get(column.key)) for row in self.rows]
+            self._pick(sorted(range(len(keys)), key=keys.__getitem__))
         if reverse:
-            self.rows.reverse()
+            self._pick(range(len(self.rows))[::-1])
         if limit and limit < len(self.rows):
             self.total = len(self.rows)
-            del self.rows[limit:]
+            self._pick(range(limit))
         if columns:
             self.chosen = self._choose(columns)
         self.units = units
         return self
+
+    def _pick(self, indexes: Sequence[int]) -> None:
+        rows = self.rows
+        if isinstance(rows, MadeRows):
+            self.rows = MadeRows(len(indexes), lambda i, j: [rows[at] for at in indexes[i:j]])
+        else:
+            self.rows = [rows[at] for at in indexes]
 
     def _choose(self, columns: str) -> tuple[str, ...]:
         names = [column.name for column in self.columns]

@@ -29,6 +29,10 @@ LAYOUT_DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lay
 """The layout files that etp ships."""
 
 
+PROCESSES_KEPT = 10_000
+"""Of those that were asked for."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One self-check of the layout against the core."""
@@ -248,9 +252,14 @@ class VM:
         pid: int = 0,
         copy: bool = True,
         search_path: str | None = None,
+        without: bytes = b"",
+        rehearsal: bool = False,
+        max_libraries: int = 0,
     ) -> VM:
         """Of a core, or of the process ``pid``, which is stopped for a copy of its memory; with
-        ``copy=False`` it must stand still already, for as long as the VM is used."""
+        ``copy=False`` it must stand still already, for as long as the VM is used.  In a
+        ``rehearsal`` it runs, and answers only show which memory they need: the rest, ``unused_memory()``
+        of ``native``, a copy may be made ``without``."""
         if pid:
             import gc
 
@@ -261,9 +270,12 @@ class VM:
                 core=core,
                 pid=pid,
                 copy=copy,
+                without=without,
+                rehearsal=rehearsal,
                 executable=executable,
                 sysroot=sysroot,
                 search_path=search_path,
+                max_libraries=max_libraries,
                 layout=layout,
                 layout_directories=[LAYOUT_DIRECTORY],
                 use_dwarf=use_dwarf,
@@ -319,6 +331,8 @@ class VM:
         key = pid if isinstance(pid, int) else pid.word
         if isinstance(pid, int) or pid.address == 0:
             if key not in self._processes:
+                if len(self._processes) == PROCESSES_KEPT:
+                    self._processes.clear()
                 self._processes[key] = self._process(pid)
             return self._processes[key]
         return self._process(pid)
@@ -367,7 +381,7 @@ class VM:
             try:
                 address = int(text, 0)
             except ValueError:
-                return self._process_by_name(text)
+                return self._process_of_name(text)
         else:
             address = which
         for known, _pid in self.native.processes():
@@ -381,15 +395,26 @@ class VM:
             " Process."
         )
 
-    def _process_by_name(self, text: str) -> Process:
-        name = text[1:-1] if text[:1] == text[-1:] == "'" and len(text) > 1 else text
+    def process_by_name(self, text: str) -> Process | None:
+        """The live process that is registered by this name, with or without quotes."""
+        name = _unquoted(text)
         for process in self.processes():
             if process.name is not None and process.name in (name, f"Elixir.{name}"):
                 return process
+        return None
+
+    def _process_of_name(self, text: str) -> Process:
+        from .text import similar
+
+        process = self.process_by_name(text)
+        if process is not None:
+            return process
+        name = _unquoted(text)
+        hint = similar(name, (each.name for each in self.processes() if each.name is not None))
         raise Problem(
             f"No live process is registered as {safe(name)}: {self.info.processes:,} processes"
-            " were looked at. Give a pid such as <0.1.0>, a registered name, or the address of a"
-            " Process."
+            f" were looked at.{hint} Give a pid such as <0.1.0>, a registered name, or the address"
+            " of a Process."
         )
 
     @property
@@ -474,3 +499,7 @@ def ref_text(text: str) -> str | None:
     """``#Ref<0.1.2.3>`` of a reference in Erlang's or Elixir's spelling."""
     match = _REF.match(text.strip())
     return "#Ref" + match.group(1) if match else None
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1] if name[:1] == name[-1:] == "'" and len(name) > 1 else name

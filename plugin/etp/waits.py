@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from .vm import VM
 
 WaitKind = Literal[
-    "none", "call", "monitor", "request", "start", "exit", "suspended", "port", "node"
+    "none", "call", "monitor", "request", "start", "exit", "suspended", "port", "send", "node"
 ]
+
+Edge = tuple[int, int, int, WaitKind]
+"""Of one who waits: its pid, that of whom it waits for in truth, through whom (0: it passes on what
+it is asked), and how; pids as Term.word."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,10 @@ class Waits:
     problem: str
 
 
-def waits(vm: VM, limit: int = 64) -> Waits:
-    """One pass over all processes; of each list at most ``limit``."""
-    facts = vm.native.waits(limit)
+def waits(vm: VM, limit: int = 64, edges: Sequence[Edge] = ()) -> Waits:
+    """One pass over all processes; of each list at most ``limit``.  ``edges`` are those of
+    etp.otp.on_behalf."""
+    facts = vm.native.waits(limit, list(edges))
     return Waits(
         roots=[_root(root) for root in facts["roots"]],
         root_count=facts["root_count"],

@@ -53,11 +53,13 @@ extern PyTypeObject *VM_type, *Term_type, *RowWords_type;
 // exception set.
 int binding_init_errors(PyObject *module);
 int binding_init_terms(PyObject *module);
+int binding_init_term_iterator(void);
 int binding_init_vm(PyObject *module);
 int binding_init_ets(PyObject *module);
 int binding_init_scan(PyObject *module);
 int binding_init_messages(PyObject *module);
 int binding_init_census(PyObject *module);
+int binding_init_records(PyObject *module);
 
 // Raise _etp.Error for `err` and destroy it. Returns NULL.
 PyObject *raise_error(struct etp_error *err);
@@ -93,6 +95,21 @@ bool Term_is_of(const TermObject *self, const VMObject *vm);
 
 // A reader for a term: sees the words of its row, if it has one.
 void Term_reader(const TermObject *self, struct etp_reader *reader);
+
+// What the term is, decoded through such a reader, which is initialised and with which `view`
+// is valid.
+enum etp_term_kind Term_decode(const TermObject *self, struct etp_reader *reader,
+                               struct etp_term_view *view);
+
+// Another term of the same VM and row.
+PyObject *Term_sibling(const TermObject *self, etp_term word);
+
+// iter(term): elements of a tuple, a list without an improper tail, keys of a map; term.keys(),
+// .values() and .items() of a map.
+PyObject *Term_iter(TermObject *self);
+PyObject *Term_keys(TermObject *self, PyObject *ignored);
+PyObject *Term_values(TermObject *self, PyObject *ignored);
+PyObject *Term_items(TermObject *self, PyObject *ignored);
 
 // Address of the Process that a Term (a pid) or a number denotes. 0 with an
 // exception when there is none, or the VM is not open.

@@ -114,6 +114,8 @@ static PyObject *process_dict(VMObject *vm, const struct etp_census_process *pro
 		{"message_words", process->message_words},
 		{"transit_words", process->transit_words},
 		{"aside_words", process->aside_words},
+		{"stack_words", process->stack_words},
+		{"free_words", process->free_words},
 		{"live_words", process->live_words},
 		{"messages", process->messages},
 		{"messages_in_transit", process->messages_in_transit},
@@ -221,14 +223,23 @@ static PyObject *Census_ranked_processes(CensusObject *self, PyObject *args)
 	if (err)
 		return raise_error(err);
 	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < count; i++) {
-		struct etp_census_process process;
-		etp_census_process(self->census, indexes[i], &process);
-		if (!list_append(list, process_dict(self->vm, &process)))
+	for (size_t i = 0; list && i < count; i++)
+		if (!list_append(list, PyLong_FromSize_t(indexes[i])))
 			Py_CLEAR(list);
-	}
 	free(indexes);
 	return list ? Py_BuildValue("(nN)", (Py_ssize_t)all, list) : NULL;
+}
+
+static PyObject *Census_process(CensusObject *self, PyObject *args)
+{
+	Py_ssize_t index;
+	if (!PyArg_ParseTuple(args, "n:process", &index) || !is_usable(self))
+		return NULL;
+	if (index < 0 || (size_t)index >= etp_census_process_count(self->census))
+		return PyErr_Format(PyExc_IndexError, "no process %zd", index);
+	struct etp_census_process process;
+	etp_census_process(self->census, (size_t)index, &process);
+	return process_dict(self->vm, &process);
 }
 
 static PyObject *Census_get_totals(CensusObject *self, void *closure)
@@ -237,16 +248,32 @@ static PyObject *Census_get_totals(CensusObject *self, void *closure)
 		return NULL;
 	struct etp_census_totals totals;
 	etp_census_totals(self->census, &totals);
-	return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "processes",
-	                     (unsigned long long)totals.processes, "used_words",
-	                     (unsigned long long)totals.used_words, "live_words",
-	                     (unsigned long long)totals.live_words, "garbage_words",
-	                     (unsigned long long)totals.garbage_words, "released_refs",
-	                     (unsigned long long)totals.released_refs, "released_bytes",
-	                     (unsigned long long)totals.released_bytes, "terms",
-	                     (unsigned long long)totals.terms, "running",
-	                     (unsigned long long)totals.running, "unreadable",
-	                     (unsigned long long)totals.unreadable);
+	const struct {
+		const char *key;
+		uint64_t value;
+	} fields[] = {
+		{"processes", totals.processes},
+		{"used_words", totals.used_words},
+		{"live_words", totals.live_words},
+		{"garbage_words", totals.garbage_words},
+		{"message_words", totals.message_words},
+		{"stack_words", totals.stack_words},
+		{"free_words", totals.free_words},
+		{"timer_bytes", totals.timer_bytes},
+		{"released_refs", totals.released_refs},
+		{"released_bytes", totals.released_bytes},
+		{"released_binaries", totals.released_binaries},
+		{"freed_binaries", totals.freed_binaries},
+		{"freed_bytes", totals.freed_bytes},
+		{"terms", totals.terms},
+		{"running", totals.running},
+		{"unreadable", totals.unreadable},
+	};
+	PyObject *dict = PyDict_New();
+	for (size_t i = 0; dict && i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (!dict_set(dict, fields[i].key, PyLong_FromUnsignedLongLong(fields[i].value)))
+			Py_CLEAR(dict);
+	return dict;
 }
 
 static PyObject *Census_get_complete(CensusObject *self, void *closure)
@@ -412,16 +439,19 @@ static PyObject *Census_get_literals(CensusObject *self, void *closure)
 	PyObject *list = PyList_New(0);
 	for (size_t i = 0; list && i < count; i++) {
 		PyObject *term = holder_term(self->vm, areas[i].term);
+		PyObject *value = term ? holder_term(self->vm, areas[i].value) : NULL;
+		if (!value)
+			Py_CLEAR(term);
 		PyObject *dict =
 			term ? Py_BuildValue(
-				       "{s:s,s:K,s:N,s:K,s:K,s:K,s:K,s:s}", "kind",
+				       "{s:s,s:K,s:N,s:N,s:K,s:K,s:K,s:K,s:s}", "kind",
 				       kind_name(areas[i].kind), "address",
-				       (unsigned long long)areas[i].address, "term", term, "words",
-				       (unsigned long long)areas[i].words, "binary_refs",
-				       (unsigned long long)areas[i].binary_refs, "binary_bytes",
-				       (unsigned long long)areas[i].binary_bytes, "unreadable",
-				       (unsigned long long)areas[i].unreadable, "problem",
-				       areas[i].problem ? areas[i].problem : "")
+				       (unsigned long long)areas[i].address, "term", term, "value",
+				       value, "words", (unsigned long long)areas[i].words,
+				       "binary_refs", (unsigned long long)areas[i].binary_refs,
+				       "binary_bytes", (unsigned long long)areas[i].binary_bytes,
+				       "unreadable", (unsigned long long)areas[i].unreadable,
+				       "problem", areas[i].problem ? areas[i].problem : "")
 			     : NULL;
 		if (!dict || PyList_Append(list, dict))
 			Py_CLEAR(list);
@@ -533,6 +563,7 @@ static PyObject *areas_dict(const struct etp_allocated_areas *areas)
 		{"atom_space", areas->atom_space},
 		{"atom_space_used", areas->atom_space_used},
 		{"atoms", areas->atoms},
+		{"atom_blocks", areas->atom_blocks},
 		{"atom_table", areas->atom_table},
 		{"module_table", areas->module_table},
 		{"export_table", areas->export_table},
@@ -604,6 +635,20 @@ static PyObject *Census_binaries(CensusObject *self, PyObject *args, PyObject *k
 	                       census_binary_dict);
 }
 
+static PyObject *binary_address(const void *source, size_t index)
+{
+	struct etp_ets_scan_binary binary;
+	etp_census_binary(((const CensusObject *)source)->census, index, &binary);
+	return PyLong_FromUnsignedLongLong(binary.address);
+}
+
+static PyObject *Census_binary_addresses(CensusObject *self, PyObject *args, PyObject *kwargs)
+{
+	if (!is_usable(self))
+		return NULL;
+	return chosen_binaries(etp_census_ets(self->census), args, kwargs, self, binary_address);
+}
+
 static PyObject *Census_binary(CensusObject *self, PyObject *args)
 {
 	unsigned long long address;
@@ -614,6 +659,11 @@ static PyObject *Census_binary(CensusObject *self, PyObject *args)
 	if (index == SIZE_MAX)
 		Py_RETURN_NONE;
 	return binary_with_holders(self, index, holders < 0 ? SIZE_MAX : (size_t)holders);
+}
+
+static PyObject *Census_binary_page(CensusObject *self, PyObject *args)
+{
+	return is_usable(self) ? binary_page(self->vm, self->census, args) : NULL;
 }
 
 static PyGetSetDef Census_getset[] = {
@@ -639,7 +689,11 @@ static PyMethodDef Census_methods[] = {
 	{"binaries", (PyCFunction)(void (*)(void))Census_binaries, METH_VARARGS | METH_KEYWORDS,
          NULL},
 	{"binary", (PyCFunction)Census_binary, METH_VARARGS, NULL},
+	{"binary_addresses", (PyCFunction)(void (*)(void))Census_binary_addresses,
+         METH_VARARGS | METH_KEYWORDS, NULL},
+	{"binary_page", (PyCFunction)Census_binary_page, METH_VARARGS, NULL},
 	{"ranked_processes", (PyCFunction)Census_ranked_processes, METH_VARARGS, NULL},
+	{"process", (PyCFunction)Census_process, METH_VARARGS, NULL},
 	{"coarse_binaries", (PyCFunction)Census_coarse_binaries, METH_NOARGS, NULL},
 	{"ets_binaries", (PyCFunction)Census_ets_binaries, METH_NOARGS, NULL},
 	{NULL, NULL, 0, NULL},

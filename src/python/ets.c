@@ -281,12 +281,6 @@ static PyObject *EtsRowIterator_get_problem(EtsRowIteratorObject *self, void *cl
 	return PyUnicode_FromString(problem ? problem : "");
 }
 
-static PyObject *return_self(PyObject *self)
-{
-	Py_INCREF(self);
-	return self;
-}
-
 static void EtsRowIterator_dealloc(EtsRowIteratorObject *self)
 {
 	Py_XDECREF(self->vm);
@@ -404,12 +398,9 @@ static PyGetSetDef EtsRowIterator_getset[] = {
 };
 
 static PyType_Slot EtsRowIterator_slots[] = {
-	{Py_tp_new, binding_no_new},
-	{Py_tp_dealloc, EtsRowIterator_dealloc},
-	{Py_tp_iter, return_self},
-	{Py_tp_iternext, EtsRowIterator_next},
-	{Py_tp_getset, EtsRowIterator_getset},
-	{0, NULL},
+	{Py_tp_new, binding_no_new},           {Py_tp_dealloc, EtsRowIterator_dealloc},
+	{Py_tp_iter, PyObject_SelfIter},       {Py_tp_iternext, EtsRowIterator_next},
+	{Py_tp_getset, EtsRowIterator_getset}, {0, NULL},
 };
 
 static PyType_Spec EtsRowIterator_spec = {

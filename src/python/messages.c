@@ -104,12 +104,6 @@ static void MessageIterator_dealloc(MessageIteratorObject *self)
 	binding_free((PyObject *)self);
 }
 
-static PyObject *return_self(PyObject *self)
-{
-	Py_INCREF(self);
-	return self;
-}
-
 static PyGetSetDef MessageIterator_getset[] = {
 	{"gaps", (getter)MessageIterator_get_gaps, NULL, NULL, NULL},
 	{"problem", (getter)MessageIterator_get_problem, NULL, NULL, NULL},
@@ -119,7 +113,7 @@ static PyGetSetDef MessageIterator_getset[] = {
 static PyType_Slot MessageIterator_slots[] = {
 	{Py_tp_new, binding_no_new},
 	{Py_tp_dealloc, MessageIterator_dealloc},
-	{Py_tp_iter, return_self},
+	{Py_tp_iter, PyObject_SelfIter},
 	{Py_tp_iternext, MessageIterator_next},
 	{Py_tp_getset, MessageIterator_getset},
 	{0, NULL},

@@ -147,6 +147,8 @@ static PyObject *table_dict(const struct etp_ets_scan_table *table)
 		{"sample_pin_bytes", table->sample_pin_bytes},
 		{"sample_pin_visible", table->sample_pin_visible},
 		{"sample_dead", table->sample_dead},
+		{"largest_row", table->largest_row},
+		{"largest_row_words", table->largest_row_words},
 	};
 	PyObject *dict = PyDict_New();
 	bool ok = dict != NULL;
@@ -266,18 +268,20 @@ PyObject *chosen_binaries(const struct etp_ets_scan *scan, PyObject *args, PyObj
                           const void *source,
                           PyObject *(*to_dict)(const void *source, size_t index))
 {
-	static char *names[] = {"sort", "limit", "unaccounted", "reverse", NULL};
+	static char *names[] = {"sort", "limit", "unaccounted", "reverse", "after", NULL};
 	const char *sort = "size";
 	long long limit = -1;
 	int unaccounted = false, reverse = false;
+	unsigned long long after = 0;
 	struct etp_binary_choice choice;
 	size_t *indexes, count;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sLpp:binaries", names, &sort, &limit,
-	                                 &unaccounted, &reverse) ||
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|sLppK:binaries", names, &sort, &limit,
+	                                 &unaccounted, &reverse, &after) ||
 	    !order_of(sort, &choice.order))
 		return NULL;
 	choice.reverse = reverse;
 	choice.unaccounted = unaccounted;
+	choice.after = after;
 	choice.limit = limit < 0 ? SIZE_MAX : (size_t)limit;
 	struct etp_error *err = etp_ets_scan_choose(scan, &choice, &indexes, &count);
 	if (err)

@@ -28,4 +28,9 @@ PyObject *chosen_binaries(const struct etp_ets_scan *scan, PyObject *args, PyObj
                           const void *source,
                           PyObject *(*to_dict)(const void *source, size_t index));
 
+struct etp_census;
+
+// binary_page() of a census (plugin/_etp.pyi).
+PyObject *binary_page(VMObject *vm, const struct etp_census *census, PyObject *args);
+
 #endif

@@ -6,7 +6,6 @@
 #include "term/compare.h"
 
 PyTypeObject *Term_type, *RowWords_type;
-static PyTypeObject *TermIterator_type;
 
 enum {
 	// Cells of a list that we are willing to count: 16 GiB of them.
@@ -49,14 +48,14 @@ void Term_reader(const TermObject *self, struct etp_reader *reader)
 		reader->overlay = self->row->overlay;
 }
 
-static enum etp_term_kind decode(const TermObject *self, struct etp_reader *reader,
-                                 struct etp_term_view *view)
+enum etp_term_kind Term_decode(const TermObject *self, struct etp_reader *reader,
+                               struct etp_term_view *view)
 {
 	Term_reader(self, reader);
 	return etp_term_decode(self->vm->vm, reader, self->word, view);
 }
 
-static PyObject *sibling(const TermObject *self, etp_term word)
+PyObject *Term_sibling(const TermObject *self, etp_term word)
 {
 	return Term_new(self->vm, self->row, word);
 }
@@ -70,7 +69,7 @@ static PyObject *Term_get_address(TermObject *self, void *closure)
 {
 	struct etp_reader reader;
 	struct etp_term_view view;
-	decode(self, &reader, &view);
+	Term_decode(self, &reader, &view);
 	return PyLong_FromUnsignedLongLong(view.address);
 }
 
@@ -101,14 +100,14 @@ static PyObject *Term_get_kind(TermObject *self, void *closure)
 	};
 	struct etp_reader reader;
 	struct etp_term_view view;
-	return PyUnicode_FromString(names[decode(self, &reader, &view)]);
+	return PyUnicode_FromString(names[Term_decode(self, &reader, &view)]);
 }
 
 static PyObject *Term_get_is_literal(TermObject *self, void *closure)
 {
 	struct etp_reader reader;
 	struct etp_term_view view;
-	decode(self, &reader, &view);
+	Term_decode(self, &reader, &view);
 	return PyBool_FromLong(view.is_literal);
 }
 
@@ -199,7 +198,7 @@ static PyObject *Term_raw_words(TermObject *self, PyObject *ignored)
 {
 	struct etp_reader reader;
 	struct etp_term_view view;
-	decode(self, &reader, &view);
+	Term_decode(self, &reader, &view);
 	PyObject *list = PyList_New(0);
 	if (!list || !view.address)
 		return list;
@@ -224,7 +223,7 @@ static PyObject *Term_value(TermObject *self, PyObject *ignored)
 {
 	struct etp_reader reader;
 	struct etp_term_view view;
-	decode(self, &reader, &view);
+	Term_decode(self, &reader, &view);
 	PyObject *value = view_to_python(self->vm->vm, &reader, &view);
 	if (value || PyErr_Occurred())
 		return value;
@@ -240,7 +239,7 @@ static PyObject *Term_bytes(TermObject *self, PyObject *args, PyObject *kwargs)
 		return NULL;
 	struct etp_reader reader;
 	struct etp_term_view view;
-	if (decode(self, &reader, &view) != ETP_TERM_BITSTRING) {
+	if (Term_decode(self, &reader, &view) != ETP_TERM_BITSTRING) {
 		PyErr_SetString(PyExc_TypeError, "not a binary");
 		return NULL;
 	}
@@ -251,7 +250,7 @@ static PyObject *Term_binary(TermObject *self, PyObject *ignored)
 {
 	struct etp_reader reader;
 	struct etp_term_view view;
-	if (decode(self, &reader, &view) != ETP_TERM_BITSTRING)
+	if (Term_decode(self, &reader, &view) != ETP_TERM_BITSTRING)
 		Py_RETURN_NONE;
 	return Py_BuildValue("{s:K,s:K,s:I,s:K}", "address", (unsigned long long)view.bits.binary,
 	                     "bit_size", (unsigned long long)view.bits.bit_size, "bit_offset",
@@ -306,7 +305,7 @@ static Py_ssize_t Term_length(TermObject *self)
 	struct etp_reader reader;
 	struct etp_term_view view;
 	bool proper;
-	switch (decode(self, &reader, &view)) {
+	switch (Term_decode(self, &reader, &view)) {
 	case ETP_TERM_TUPLE:
 		return (Py_ssize_t)view.tuple.arity;
 	case ETP_TERM_FLATMAP:
@@ -344,7 +343,8 @@ static PyObject *element(const TermObject *self, const struct etp_term_view *vie
 		if (index < 0)
 			index += arity;
 		if (index >= 0 && index < arity)
-			return sibling(self, etp_word_at(view->tuple.elements, (uint64_t)index));
+			return Term_sibling(self,
+			                    etp_word_at(view->tuple.elements, (uint64_t)index));
 		PyErr_Format(PyExc_IndexError, "element %zd of a tuple of %zd", index, arity);
 		return NULL;
 	}
@@ -365,7 +365,7 @@ static PyObject *element(const TermObject *self, const struct etp_term_view *vie
 	etp_term_decode(self->vm->vm, &reader, self->word, &cell);
 	for (; index && cell.kind == ETP_TERM_CONS; index--)
 		etp_term_decode(self->vm->vm, &reader, cell.cons.tail, &cell);
-	return sibling(self, cell.cons.head);
+	return Term_sibling(self, cell.cons.head);
 }
 
 // Is `key` what the user asked for? -1 with an exception.
@@ -435,7 +435,7 @@ static PyObject *Term_subscript(TermObject *self, PyObject *key)
 {
 	struct etp_reader reader;
 	struct etp_term_view view;
-	switch (decode(self, &reader, &view)) {
+	switch (Term_decode(self, &reader, &view)) {
 	case ETP_TERM_TUPLE:
 	case ETP_TERM_CONS:
 	case ETP_TERM_NIL: {
@@ -451,7 +451,7 @@ static PyObject *Term_subscript(TermObject *self, PyObject *key)
 		etp_term value;
 		int found = look_up(self, &reader, &view, key, &value);
 		if (found > 0)
-			return sibling(self, value);
+			return Term_sibling(self, value);
 		if (!found)
 			PyErr_SetObject(PyExc_KeyError, key);
 		return NULL;
@@ -467,7 +467,7 @@ static int Term_contains(TermObject *self, PyObject *wanted)
 	struct etp_reader reader;
 	struct etp_term_view view;
 	etp_term value;
-	decode(self, &reader, &view);
+	Term_decode(self, &reader, &view);
 	if (view.kind == ETP_TERM_FLATMAP || view.kind == ETP_TERM_HASHMAP)
 		return look_up(self, &reader, &view, wanted, &value);
 	PyObject *items = PySequence_List((PyObject *)self);
@@ -486,24 +486,24 @@ static PyObject *Term_tail(TermObject *self, PyObject *ignored)
 {
 	struct etp_reader reader;
 	struct etp_term_view view;
-	if (decode(self, &reader, &view) != ETP_TERM_CONS) {
+	if (Term_decode(self, &reader, &view) != ETP_TERM_CONS) {
 		PyErr_SetString(PyExc_TypeError, "only a cons cell has a tail");
 		return NULL;
 	}
-	return sibling(self, view.cons.tail);
+	return Term_sibling(self, view.cons.tail);
 }
 
 static PyObject *Term_environment(TermObject *self, PyObject *ignored)
 {
 	struct etp_reader reader;
 	struct etp_term_view view;
-	if (decode(self, &reader, &view) != ETP_TERM_FUN) {
+	if (Term_decode(self, &reader, &view) != ETP_TERM_FUN) {
 		PyErr_SetString(PyExc_TypeError, "only a fun has an environment");
 		return NULL;
 	}
 	PyObject *list = PyList_New(0);
 	for (unsigned i = 0; list && i < view.fun.num_free; i++)
-		if (!list_append(list, sibling(self, etp_word_at(view.fun.env, i))))
+		if (!list_append(list, Term_sibling(self, etp_word_at(view.fun.env, i))))
 			Py_CLEAR(list);
 	return list;
 }
@@ -524,160 +524,6 @@ static Py_hash_t Term_hash(TermObject *self)
 	Term_reader(self, &reader);
 	// Not negative: -1 would mean an exception.
 	return (Py_hash_t)(etp_term_hash(self->vm->vm, &reader, self->word) >> 1);
-}
-
-// Iterates over the elements of a tuple or list, or over a map.
-typedef struct {
-	PyObject_HEAD
-	TermObject *term;
-	struct etp_reader reader;
-	enum { ITERATE_TUPLE, ITERATE_LIST, ITERATE_KEYS, ITERATE_VALUES, ITERATE_ITEMS } mode;
-	const void *elements;
-	uint64_t position, count;
-	etp_term rest, tortoise;
-	uint64_t steps, power;
-	struct etp_map_iter pairs;
-} TermIteratorObject;
-
-static PyObject *iterate(TermObject *self, int mode)
-{
-	struct etp_reader reader;
-	struct etp_term_view view;
-	enum etp_term_kind kind = decode(self, &reader, &view);
-	bool is_map = kind == ETP_TERM_FLATMAP || kind == ETP_TERM_HASHMAP;
-	if (mode != ITERATE_KEYS && !is_map) {
-		PyErr_SetString(PyExc_TypeError, "this term is not a map");
-		return NULL;
-	}
-	if (kind == ETP_TERM_TUPLE) {
-		mode = ITERATE_TUPLE;
-	} else if (kind == ETP_TERM_CONS || kind == ETP_TERM_NIL) {
-		mode = ITERATE_LIST;
-	} else if (!is_map) {
-		PyErr_SetString(PyExc_TypeError, "this term is neither a sequence nor a map");
-		return NULL;
-	}
-	allocfunc allocate = (allocfunc)PyType_GetSlot(TermIterator_type, Py_tp_alloc);
-	TermIteratorObject *iterator = (TermIteratorObject *)allocate(TermIterator_type, 0);
-	if (!iterator)
-		return NULL;
-	Py_INCREF(self);
-	iterator->term = self;
-	iterator->mode = mode;
-	iterator->power = 1;
-	Term_reader(self, &iterator->reader);
-	if (kind == ETP_TERM_TUPLE) {
-		iterator->elements = view.tuple.elements;
-		iterator->count = view.tuple.arity;
-	} else if (is_map) {
-		etp_map_iter_init(&iterator->pairs, self->vm->vm, &iterator->reader, &view,
-		                  ETP_MAP_ORDER_ITERATOR);
-	} else {
-		iterator->rest = self->word;
-	}
-	return (PyObject *)iterator;
-}
-
-static PyObject *next_of_list(TermIteratorObject *self)
-{
-	struct etp_term_view view;
-	enum etp_term_kind kind =
-		etp_term_decode(self->term->vm->vm, &self->reader, self->rest, &view);
-	if (kind == ETP_TERM_INVALID)
-		return raise_error(etp_error_create(ETP_ERROR_FAULT,
-		                                    "A cell of the list at 0x%llx: %s.",
-		                                    (unsigned long long)view.address, view.reason));
-	// The tail of an improper list is not an element; see Term.tail().
-	if (kind != ETP_TERM_CONS)
-		return NULL;
-	if (self->rest == self->tortoise)
-		return raise_error(etp_error_create(ETP_ERROR_BAD_DATA,
-		                                    "The list runs in a circle at 0x%llx.",
-		                                    (unsigned long long)view.address));
-	if (++self->steps == self->power) {
-		self->tortoise = self->rest;
-		self->power *= 2;
-		self->steps = 0;
-	}
-	self->rest = view.cons.tail;
-	return sibling(self->term, view.cons.head);
-}
-
-static PyObject *next_of_map(TermIteratorObject *self)
-{
-	etp_term key, value;
-	if (!etp_map_iter_next(&self->pairs, &key, &value)) {
-		if (self->pairs.damaged)
-			raise_error(etp_error_create(ETP_ERROR_BAD_DATA,
-			                             "The map cannot be read whole."));
-		return NULL;
-	}
-	if (self->mode == ITERATE_KEYS)
-		return sibling(self->term, key);
-	if (self->mode == ITERATE_VALUES)
-		return sibling(self->term, value);
-	PyObject *pair[2] = {sibling(self->term, key), sibling(self->term, value)};
-	PyObject *item = pair[0] && pair[1] ? PyTuple_Pack(2, pair[0], pair[1]) : NULL;
-	Py_XDECREF(pair[0]);
-	Py_XDECREF(pair[1]);
-	return item;
-}
-
-static PyObject *TermIterator_next(TermIteratorObject *self)
-{
-	switch (self->mode) {
-	case ITERATE_TUPLE:
-		if (self->position == self->count)
-			return NULL;
-		return sibling(self->term, etp_word_at(self->elements, self->position++));
-	case ITERATE_LIST:
-		return next_of_list(self);
-	default:
-		return next_of_map(self);
-	}
-}
-
-static PyObject *return_self(PyObject *self)
-{
-	Py_INCREF(self);
-	return self;
-}
-
-static void TermIterator_dealloc(TermIteratorObject *self)
-{
-	Py_XDECREF(self->term);
-	binding_free((PyObject *)self);
-}
-
-static PyObject *Term_iter(TermObject *self)
-{
-	return iterate(self, ITERATE_KEYS);
-}
-
-static PyObject *require_map(TermObject *self, int mode)
-{
-	struct etp_reader reader;
-	struct etp_term_view view;
-	enum etp_term_kind kind = decode(self, &reader, &view);
-	if (kind == ETP_TERM_FLATMAP || kind == ETP_TERM_HASHMAP)
-		return iterate(self, mode);
-	PyErr_SetString(PyExc_TypeError, "this term is not a map");
-	return NULL;
-}
-
-static PyObject *Term_keys(TermObject *self, PyObject *ignored)
-{
-	return require_map(self, ITERATE_KEYS);
-}
-
-static PyObject *Term_values(TermObject *self, PyObject *ignored)
-{
-	return require_map(self, ITERATE_VALUES);
-}
-
-static PyObject *Term_items(TermObject *self, PyObject *ignored)
-{
-	return require_map(self, ITERATE_ITEMS);
 }
 
 PyObject *Term_of_external(VMObject *vm, uint64_t address, const char **reason_ret)
@@ -757,21 +603,6 @@ static PyType_Spec Term_spec = {
 	.slots = Term_slots,
 };
 
-static PyType_Slot TermIterator_slots[] = {
-	{Py_tp_new, binding_no_new},
-	{Py_tp_dealloc, TermIterator_dealloc},
-	{Py_tp_iter, return_self},
-	{Py_tp_iternext, TermIterator_next},
-	{0, NULL},
-};
-
-static PyType_Spec TermIterator_spec = {
-	.name = "_etp.TermIterator",
-	.basicsize = sizeof(TermIteratorObject),
-	.flags = Py_TPFLAGS_DEFAULT,
-	.slots = TermIterator_slots,
-};
-
 static PyType_Slot RowWords_slots[] = {
 	{Py_tp_new, binding_no_new},
 	{Py_tp_dealloc, RowWords_dealloc},
@@ -789,6 +620,5 @@ int binding_init_terms(PyObject *module)
 {
 	Term_type = binding_add_type(module, &Term_spec);
 	RowWords_type = (PyTypeObject *)PyType_FromSpec(&RowWords_spec);
-	TermIterator_type = (PyTypeObject *)PyType_FromSpec(&TermIterator_spec);
-	return Term_type && RowWords_type && TermIterator_type ? 0 : -1;
+	return Term_type && RowWords_type && !binding_init_term_iterator() ? 0 : -1;
 }

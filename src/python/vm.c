@@ -41,16 +41,21 @@ static bool opening_set_directories(struct opening *opening, PyObject *directori
 static bool opening_init(struct opening *opening, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {
-		"core",      "executable", "sysroot", "layout",      "layout_directories",
-		"use_dwarf", "pid",        "copy",    "search_path", NULL};
+		"core",      "executable",    "sysroot", "layout",      "layout_directories",
+		"use_dwarf", "pid",           "copy",    "search_path", "without",
+		"rehearsal", "max_libraries", NULL};
 	const char *core = NULL, *executable = NULL, *sysroot = NULL, *layout = NULL;
 	const char *search_path = NULL;
 	PyObject *directories = NULL;
-	int use_dwarf = 1, pid = 0, copy = 1;
+	const char *without = NULL;
+	Py_ssize_t without_size = 0;
+	int use_dwarf = 1, pid = 0, copy = 1, rehearsal = 0;
+	unsigned long long max_libraries = 0;
 	*opening = (struct opening){0};
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|z$zzzOpipz", names, &core, &executable,
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|z$zzzOpipzy#pK", names, &core, &executable,
 	                                 &sysroot, &layout, &directories, &use_dwarf, &pid, &copy,
-	                                 &search_path))
+	                                 &search_path, &without, &without_size, &rehearsal,
+	                                 &max_libraries))
 		return false;
 	if (!core == !pid) {
 		PyErr_SetString(PyExc_TypeError, "either a core or a pid must be given");
@@ -63,11 +68,27 @@ static bool opening_init(struct opening *opening, PyObject *args, PyObject *kwar
 	struct etp_core_options core_options = {.core = core,
 	                                        .executable = executable,
 	                                        .sysroot = sysroot,
-	                                        .search_path = search_path};
+	                                        .search_path = search_path,
+	                                        .max_libraries = max_libraries};
+	struct etp_target_range *ranges = PyMem_Malloc((size_t)without_size + 1);
+	if (!ranges) {
+		PyErr_NoMemory();
+		return false;
+	}
+	// As VM.unused_memory() gave them; in memory of our own they are aligned.
+	if (without_size)
+		memcpy(ranges, without, (size_t)without_size);
 	struct etp_process_options process_options = {
-		.pid = pid, .executable = executable, .copy = copy};
+		.pid = pid,
+		.executable = executable,
+		.copy = copy && !rehearsal,
+		.without = ranges,
+		.without_count = (size_t)without_size / sizeof(ranges[0]),
+		.rehearsal = rehearsal,
+	};
 	struct etp_error *err = core ? etp_target_open_core(&core_options, &opening->target)
 	                             : etp_target_open_process(&process_options, &opening->target);
+	PyMem_Free(ranges);
 	if (err)
 		raise_error(err);
 	return !err;
@@ -107,6 +128,28 @@ bool VM_is_open(VMObject *self)
 	if (!self->vm)
 		PyErr_SetString(PyExc_RuntimeError, "VM.__init__ was not called");
 	return self->vm;
+}
+
+static PyObject *VM_unused_memory(VMObject *self, PyObject *ignored)
+{
+	if (!VM_is_open(self))
+		return NULL;
+	struct etp_target_range *ranges;
+	size_t count;
+	struct etp_error *err = etp_target_unused(etp_vm_target(self->vm), &ranges, &count);
+	if (err)
+		return raise_error(err);
+	PyObject *bytes = PyBytes_FromStringAndSize((const char *)ranges,
+	                                            (Py_ssize_t)(count * sizeof(ranges[0])));
+	free(ranges);
+	return bytes;
+}
+
+static PyObject *VM_has_missed(VMObject *self, PyObject *ignored)
+{
+	if (!VM_is_open(self))
+		return NULL;
+	return PyBool_FromLong(etp_target_has_missed(etp_vm_target(self->vm)));
 }
 
 PyObject *atom_to_str(const struct etp_vm *vm, uint64_t index)
@@ -415,6 +458,8 @@ static PyMethodDef VM_methods[] = {
 	{"dist_entries", (PyCFunction)VM_dist_entries, METH_NOARGS, NULL},
 	{"locks", (PyCFunction)VM_locks, METH_NOARGS, NULL},
 	{"persistent_term", (PyCFunction)VM_persistent_term, METH_O, NULL},
+	{"unused_memory", (PyCFunction)VM_unused_memory, METH_NOARGS, NULL},
+	{"has_missed", (PyCFunction)VM_has_missed, METH_NOARGS, NULL},
 	{"super_carriers", (PyCFunction)VM_super_carriers, METH_NOARGS, NULL},
 	{"tracers", (PyCFunction)VM_tracers, METH_NOARGS, NULL},
 	{"thread_types", (PyCFunction)VM_thread_types, METH_NOARGS, NULL},

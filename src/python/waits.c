@@ -118,13 +118,62 @@ static PyObject *kinds_dict(const struct etp_waits *waits)
 	return dict;
 }
 
+static bool read_kind(const char *name, enum etp_wait_kind *kind)
+{
+	for (unsigned i = 0; i < ETP_WAIT_KIND_COUNT; i++) {
+		*kind = (enum etp_wait_kind)i;
+		if (!strcmp(name, etp_wait_kind_name(*kind)))
+			return true;
+	}
+	PyErr_Format(PyExc_ValueError, "no kind of waiting: %s", name);
+	return false;
+}
+
+static bool read_edge(PyObject *tuple, struct etp_wait_edge *edge)
+{
+	unsigned long long who, target, through;
+	const char *kind;
+	if (!PyTuple_Check(tuple)) {
+		PyErr_SetString(PyExc_TypeError, "an edge is a tuple");
+		return false;
+	}
+	if (!PyArg_ParseTuple(tuple, "KKKs:edge", &who, &target, &through, &kind) ||
+	    !read_kind(kind, &edge->kind))
+		return false;
+	edge->who = who;
+	edge->target = target;
+	edge->through = through;
+	return true;
+}
+
+// NULL with an exception set. Release with PyMem_Free().
+static struct etp_wait_edge *read_edges(PyObject *list, size_t *count)
+{
+	*count = list ? (size_t)PyList_Size(list) : 0;
+	struct etp_wait_edge *edges = PyMem_Calloc(*count + 1, sizeof(*edges));
+	if (!edges)
+		return (struct etp_wait_edge *)PyErr_NoMemory();
+	for (size_t i = 0; i < *count; i++)
+		if (!read_edge(PyList_GetItem(list, (Py_ssize_t)i), &edges[i])) {
+			PyMem_Free(edges);
+			return NULL;
+		}
+	return edges;
+}
+
 PyObject *VM_waits(VMObject *self, PyObject *args)
 {
 	unsigned limit = 64;
-	if (!PyArg_ParseTuple(args, "|I:waits", &limit) || !VM_is_open(self))
+	PyObject *list = NULL;
+	size_t count;
+	if (!PyArg_ParseTuple(args, "|IO!:waits", &limit, &PyList_Type, &list) || !VM_is_open(self))
+		return NULL;
+	struct etp_wait_edge *edges = read_edges(list, &count);
+	if (!edges)
 		return NULL;
 	struct etp_waits waits;
-	struct etp_error *err = etp_waits_init(&waits, self->vm);
+	struct etp_error *err = etp_waits_init(&waits, self->vm, edges, count);
+	PyMem_Free(edges);
 	if (err)
 		return raise_error(err);
 	PyObject *dict = PyDict_New();

@@ -17,6 +17,8 @@
 #include "analysis/root_scan.h"
 #include "mock_vm.h"
 #include "term/compare.h"
+#include "term/dist_expand.h"
+#include "vm/ets_parts.h"
 
 static const char *layout_path;
 
@@ -205,6 +207,41 @@ static void test_trees_that_run_in_circles(void **state)
 	assert_true(iter.unreadable > 0);
 }
 
+// A segment all of whose buckets lead to `node`; behind it lies what leads nowhere.
+static uint64_t make_hash_segment(uint64_t slots, uint64_t node)
+{
+	uint64_t head = OFFSET(&mock.vm, segment, buckets) / 8, behind = 64;
+	uint64_t address = mock_alloc(&mock, head + slots + behind);
+	for (uint64_t i = 0; i < slots + behind; i++)
+		mock_put(&mock, address + (head + i) * 8, i < slots ? node : MOCK_NOWHERE);
+	return address;
+}
+
+// The second segment is filled from the middle on, round its end.
+static void test_nothing_is_fetched_from_behind_a_segment(void **state)
+{
+	struct etp_ets_table table = {
+		.address = mock_alloc(&mock, SIZEOF(&mock.vm, DbTableHash) / 8 + 1),
+		.type = ETP_ETS_SET,
+	};
+	uint64_t slots = FIRST_SEGMENT_SLOTS + SEGMENT_SLOTS;
+	uint64_t node = mock_alloc(&mock, 20), segments = mock_alloc(&mock, 2);
+	PUT(node, HashDbTerm, next, node);
+	mock_put(&mock, segments, make_hash_segment(FIRST_SEGMENT_SLOTS, node));
+	mock_put(&mock, segments + 8, make_hash_segment(SEGMENT_SLOTS, node));
+	PUT(table.address, DbTableHash, segtab, segments);
+	PUT(table.address, DbTableHash, nactive, slots);
+	PUT(table.address, DbTableHash, nslots, slots);
+	PUT(table.address, DbTableHash, nsegs, 2);
+	struct etp_ets_iter iter;
+	struct etp_ets_row row;
+	etp_ets_iter_init(&iter, &mock.vm, &mock.reader, &table);
+	while (etp_ets_iter_next(&iter, &row))
+		;
+	assert_in_range(iter.rows, slots, 4 * slots);
+	assert_int_equal(iter.ahead.faults, 0);
+}
+
 // A ProcBin in a chain of one.
 static uint64_t chain_of_one(void)
 {
@@ -373,6 +410,36 @@ static void test_fragments_of_a_timer_in_a_circle(void **state)
 	binary_store_deinit(&store);
 }
 
+// Sizes that come round to a small sum: the first fragment has more bytes than all together.
+static void test_fragments_of_a_message_that_are_too_long(void **state)
+{
+	enum { FRAGMENTS = 2, LONG = 1 << 16, SUM = 100 };
+	uint64_t address = mock_alloc(&mock, 64), node = mock_alloc(&mock, 128);
+	uint64_t size = SIZEOF(&mock.vm, ErtsDistExternalData);
+	uint64_t data = mock_alloc(&mock, FRAGMENTS * size / 8 + 1);
+	uint64_t bytes = mock_alloc(&mock, LONG / 8);
+	PUT(address, ErtsDistExternal, dep, node);
+	PUT(address, ErtsDistExternal, data, data);
+	PUT(node, DistEntry, sysname, mock_atom(&mock, "a@b"));
+	PUT(data, ErtsDistExternalData, frag_id, FRAGMENTS);
+	PUT(data, ErtsDistExternalData, extp, bytes);
+	PUT(data, ErtsDistExternalData, ext_endp, bytes + LONG);
+	PUT(data + size, ErtsDistExternalData, extp, 8);
+	PUT(data + size, ErtsDistExternalData, ext_endp, 8 + SUM - (uint64_t)LONG);
+	struct etp_row_words row;
+	etp_row_words_init(&row);
+	etp_term term;
+	const char *reason = NULL;
+	assert_false(etp_dist_expand(&mock.vm, &mock.reader, address, &row, &term, &reason));
+	assert_string_equal(reason, "its ErtsDistExternal cannot be read");
+	// With lengths that are true, only the bytes are no external format.
+	PUT(data + size, ErtsDistExternalData, extp, bytes);
+	PUT(data + size, ErtsDistExternalData, ext_endp, bytes + SUM);
+	assert_false(etp_dist_expand(&mock.vm, &mock.reader, address, &row, &term, &reason));
+	assert_string_equal(reason, "external format without a version");
+	etp_row_words_deinit(&row);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -386,12 +453,16 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_route_nodes_that_lead_nowhere, set_up,
 	                                        tear_down),
 		cmocka_unit_test_setup_teardown(test_trees_that_run_in_circles, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nothing_is_fetched_from_behind_a_segment,
+	                                        set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_binaries_of_fragments_in_a_circle, set_up,
 	                                        tear_down),
 		cmocka_unit_test_setup_teardown(test_timers_in_a_circle, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_timers_that_are_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fragments_of_a_timer_in_a_circle, set_up,
 	                                        tear_down),
+		cmocka_unit_test_setup_teardown(test_fragments_of_a_message_that_are_too_long,
+	                                        set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@ import itertools
 from etp.commands.context import Context
 from etp.render import Screen
 from etp.term_parser import Atom, Identifier
+from etp.units import format_bytes, format_count
 from etp.vm import VM
 
 
@@ -178,8 +179,50 @@ class FakeScan:
             found.reverse()
         return found if limit < 0 else found[:limit]
 
+    def binary_addresses(self, sort="size", limit=-1, unaccounted=False, reverse=False, after=0):
+        found = [b["address"] for b in self.binaries(sort, -1, unaccounted, reverse)]
+        found = found[found.index(after) + 1 :] if after else found
+        return found if limit < 0 else found[:limit]
+
     def binary(self, address, holders=16):
         return next((b for b in self._binaries if b["address"] == address), None)
+
+
+class FakeRecords:
+    """Of rows that are dicts; each has texts of its own."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def values(self, column):
+        return [row[column] for row in self.rows]
+
+    shared = values
+
+    def width(self, column, style, factor, omits_zero):
+        return max(len(self._text(row, column, style)) for row in self.rows)
+
+    def lines(self, start, stop, cells):
+        return "".join(self._line(i, cells) for i in range(len(self.rows))[start:stop])
+
+    def _line(self, index, cells):
+        texts = []
+        for column, *cell in cells:
+            if len(cell) == 1:
+                texts.append(cell[0][index].decode())
+                continue
+            style, _, _, width = cell
+            text = self._text(self.rows[index], column, style)
+            texts.append(text.ljust(width) if style == "address" else text.rjust(width))
+        return "  ".join(texts).rstrip() + "\n"
+
+    @staticmethod
+    def _text(row, column, style):
+        forms = {"count": format_count, "bytes": format_bytes, "address": hex}
+        return forms[style](row[column])
 
 
 class FakeCensus(FakeScan):
@@ -191,6 +234,16 @@ class FakeCensus(FakeScan):
         self.literals_problem = ""
         self.roots = []
         self.roots_unreadable = (0, "")
+
+    def binary_page(self, addresses, holders_of, preview_of):
+        rows = []
+        for address in addresses:
+            binary = self.binary(address)
+            preview = preview_of(address) if preview_of else None
+            texts = {"holders": holders_of(address), "preview": preview}
+            unseen = max(0, binary["size"] - binary["visible_bytes"])
+            rows.append({**binary, **texts, "unseen_bytes": unseen})
+        return FakeRecords(rows)
 
     def take_others(self, progress=None):
         if progress:
@@ -208,12 +261,16 @@ class FakeCensus(FakeScan):
     def ranked_processes(self, order, changing, reverse, limit):
         rank = {
             "delta": lambda p: p["added_refs"] - p["released_refs"],
+            "bytes": lambda p: p["added_bytes"] - p["released_bytes"],
             "released": lambda p: -p["released_refs"],
         }[order]
         found = sorted(self.changing_processes if changing else self.processes, key=rank)
         if reverse:
             found.reverse()
-        return len(found), found[: limit or None]
+        return len(found), [self.processes.index(p) for p in found[: limit or None]]
+
+    def process(self, number):
+        return self.processes[number]
 
     @property
     def totals(self):
@@ -223,6 +280,13 @@ class FakeCensus(FakeScan):
             "processes": len(self.processes),
             "used_words": 0,
             "garbage_words": 0,
+            "message_words": 0,
+            "stack_words": 0,
+            "free_words": 0,
+            "timer_bytes": 0,
+            "released_binaries": 0,
+            "freed_binaries": 0,
+            "freed_bytes": 0,
             "unreadable": len(self.unreadable_processes),
         }
 
@@ -324,7 +388,7 @@ class FakeNative:
             "proc": {"allocated": 90, "used": 80}, "sl_thr_q_element": {"allocated": 10, "used": 0},
         }  # fmt: skip
         areas = {
-            "atom_space": 300, "atom_space_used": 200, "atom_table": 50, "atoms": 7, "module_table": 1,
+            "atom_space": 300, "atom_space_used": 200, "atom_table": 50, "atoms": 7, "atom_blocks": 9, "module_table": 1,
             "export_table": 2, "export_list": 3, "fun_table": 4, "fun_list": 0, "module_refs": 5,
         }  # fmt: skip
         return {

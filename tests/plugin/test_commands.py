@@ -2,6 +2,7 @@
 """The commands on a made-up VM."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -205,7 +206,15 @@ def test_binaries(context):
 def test_memory(context):
     shown = context.run("etp-memory")
     lines = shown.split("\n")
-    assert lines[1].split()[:2] == ["total", "197.3"]
+    # What most of it is comes first, with the command that says more, and what is free.
+    assert lines[0] == "51 % ets, not in a table, 101.2 KiB"
+    assert lines[1] == "21 % ets, tables, 42.2 KiB: etp-ets-tables --sort memory"
+    assert lines[2].startswith("20 % binary, held by ets, ") and lines[2].endswith(
+        ": etp-ets-leaks"
+    )
+    assert lines[3].startswith("50 % of what the allocators have of the system is free, 196.3 KiB:")
+    table = lines.index("")
+    assert lines[table + 2].split()[:2] == ["total", "197.3"]
     assert any("held by ets" in line and "82 %" in line for line in lines)
     data = json.loads(context.run("etp-memory", "--json"))
     # 900 of heaps, 90 of fix_alloc's 100, and 10 of the table.
@@ -213,6 +222,10 @@ def test_memory(context):
     assert data["memory"]["processes_used"] == 990 and data["memory"]["system"] == 201008
     assert data["memory"]["atom"] == 350 and data["memory"]["atom_used"] == 250
     assert data["memory"]["code"] == 1015
+    assert [part["see"] for part in data["largest"]][1:] == [
+        "etp-ets-tables --sort memory",
+        "etp-ets-leaks",
+    ]
     missing = next(row for row in data["rows"] if row["what"].endswith("unaccounted"))
     assert missing["bytes"] == 90 and missing["of"] == "binary"
     shown = json.loads(context.run("etp-memory", "--sort bytes --limit 1 --json"))["rows"]
@@ -347,6 +360,36 @@ def test_a_python_without_rich_is_no_mistake_of_etp(context, monkeypatch):
     assert plain.startswith("name ")
     said = explain(error.value, find("etp-ets-tables"))
     assert "python3-rich" in said and "mistake" not in said
+
+
+@pytest.mark.parametrize(
+    "built, said", [(1, "run scripts/build"), (9, "mistake in etp itself (TypeError: 11 given)")]
+)
+def test_a_binding_older_than_its_sources_is_no_mistake_of_etp(tmp_path, monkeypatch, built, said):
+    from etp import _binding
+    from etp.commands.registry import find
+    from etp.commands.runner import explain
+
+    sources = tmp_path / "src" / "python"
+    package = tmp_path / "plugin" / "etp"
+    for directory in (sources, package):
+        directory.mkdir(parents=True)
+    for path, time in ((sources / "vm.c", 5), (tmp_path / "_etp.so", built)):
+        path.touch()
+        os.utime(path, (time, time))
+    monkeypatch.setattr(_binding, "__file__", str(package / "_binding.py"))
+    monkeypatch.setattr(_binding._etp, "__file__", str(tmp_path / "_etp.so"), raising=False)
+    assert said in explain(TypeError("11 given"), find("etp-ets-tables"))
+
+
+@pytest.mark.parametrize("kind", [Problem, ValueError])
+def test_what_an_error_names_does_not_act_on_a_terminal(kind):
+    from etp.commands.registry import find
+    from etp.commands.runner import explain
+
+    said = explain(kind("No process \x1b]0;x\x07.\nThere is a\u202e."), find("etp-state"))
+    assert r"\x{1B}]0;x\x{7}" in said and r"a\x{202E}" in said
+    assert not set(said) & {"\x1b", "\x07", "\u202e"} and said.count("\n") == 1
 
 
 @pytest.mark.parametrize("line", ["| less", "> /tmp/x", ">>x", "carts | head"])

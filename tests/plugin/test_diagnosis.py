@@ -140,6 +140,15 @@ def test_tables_that_pin_the_same_binaries_can_free_them_together(world):
     assert "table second holds them too" in diagnosis.suspects[0].sentence
 
 
+def test_holders_that_were_not_all_looked_at(world):
+    table = world.add("first", pins(own=False))
+    for looked_at in (0, 20_000):
+        held = {table.address: Held(tables={"second"}, together_bytes=7, looked_at=looked_at)}
+        (suspect,) = world.diagnose(held=held).suspects
+        told = "known of the 20,000 binaries with most waste" in suspect.sentence
+        assert told == bool(looked_at)
+
+
 def test_rows_of_dead_processes(world):
     world.add(
         "registry",
@@ -165,6 +174,27 @@ def test_a_table_that_dominates(world):
     (suspect,) = world.diagnose().suspects
     assert suspect.kind == "dominating" and suspect.freeable_bytes == 0
     assert "91 %" in suspect.sentence and "rows" in suspect.sentence
+
+
+def test_a_row_that_is_most_of_a_table_is_shown(world):
+    scan = TableScan(rows=100, largest_row=0x120, largest_row_words=8_000_000)
+    table = world.add("history", scan, memory_words=10_000_000)
+    world.add("other", TableScan(rows=100), memory_words=1_000_000)
+    (suspect,) = world.diagnose().suspects
+    assert "One of its 100 rows has 61.0 MiB." in suspect.sentence
+    assert suspect.sample == (table.address, 0x120) and suspect.sample_note == "the largest"
+    assert suspect.advice == ["Ask what should have kept this row small."]
+
+
+def test_one_table_is_judged_against_all(world):
+    small = TableScan(rows=2)
+    history = world.add("history", small, memory_words=10_000_000)
+    other = world.add("other", small, memory_words=1_000_000)
+    (suspect,) = world.diagnose(only=history).suspects
+    assert suspect.kind == "dominating" and "91 %" in suspect.sentence
+    diagnosis = world.diagnose(only=other)
+    assert diagnosis.suspects == []
+    assert (diagnosis.looked_at.tables, diagnosis.looked_at.rows) == (1, 2)
 
 
 def test_a_dominating_table_that_pins_is_one_suspect(world):

@@ -24,6 +24,7 @@ def found(kind, waits):
         process=lambda term: None,
         activity=lambda address: idle,
         redact=False,
+        roles={},
     )
     return list(blockers(hang, HUNG_THRESHOLDS, set()))
 
@@ -35,6 +36,31 @@ def test_only_a_port_that_suspends_is_busy():
     (watched,) = found("port", {"call": MANY})
     assert watched.kind == "watched_port" and watched.severity == Severity.STRAIN
     assert "busy" not in watched.title and watched.doubt == ""
+
+
+@pytest.mark.parametrize(
+    "behind, messages, queue_size, is_found",
+    [
+        (0, 0, 1000, False),
+        (0, HUNG_THRESHOLDS.stalled_callers, 1000, True),
+        (1, 0, 1000, True),
+        (1, 0, 0, False),
+    ],
+)
+def test_who_sends_to_a_slow_reader_matters_if_others_wait(behind, messages, queue_size, is_found):
+    sender = Waiter("process", 0x2000, "SENDER", "send", behind, behind, 0)
+    port = Waiter("port", 0x1000, "PORT", "none", 1, 1 + behind, 1)
+    doing = SimpleNamespace(kind="waiting", caller="", text="waits", messages=messages)
+    facts = {"is_busy": False, "queue_size": queue_size, "os_pid": 0, "output": 0}
+    hang = SimpleNamespace(
+        waits=SimpleNamespace(roots=[Root(port, [sender], {"send": 1})]),
+        name=str,
+        port=lambda term: facts,
+        activity=lambda address: doing,
+        roles={},
+    )
+    findings = list(blockers(hang, HUNG_THRESHOLDS, set()))
+    assert [finding.kind for finding in findings] == ["full_port"] * is_found
 
 
 @pytest.mark.parametrize(

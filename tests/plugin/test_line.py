@@ -91,3 +91,9 @@ def test_completion(context, native):
     assert complete(tables, "--columns name,si", context) == ["name,size"]
     assert complete(tables, "--owner ", context) == ["shop_server"]
     assert complete(tables, "--json --js", context) == []
+
+
+def test_names_that_could_act_on_a_terminal_are_not_offered(context, native):
+    names = ["sessions", "se\x1b]0;x\x07", "se\nshell id", "se\u202e"]
+    native.tables = [table_facts(name, index + 1) for index, name in enumerate(names)]
+    assert complete(find("etp-ets-show"), "se", context) == ["sessions"]

@@ -92,6 +92,7 @@ def test_nothing_from_the_core_acts_on_the_terminal():
     views = [
         table((evil, 1, 1, evil)),
         Report([Paragraph(evil), Facts([("x", evil)]), Lines([evil])], {}),
+        Report([Facts([(evil, "x")]), Lines(["x"], tail=evil)], {}),
         TermText(evil, {}),
         Listing([(evil, {})], lambda _count, _interrupted: [evil]),
     ]

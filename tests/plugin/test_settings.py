@@ -52,3 +52,11 @@ def test_options_for_terms():
     assert options["syntax"] == "elixir"
     assert options["max_depth"] == 6, "a limit of the caller holds where the user has none"
     assert options["max_length"] == 5, "the lower limit wins"
+
+
+def test_limits_of_opening():
+    settings = Settings()
+    assert settings.max_libraries == 1000
+    settings.set("max-libraries", "unlimited")
+    assert settings.max_libraries > 1 << 31
+    assert "max-libraries" in settings.opens_vm

@@ -46,20 +46,22 @@ RANKED = (
 def run(context: Context, args: Namespace) -> Table:
     from ..text import plural
     from ..units import format_bytes
-    from ..views import Table
+    from ..views import MadeRows, Table
 
     census = context.census("Looking at processes")
     ranked = args.sort in RANKED
     if ranked:
-        total, processes = census.ranked_processes(
-            args.sort, not args.all, args.reverse, args.limit
-        )
+        total, numbers = census.ranked_processes(args.sort, not args.all, args.reverse, args.limit)
     else:
-        processes = census.processes if args.all else census.changing_processes
-        total = len(processes)
+        total, numbers = census.ranked_processes("refs", not args.all)
+        numbers.sort()
+
+    def make(start: int, stop: int) -> list[dict[str, object]]:
+        return [_row(context.vm, census.process(number)) for number in numbers[start:stop]]
+
     view = Table(
         COLUMNS,
-        [_row(context.vm, process) for process in processes],
+        MadeRows(len(numbers), make),
         noun="processes",
         warnings=census.gaps,
     )
@@ -67,9 +69,13 @@ def run(context: Context, args: Namespace) -> Table:
     view.notes.append(
         f"Collecting all {totals.processes:,} processes would release"
         f" {plural(totals.released_refs, 'reference')} to"
-        f" {format_bytes(totals.released_bytes)} of binaries; a binary is freed"
-        " when its last reference goes. Nothing was collected: this is what is garbage in the core."
+        f" {plural(totals.released_binaries, 'binary', 'binaries')}, and free"
+        f" {totals.freed_binaries:,} of these with {format_bytes(totals.freed_bytes)}, to which"
+        " nobody else refers. Nothing was collected: this is what is garbage in the core."
     )
+    if totals.released_refs > totals.released_binaries:
+        view.notes.append("bytes and released-bytes count a binary once for each reference to it.")
+    view.facts["freed"] = {"binaries": totals.freed_binaries, "bytes": totals.freed_bytes}
     if totals.running:
         view.notes.append(
             f"{plural(totals.running, 'process was', 'processes were')} running: what only registers hold"
@@ -137,10 +143,10 @@ COMMAND = Command(
     columns=COLUMNS,
     arguments=(
         Argument("--all", help="also processes for which nothing would change", kind="flag"),
-        *table_arguments(COLUMNS, "delta", 20, "processes"),
+        *table_arguments(COLUMNS, "bytes", 20, "processes"),
     ),
     examples=(
-        ("etp-bin-leaks", "processes that would release most references first"),
-        ("etp-bin-leaks --sort bytes", "most bytes first"),
+        ("etp-bin-leaks", "processes that would release most bytes first"),
+        ("etp-bin-leaks --sort delta", "most references first, as recon:bin_leak/1"),
     ),
 )

@@ -8,9 +8,12 @@ from .declaration import Argument, Column, Command, table_arguments
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from typing import Callable
+
+    from _etp import Records
 
     from ..census import Binary, BinaryTotals, Census
-    from ..views import Table
+    from ..views import RecordPages, Table
     from ..vm import VM
     from .context import Context
 
@@ -37,11 +40,13 @@ def run(context: Context, args: Namespace) -> Table:
 
     vm = context.vm
     census = context.census("Looking for binaries")
+    totals = census.binary_totals
+    count = totals.unaccounted + totals.excess if args.unaccounted else totals.binaries
     # Sorted there, so that only what is shown becomes Python objects.
-    found = census.binaries(args.sort, args.limit or -1, args.unaccounted, args.reverse)
+    between = census.addresses_between(args.sort, args.unaccounted, args.reverse)
     view = Table(
         COLUMNS,
-        [_row(vm, binary, context.settings.redact) for binary in found],
+        _rows(vm, census, min(count, args.limit or count), between, context.settings.redact),
         noun="binaries",
         warnings=[*vm.ets_tables.gaps, *census.gaps],
     )
@@ -50,11 +55,46 @@ def run(context: Context, args: Namespace) -> Table:
     if context.settings.stats:
         view.notes.append(census.statistics)
     view.arrange(columns=args.columns, units=args.units)
-    totals = census.binary_totals
-    count = totals.unaccounted + totals.excess if args.unaccounted else totals.binaries
     if count > len(view.rows):
         view.total = count
     return view
+
+
+def _rows(
+    vm: VM, census: Census, count: int, between: Callable[[int, int], list[int]], redact: bool
+) -> RecordPages:
+    from ..views import Numbers, RecordPages, SharedTexts
+
+    def binary(address: int) -> Binary:
+        found = census.binary(address)
+        assert found is not None
+        return found
+
+    def make(start: int, stop: int) -> list[dict[str, object]]:
+        return [_row(vm, binary(address), redact) for address in between(start, stop)]
+
+    def records(start: int, stop: int) -> Records:
+        return census.native.binary_page(
+            between(start, stop),
+            lambda address: _holders(vm, binary(address), redact),
+            None if redact else lambda address: _preview(vm, binary(address)),
+        )
+
+    return RecordPages(
+        count,
+        make,
+        records,
+        {
+            "address": Numbers("address"),
+            "size": Numbers("size"),
+            "visible_bytes": Numbers("visible_bytes"),
+            "unseen_bytes": Numbers("unseen_bytes"),
+            "refc": Numbers("refc"),
+            "refs": Numbers("refs"),
+            "holders": SharedTexts("holders"),
+            "preview": SharedTexts("preview"),
+        },
+    )
 
 
 def _notes(vm: VM, census: Census, view: Table) -> list[str]:
@@ -120,13 +160,17 @@ def _by_kind(totals: BinaryTotals) -> str:
     )
 
 
-def _row(vm: VM, binary: Binary, redact: bool) -> dict[str, object]:
+def _holders(vm: VM, binary: Binary, redact: bool) -> str:
     holders = []
     for holder in binary.holders:
         name = holder.label(vm, redact)
         holders.append(f"{name} x{holder.refs:,}" if holder.refs > 1 else name)
     if binary.holder_count > len(binary.holders):
         holders.append(f"{binary.holder_count - len(binary.holders):,} more")
+    return ", ".join(holders)
+
+
+def _row(vm: VM, binary: Binary, redact: bool) -> dict[str, object]:
     return {
         "address": f"{binary.address:#x}",
         "size": binary.size,
@@ -134,7 +178,7 @@ def _row(vm: VM, binary: Binary, redact: bool) -> dict[str, object]:
         "unseen_bytes": binary.unseen_bytes,
         "refc": binary.refc,
         "refs": binary.refs,
-        "holders": ", ".join(holders),
+        "holders": _holders(vm, binary, redact),
         "holder_count": binary.holder_count,
         "held_by": [
             {"kind": h.kind, "address": f"{h.address:#x}", "refs": h.refs} for h in binary.holders
@@ -144,7 +188,7 @@ def _row(vm: VM, binary: Binary, redact: bool) -> dict[str, object]:
     }
 
 
-def _preview(vm: VM, binary: Binary) -> str | None:
+def _preview(vm: VM, binary: Binary) -> str:
     from ..text import preview
     from ..vm import Error
 

@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from ..vm import Info
     from .context import Context
 
+FRAMES_OF_ALL = 1 << 20
+"""Of Erlang, of one stack: what --limit all means."""
+
 
 def run(context: Context, args: Namespace) -> Report:
-    from ..backtrace import threads
+    from ..backtrace import FRAMES, threads
     from ..schedulers import schedulers, unread
     from ..text import plural
     from ..views import Lines, Paragraph, Report
 
-    found = threads(context.vm, context.thread_registers())
+    most = max(args.limit, FRAMES) if args.limit else FRAMES_OF_ALL
+    found = threads(context.vm, context.thread_registers(), most)
     chosen = _choose(found, args.THREAD, args.sort)
     blocks: list[Block | None] = []
     if not found:

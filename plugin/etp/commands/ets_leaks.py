@@ -28,21 +28,19 @@ def run(context: Context, args: Namespace) -> Report:
 
     vm = context.vm
     tables: list[EtsTable] = list(vm.ets_tables)
-    if args.TABLE:
-        tables = [vm.ets_table(args.TABLE)]
+    only = vm.ets_table(args.TABLE) if args.TABLE else None
     census = context.census("Looking at rows", tables_only=True)
     scans = {table.address: census.tables[table.address] for table in tables}
-    shared = _shared(scans)
+    shared = _shared(scans if only is None else {only.address: scans[only.address]})
     # Who else there is takes as long again, and most leaks are of what a table alone holds.
     if shared and census.complete:
         census = context.census("Looking for who else holds their binaries")
     held = _held(vm, shared, census, context.settings.redact)
-    diagnosis = diagnose(tables, scans, held=held)
+    diagnosis = diagnose(tables, scans, held=held, only=only)
     if args.sort == "freeable":
         diagnosis.suspects.sort(key=lambda suspect: -suspect.freeable_bytes)
-    if not args.TABLE:
+    if only is None:
         diagnosis.gaps = vm.ets_tables.gaps + diagnosis.gaps
-    if not args.TABLE:
         # Distinct over all tables, where the sum over tables counts shared binaries again.
         looked_at = diagnosis.looked_at
         looked_at.binaries, looked_at.binary_bytes = census.ets_binaries()
@@ -75,7 +73,11 @@ def _held(vm: VM, shared: set[int], census: Census, redact: bool) -> dict[int, H
     if not shared:
         return found
     labels: dict[int, str] = {}
-    for binary in census.binaries("waste", SAMPLED_BINARIES):
+    wasteful = census.binaries("waste", SAMPLED_BINARIES + 1)
+    if len(wasteful) > SAMPLED_BINARIES and wasteful.pop().unseen_bytes:
+        for held in found.values():
+            held.looked_at = SAMPLED_BINARIES
+    for binary in wasteful:
         unaccounted = max(0, binary.unaccounted_refs)
         first = True
         for holder in binary.holders:
@@ -191,12 +193,13 @@ def _summary(diagnosis: Diagnosis) -> Block:
     total = format_bytes(looked_at.table_bytes + looked_at.binary_bytes)
     freeable = diagnosis.freeable_bytes
     text = plural(len(suspects), "suspect") + ": "
+    where = "ETS" if looked_at.tables > 1 else "the table"
     first = suspects[0]
     if not freeable:
         most = max(suspect.at_stake_bytes for suspect in suspects)
-        text += f"up to {format_bytes(most)} of the {total} of ETS, to be judged"
+        text += f"up to {format_bytes(most)} of the {total} of {where}, to be judged"
     else:
-        text += f"{format_bytes(freeable)} of the {total} of ETS could be freed"
+        text += f"{format_bytes(freeable)} of the {total} of {where} could be freed"
         if not first.freeable_bytes:
             # Not of what the next sentence is about.
             numbers = [str(n) for n, suspect in enumerate(suspects, 1) if suspect.freeable_bytes]
@@ -218,8 +221,9 @@ def _looked_at(diagnosis: Diagnosis) -> str:
             f" {format_bytes(seen.binary_bytes)} (rows hold"
             f" {plural(seen.binary_refs, 'reference')} to {'it' if seen.binaries == 1 else 'them'})"
         )
+    deleted = f" ({seen.deleted_rows:,} of them deleted)" if seen.deleted_rows else ""
     return (
-        f"Looked at: {plural(seen.tables, 'table')}, {plural(seen.rows, 'row')},"
+        f"Looked at: {plural(seen.tables, 'table')}, {plural(seen.rows, 'row')}{deleted},"
         f" {format_bytes(seen.table_bytes)} of table memory, {binaries}."
     )
 

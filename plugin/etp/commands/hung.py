@@ -72,6 +72,8 @@ def _limits(args: Namespace) -> HungThresholds:
     given = {name: value for name, value in chosen.items() if value}
     if "callers" in given:
         given["stalled_callers"] = given["system_callers"] = given["callers"]
+    if "mailbox" in given:
+        given["waiting_mailbox"] = given["unmatched"] = given["mailbox"]
     return replace(HUNG_THRESHOLDS, **given)
 
 
@@ -180,7 +182,8 @@ COMMAND = Command(
     summary="Diagnose a VM that does not answer: who or what it waits for.",
     description="""
     The first screen for a VM that hangs, the most likely cause first, each with its evidence and with the commands that
-    show more: deadlocks; processes, ports and nodes that many wait for; suspended processes; schedulers that execute
+    show more: deadlocks; processes, ports and nodes that many wait for; applications and modules that are being started and
+    loaded; suspended processes; schedulers that execute
     the same for long; dirty schedulers that are all taken; locks of ETS tables; garbage collections of huge heaps;
     locks of processes; handlers of logger and tracers that do not keep up; mailboxes, timers and run queues without end;
     tables, memory and files near their limits.

@@ -157,7 +157,8 @@ def _parser(command: Command) -> ArgumentParser:
 
 
 def complete(command: Command, line: str, context: Context) -> list[str]:
-    """What the last word of ``line`` (empty after a space) can become, whole words."""
+    """What the last word of ``line`` (empty after a space) can become, whole words.  Names of a core
+    that could act on a terminal are left out: debuggers show and insert words as they are."""
     words = line.split()
     last = "" if not line or line[-1].isspace() else words.pop()
     options = {name: a for a in command.options() for name in a.names}
@@ -181,7 +182,7 @@ def complete(command: Command, line: str, context: Context) -> list[str]:
                 found = _values(argument, context)
         if not found and not last:
             found = [a.names[-1] for a in command.options() if a.names[-1] not in words]
-    return sorted(value for value in found if value.startswith(last))
+    return sorted(value for value in found if value.startswith(last) and value.isprintable())
 
 
 def _values(argument: Argument, context: Context) -> list[str]:

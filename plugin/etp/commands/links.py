@@ -57,6 +57,7 @@ def links(context: Context, args: Namespace) -> Table:
 
 def monitors(context: Context, args: Namespace) -> Table:
     from .. import processes
+    from ..text import plural
     from ..views import Table
 
     vm = context.vm
@@ -67,8 +68,9 @@ def monitors(context: Context, args: Namespace) -> Table:
         [_monitor(vm, monitor) for monitor in info.all_monitors],
         warnings=info.warnings if "monitors" in info.unknown + info.uncertain else [],
         notes=[
-            f"{process.pid} {process.label}: process_info/2 lists {len(info.monitors):,} monitors"
-            f" and {len(info.monitored_by):,} processes and ports that monitor it."
+            f"{process.pid} {process.label}: process_info/2 lists"
+            f" {plural(len(info.monitors), 'monitor')} that it has, and"
+            f" {len(info.monitored_by):,} of which it is the target."
         ],
         facts={"pid": str(process.pid)},
         noun="monitors",
@@ -98,7 +100,9 @@ def _monitor(vm: VM, monitor: Monitor) -> dict[str, object]:
         **_known(vm, monitor.other),
     }
     notes = []
-    if monitor.name is not None:
+    if monitor.name is not None and monitor.is_target:
+        notes.append(f"by the name {monitor.name}")
+    elif monitor.name is not None:
         row["label"] = f"{monitor.name} on {monitor.node}"
     if monitor.spawn_pending:
         notes.append("waits for a spawn")

@@ -26,7 +26,7 @@ def run(context: Context, args: Namespace) -> Report:
 
     vm = context.vm
     rows = processes.rows(vm)
-    full = [row for row in rows if row.message_queue_len]
+    full = [rows[i] for i, length in enumerate(rows.values("message_queue_len")) if length]
     full.sort(key=lambda row: int(getattr(row, ORDERS[args.sort])), reverse=True)
     shown = full[: args.limit] if args.limit else full
     blocks: list[Block | None] = [Paragraph(_summary(full, len(rows)))]

@@ -34,12 +34,13 @@ ALL = -1
 def run(context: Context, args: Namespace) -> Table:
     from ..views import Table
 
-    view = Table(COLUMNS, [], noun="things")
+    rows: list[dict[str, object]] = []
+    view = Table(COLUMNS, rows, noun="things")
     sorts = args.sort != "chain"
     left = args.limit if args.limit and not sorts else ALL
     for name, first in _chains(context, args.PROCESS, view):
         terms, rest, problem = context.vm.native.off_heap(first, left)
-        view.rows += [_row(context, name, term) for term in terms]
+        rows += [_row(context, name, term) for term in terms]
         if problem:
             view.warnings.append(f"The chain of the {name} is not whole: {problem}.")
         if left != ALL:
@@ -47,7 +48,7 @@ def run(context: Context, args: Namespace) -> Table:
             if rest and not left:
                 view.notes.append("There is more; --limit all shows it.")
                 break
-    if not view.rows and not view.warnings:
+    if not rows and not view.warnings:
         view.notes.append("Nothing is off the heap.")
     if sorts:
         view.arrange(args.sort, limit=args.limit)

@@ -48,6 +48,16 @@ def _head(found: OtpState) -> list[Block | None]:
 
     text = f"{title(found)}, {activity(found)}." if found.activity != "unknown" else title(found)
     blocks: list[Block | None] = [Paragraph(text, "strong", hang=2)]
+    if found.postponed:
+        from ..text import agree, plural
+
+        are = agree("are", found.postponed)
+        blocks.append(
+            Paragraph(
+                f"{plural(found.postponed, 'event')} {are} postponed until its state changes.",
+                "warning",
+            )
+        )
     if found.how:
         blocks.append(Paragraph(f"Found in {found.how}.", "dim"))
     return blocks
@@ -119,6 +129,7 @@ def _data(context: Context, found: OtpState, term: Term | None, path: str) -> di
         "path": path or None,
         "state": text(term),
         "state_name": None if path else text(found.state_name),
+        "postponed": found.postponed,
         "data": None if path else text(found.data),
         "how": found.how or None,
         "sure": found.sure,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .declaration import JSON, Command, limit, sort_by
 from .stacktrace import PROCESS
 
@@ -113,6 +115,8 @@ def _messages(info: ProcessInfo) -> list[tuple[str, str]]:
 
 
 def _relations(vm: VM, info: ProcessInfo, most: int) -> list[tuple[str, str]]:
+    from ..text import plural
+
     return [
         ("links", _some([_named(vm, link) for link in info.links], most)),
         ("monitors", _some([_monitor(vm, m) for m in info.monitors], most)),
@@ -120,14 +124,17 @@ def _relations(vm: VM, info: ProcessInfo, most: int) -> list[tuple[str, str]]:
         ("suspending", _some([_monitor(vm, m) for m in info.suspending], most)),
         ("group_leader", _named(vm, info.group_leader)),
         ("parent", _named(vm, info.parent) if info.parent is not None else ""),
-        ("dictionary", f"{len(info.dictionary):,} pairs" if info.dictionary else ""),
+        ("dictionary", plural(len(info.dictionary), "pair") if info.dictionary else ""),
     ]
 
 
 def _some(texts: list[str], most: int) -> str:
-    shown = texts[:most] if most else texts
-    more = len(texts) - len(shown)
-    head = f"{len(texts):,}: " if len(texts) > 1 else ""
+    """What is there several times is shown once: one process may monitor another ever again."""
+    counts = Counter(texts)
+    each = [f"{count:,} x {text}" if count > 1 else text for text, count in counts.items()]
+    shown = each[:most] if most else each
+    more = len(texts) - sum(list(counts.values())[: len(shown)])
+    head = f"{len(texts):,}: " if len(each) > 1 else ""
     return head + ", ".join(shown) + (f", ... {more:,} more" if more else "")
 
 
@@ -140,9 +147,10 @@ def _named(vm: VM, term: Term) -> str:
 
 
 def _monitor(vm: VM, monitor: Monitor) -> str:
-    if monitor.name is not None:
+    if monitor.name is not None and not monitor.is_target:
         return f"{monitor.name} on {monitor.node}"
-    return "" if monitor.other is None else _named(vm, monitor.other)
+    other = "" if monitor.other is None else _named(vm, monitor.other)
+    return f"{other} (by name)" if monitor.name is not None else other
 
 
 def _memory(info: ProcessInfo) -> list[tuple[str, str]]:

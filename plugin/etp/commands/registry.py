@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from . import (
     accumulators,
+    atoms,
     bin_leaks,
     bins,
     bt,
@@ -32,6 +33,7 @@ from . import (
     offheapdump,
     ports,
     otp_state,
+    persistent_terms,
     process_info,
     processes,
     schedulers,
@@ -70,6 +72,8 @@ GROUPS: tuple[Group, ...] = (
             who.COMMAND,
             accumulators.COMMAND,
             histogram.COMMAND,
+            persistent_terms.COMMAND,
+            atoms.COMMAND,
         ),
     ),
     Group(
@@ -136,13 +140,10 @@ FIRST: tuple[Command, ...] = (
 
 def did_you_mean(name: str) -> str:
     """`` Did you mean ets-leaks?``, or "": for a name that is no command's."""
-    import difflib
+    from ..text import similar
 
     bare = name[4:] if name.startswith("etp-") else name
-    names = [command.name.removeprefix("etp-") for command in COMMANDS]
-    found = [known for known in names if len(bare) > 2 and bare in known]
-    found = found or difflib.get_close_matches(bare, names, n=3)
-    return f" Did you mean {' or '.join(found[:3])}?" if found else ""
+    return similar(bare, (command.name.removeprefix("etp-") for command in COMMANDS))
 
 
 def find(name: str) -> Command | None:

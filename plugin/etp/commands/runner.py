@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 
 from ..errors import Problem
+from ..text import safe
 from .declaration import Command
 from .line import HelpRequested, parse
 
@@ -45,15 +46,33 @@ def run_command(command: Command, line: str | list[str], context: Context) -> No
 
 
 def explain(error: Exception, command: Command) -> str:
-    """What the user is told of an error."""
+    """What the user is told of an error, safe for a terminal: it may name what the core names."""
+    return safe(_told(error, command), keep_newlines=True)
+
+
+def _told(error: Exception, command: Command) -> str:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "rich":
         return _rich_is_missing()
     if is_for_users(error):
         return str(error)
+    what = f"({type(error).__name__}: {error})"
+    if _binding_is_outdated():
+        return (
+            f"{command.name} failed {what}. The sources of etp have changed since its part in C was"
+            " built: run scripts/build, and try again."
+        )
     return (
-        f"{command.name} failed by a mistake in etp itself ({type(error).__name__}: {error})."
+        f"{command.name} failed by a mistake in etp itself {what}."
         " `set etp debug on` shows where; please report it."
     )
+
+
+def _binding_is_outdated() -> bool:
+    try:
+        from .._binding import is_outdated
+    except Problem:
+        return False
+    return is_outdated()
 
 
 def _rich_is_missing() -> str:

@@ -46,7 +46,8 @@ def run(context: Context, args: Namespace) -> Table:
 
     trees = Trees(context.vm)
     depth = _depth(args)
-    view = Table(COLUMNS, [], noun="children")
+    rows: list[dict[str, object]] = []
+    view = Table(COLUMNS, rows, noun="children")
     for application, top in _tops(context, trees, args.TOP):
         if application is not None and application.problem:
             view.warnings.append(f"{application.name}: {application.problem}.")
@@ -55,14 +56,14 @@ def run(context: Context, args: Namespace) -> Table:
         totals = trees.totals(top)
         name = application.name if application is not None else None
         for line in trees.outline(top, totals, args.children, depth):
-            view.rows.append(_row(context, line, totals, name, indent="" if args.sort else "  "))
+            rows.append(_row(context, line, totals, name, indent="" if args.sort else "  "))
         if application is not None and args.TOP:
             view.notes.append(_summary(application, totals[id(top)]))
     if not args.TOP:
         view.notes.append("etp-supervision APPLICATION shows a whole tree.")
     view.warnings += trees.problems
-    for problem in sorted({str(row["problem"]) for row in view.rows if row["problem"]}):
-        view.warnings.append(f"{_who(view.rows, problem)}: {problem}.")
+    for problem in sorted({str(row["problem"]) for row in rows if row["problem"]}):
+        view.warnings.append(f"{_who(rows, problem)}: {problem}.")
     return view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)
 
 

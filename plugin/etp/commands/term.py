@@ -28,18 +28,17 @@ def run(context: Context, args: Namespace) -> TermText | Report:
         raise UsageError("Which term? etp EXPRESSION; see etp --help. etp-help lists all commands.")
     pid = pid_text(text)
     if pid is not None:
-        process = context.vm.process_by_text(pid)
-        if path:
-            from .. import process_path
-
-            redact = context.settings.redact
-            return _show(
-                context, process_path.find(context.vm, process, path, redact=redact), args.raw
-            )
-        return raw(context, process.pid) if args.raw else _process(context, process)
+        return _process_or_part(context, context.vm.process_by_text(pid), path, args.raw)
     if ref_text(text) is not None:
         return _show(context, context.vm.ets_table(text).ref, args.raw)
-    word = _evaluate(context, text)
+    try:
+        word = _evaluate(context, text)
+    except Problem:
+        # What the debugger knows goes first.
+        process = context.vm.process_by_name(text)
+        if process is None:
+            raise
+        return _process_or_part(context, process, path, args.raw)
     known = None if args.raw or path else _known(context, word)
     if known is not None:
         return known
@@ -54,6 +53,18 @@ def run(context: Context, args: Namespace) -> TermText | Report:
 
         term = term_path.walk(term, term_path.parse(path), redact=context.settings.redact)
     return _show(context, term, args.raw)
+
+
+def _process_or_part(
+    context: Context, process: Process, path: str, as_words: bool
+) -> TermText | Report:
+    if path:
+        from .. import process_path
+
+        redact = context.settings.redact
+        term = process_path.find(context.vm, process, path, redact=redact)
+        return _show(context, term, as_words)
+    return raw(context, process.pid) if as_words else _process(context, process)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -100,8 +111,8 @@ def _evaluate(context: Context, text: str) -> int:
     value = context.evaluate(text)
     if value is None:
         raise Problem(
-            f"{text!r} is no raw word (0x...), no pid (<0.1.0>) and no reference of a table"
-            " (#Ref<...>); other expressions need a debugger to evaluate them."
+            f"{text!r} is no raw word (0x...), no pid (<0.1.0>), no reference of a table"
+            " (#Ref<...>) and no name of a process; other expressions need a debugger to evaluate them."
         )
     return _word(value)
 
@@ -234,7 +245,7 @@ COMMAND = Command(
     description="""
     EXPRESSION is a raw tagged word, the address of a boxed term or of a cons cell, a pid such as
     <0.123.0>, the reference of a table, or any expression of the debugger whose value is one of
-    these. Of a pid, and of the address of a Process, the registered name and the initial call are
+    these; what is none may be the registered name of a process. Of a pid, and of the address of a Process, the registered name and the initial call are
     shown; of that of a table or an off-heap Binary, what it is. Terms print as io:format("~p") or,
     after `set etp syntax elixir`, as inspect/1 would print them. `set etp max-depth`, `max-length`
     and `max-string` bound what is printed.
@@ -248,7 +259,7 @@ COMMAND = Command(
     arguments=(
         Argument(
             "EXPRESSION",
-            help="word, address, pid, reference or debugger expression",
+            help="word, address, pid, name, reference or debugger expression",
             kind="rest",
             optional=True,
             complete_word=_complete,

@@ -9,6 +9,7 @@ from .stacktrace import complete_processes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
     from typing import Any
 
     from _etp import Term
@@ -231,7 +232,7 @@ def _callback(vm: VM, timer: Timer) -> str:
     return f"{timer.callback:#x}" if symbol is None else symbol[0]
 
 
-def _data(vm: VM, found: Timers, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _data(vm: VM, found: Timers, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "total": found.count,
         "overdue": found.overdue,

@@ -42,6 +42,9 @@ class LookedAt:
 
     tables: int = 0
     rows: int = 0
+    #: Of these: deleted while their table was fixed, and not freed yet; ets:info(T, size) does
+    #: not count them.
+    deleted_rows: int = 0
     table_bytes: int = 0
     binaries: int = 0
     #: Bytes of the binaries; summed over tables, where one that several share counts in each,
@@ -81,6 +84,8 @@ class Held:
     together_bytes: int = 0
     #: The same, each binary counted for one of its tables only, so that it can be summed.
     together_once_bytes: int = 0
+    #: How many binaries of the VM, those with most waste, this rests on; 0: on all.
+    looked_at: int = 0
 
 
 def diagnose(
@@ -88,8 +93,10 @@ def diagnose(
     scans: Mapping[int, TableScan],
     held: Mapping[int, Held] | None = None,
     limits: Thresholds = THRESHOLDS,
+    only: EtsTable | None = None,
 ) -> Diagnosis:
-    """``held``: by address of a table, who else holds its binaries, as far as that is known."""
+    """``held``: by address of a table, who else holds its binaries, as far as that is known.
+    ``only``: what this table has a part in, judged against all tables as ever."""
     pairs = [(table, scans[table.address]) for table in tables if table.address in scans]
     looked_at = _looked_at(tables, pairs)
     found: list[Suspect] = []
@@ -105,6 +112,11 @@ def diagnose(
     found = _merge(found, _dominating(kept, looked_at, limits))
     found += _swarms(pairs, limits)
     found.sort(key=lambda s: (-s.rank, -s.at_stake_bytes, s.title))
+    if only is not None:
+        found = [suspect for suspect in found if only.address in suspect.tables]
+        tables = [only]
+        pairs = [pair for pair in pairs if pair[0].address == only.address]
+        looked_at = _looked_at(tables, pairs)
     return Diagnosis(found, looked_at, _gaps(tables, pairs), _remarks(tables))
 
 
@@ -112,6 +124,7 @@ def _looked_at(tables: Sequence[EtsTable], pairs: list[tuple[EtsTable, TableScan
     result = LookedAt(tables=len(pairs), unscanned_tables=len(tables) - len(pairs))
     for table, scan in pairs:
         result.rows += scan.rows
+        result.deleted_rows += scan.pseudo_deleted
         result.table_bytes += table.memory_bytes
         result.binaries += scan.binaries
         result.binary_bytes += scan.binary_bytes
@@ -224,6 +237,11 @@ def _pins(table: EtsTable, scan: TableScan, held: Held | None, limits: Threshold
     alone = f"copying in this table alone would free {format_bytes(freeable)}"
     if held.together_bytes:
         alone += f", in all these tables {format_bytes(together)}"
+    if held.looked_at:
+        alone += (
+            f" (who holds them is known of the {plural(held.looked_at, 'binary', 'binaries')} with most"
+            " waste in this VM)"
+        )
     return [
         Suspect(
             kind="shared_pins",
@@ -530,11 +548,16 @@ def _dominating(
             shares.append(
                 f"{format_percent(scan.rows, looked_at.rows)} of all rows ({scan.rows:,})"
             )
+        largest = 0 if table.compressed else scan.largest_row_words * WORD
+        stands_out = scan.rows > 1 and largest >= limits.largest_row_share * weight
+        sentence = f"It has {' and '.join(shares)}."
+        if stands_out:
+            sentence += f" One of its {scan.rows:,} rows has {format_bytes(largest)}."
         found.append(
             Suspect(
                 kind="dominating",
                 title=f"{table.label} dominates",
-                sentence=f"It has {' and '.join(shares)}.",
+                sentence=sentence,
                 freeable_bytes=0,
                 at_stake_bytes=weight,
                 certainty="guess",
@@ -543,15 +566,22 @@ def _dominating(
                     Number("memory without binaries", table.memory_bytes, "bytes"),
                     Number("distinct binaries of its rows", scan.binary_bytes, "bytes"),
                     Number("rows", scan.rows, "rows"),
+                    Number("the largest row, without binaries", largest, "bytes"),
                 ],
                 derivation=[
                     "ets:info(T, memory) plus the distinct binaries that rows refer to, against"
                     " the sum of the same over all tables. A binary in two tables counts in both."
                 ],
                 advice=[
-                    "If it is a cache, does it have a bound? Look at some rows (etp-ets-show) and"
-                    " ask what should have deleted the oldest."
+                    (
+                        "Ask what should have kept this row small."
+                        if stands_out
+                        else "If it is a cache, does it have a bound? Look at some rows"
+                        " (etp-ets-show) and ask what should have deleted the oldest."
+                    )
                 ],
+                sample=(table.address, scan.largest_row),
+                sample_note="the largest" if stands_out else "",
             )
         )
     return found

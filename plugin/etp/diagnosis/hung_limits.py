@@ -27,8 +27,8 @@ def full_tables(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iter
         "port": "open_port, and with it every socket and file of a port, fails when there are as many.",
     }
     commands = {
-        "atom": ("etp-memory", "what atoms take"),
-        "process": ("etp-processes --sort initial_call", "which processes there are"),
+        "atom": ("etp-atoms", "what those that were made last have in common"),
+        "process": ("etp-processes --group initial", "of what there are many"),
         "port": ("etp-ports", "which ports there are"),
     }
     for name, count, limit in (

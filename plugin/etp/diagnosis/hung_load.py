@@ -260,27 +260,50 @@ def run_queues(hang: Hang, limits: HungThresholds, explained: set[int]) -> Itera
 
 def long_mailboxes(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
     for box in hang.mailboxes.boxes if hang.mailboxes else []:
-        if box.address not in explained and box.messages + box.in_transit >= limits.mailbox:
+        if box.address not in explained and _is_long(hang, box, limits):
             yield _long_mailbox(hang, box, limits)
+
+
+def _is_long(hang: Hang, box: Mailbox, limits: HungThresholds) -> bool:
+    total = box.messages + box.in_transit
+    if total >= limits.mailbox:
+        return True
+    if total < limits.unmatched or hang.activity(box.address).kind != "waiting":
+        return False
+    return total >= limits.waiting_mailbox or _is_selective(hang, box, limits)
+
+
+def _is_selective(hang: Hang, box: Mailbox, limits: HungThresholds) -> bool:
+    """Does it wait for a message that is none of those that have come?  Who calls somebody does, but
+    its receive looks at none that came before, and the next one of its own takes them."""
+    looked_at = box.looked_at or 0
+    doing = hang.activity(box.address)
+    return (
+        doing.kind == "waiting"
+        and not doing.caller
+        and looked_at >= limits.selective_share * box.messages > 0
+    )
 
 
 def _long_mailbox(hang: Hang, box: Mailbox, limits: HungThresholds) -> Finding:
     total = box.messages + box.in_transit
     doing = hang.activity(box.address)
     looked_at = box.looked_at or 0
-    selective = doing.kind == "waiting" and looked_at >= limits.selective_share * box.messages > 0
+    selective = _is_selective(hang, box, limits)
     if selective:
         title = (
             f"{hang.name(box.pid)} has {total:,} messages, and waits for one that is not among them"
         )
     else:
-        title = f"{total:,} messages wait for {hang.name(box.pid)}, which {doing.text}"
+        title = f"{total:,} messages wait for {hang.name(box.pid)}, which {_meanwhile(hang, box)}"
     evidence = []
     if selective:
         evidence.append(
             f"It {doing.text}; this receive has looked at {looked_at:,} of them, and the next one will"
             " look at them again."
         )
+    elif doing.caller:
+        evidence.append(f"It {doing.text}, called by {doing.caller}.")
     elif looked_at:
         evidence.append(f"Its receive has looked at {looked_at:,} of them, and left them.")
     shapes = shapes_of(hang, box.address)
@@ -300,6 +323,19 @@ def _long_mailbox(hang: Hang, box: Mailbox, limits: HungThresholds) -> Finding:
         [str(box.pid)],
         weight=total,
     )
+
+
+def _meanwhile(hang: Hang, box: Mailbox) -> str:
+    """What the owner of a mailbox does, or whom it waits for, if that is known."""
+    doing = hang.activity(box.address)
+    if not doing.caller:
+        return doing.text
+    root, _behind = hang.root_of(box.address)
+    chain = [root.waiter, *root.chain] if root else []
+    for blocker, waiter in zip(chain, chain[1:]):
+        if waiter.address == box.address:
+            return f"waits for {hang.name(blocker.term)}"
+    return f"waits for an answer, in a call from {doing.caller}"
 
 
 def shapes_of(hang: Hang, address: int) -> str:

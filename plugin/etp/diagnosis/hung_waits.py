@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..activity import argument_text
+from ..code import current_places
 from ..text import agree, plural, shorten
 from ..units import format_bytes
 from .finding import Finding, Severity
@@ -41,13 +42,15 @@ def deadlocks(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterat
         evidence = []
         if cycle.size > NAMES_IN_TITLE:
             evidence.append("In a circle: " + _circle(hang, cycle, NAMES_IN_EVIDENCE) + ".")
+        if cycle.size > 1:
+            evidence += _roles(hang, cycle.members)
         evidence += _calls(hang, cycle)
         if cycle.behind:
             evidence.append(f"{cycle.behind:,} more {agree('wait', cycle.behind)} behind them.")
         yield Finding(
             "deadlock",
             Severity.HANG if cycle.is_certain else Severity.LIKELY,
-            f"Deadlock of {_processes(cycle.size)}: {_circle(hang, cycle, NAMES_IN_TITLE)}",
+            _deadlock(hang, cycle),
             evidence,
             [
                 (f"etp-stacktrace {member.term}", "how it came to call")
@@ -58,6 +61,20 @@ def deadlocks(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterat
             "" if cycle.is_certain else f"Some of them {AT_HAND}.",
             explains={member.address for member in cycle.members},
         )
+
+
+def _deadlock(hang: Hang, cycle: Cycle) -> str:
+    if cycle.size > 1:
+        return f"Deadlock of {_processes(cycle.size)}: {_circle(hang, cycle, NAMES_IN_TITLE)}"
+    (member,) = cycle.members
+    role = hang.roles.get(member.address, "works for others")
+    return f"Deadlock: {hang.name(member.term)} {role}, and waits itself until that is done"
+
+
+def _roles(hang: Hang, members: list[Waiter]) -> list[str]:
+    """What the first of them do for others."""
+    found = [m for m in members if m.address in hang.roles][:NAMES_IN_TITLE]
+    return [f"{hang.name(m.term)} {hang.roles[m.address]}." for m in found]
 
 
 def _calls(hang: Hang, cycle: Cycle) -> list[str]:
@@ -84,6 +101,8 @@ def blockers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterato
             continue
         if root.waiter.kind == "port" and root.waits.get("port"):
             yield _busy_port(hang, root)
+        elif root.waiter.kind == "port" and root.waits.get("send"):
+            yield from _full_port(hang, root, limits)
         elif root.waiter.kind == "port":
             yield from _watched_port(hang, root, limits)
         elif root.waiter.kind == "node":
@@ -111,6 +130,44 @@ def _busy_port(hang: Hang, root: Root) -> Finding:
         ],
         behind,
         [str(root.waiter.term)],
+    )
+
+
+def _full_port(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding]:
+    """Somebody is in gen_tcp:send/2.  That others read slowly is nothing out of the ordinary for a server:
+    it matters if somebody waits for the one that sends."""
+    port = hang.port(root.waiter.term)
+    senders, behind = root.waits["send"], root.waiter.behind
+    first = next((waiter for waiter in root.chain if waiter.wait == "send"), root.chain[0])
+    doing = hang.activity(first.address)
+    is_busy = port is not None and (port["is_busy"] or port["queue_size"])
+    if not is_busy or (behind == senders and doing.messages < limits.stalled_callers):
+        return
+    evidence = [] if port is None else [_not_taken(port)]
+    where = f"was called by {doing.caller}" if doing.caller else doing.text
+    evidence.append(f"{hang.name(first.term)} {where}.")
+    evidence += _chain(hang, root)
+    who = f"{hang.name(first.term)} waits" if senders == 1 else f"{_processes(senders)} wait"
+    waiting = _more(behind - senders)
+    if doing.messages:
+        waiting += (
+            f"; {plural(doing.messages, 'message')} {agree('wait', doing.messages)} in its mailbox"
+        )
+    yield Finding(
+        "full_port",
+        Severity.LIKELY,
+        f"{who} to send to the busy port {hang.name(root.waiter.term)}, the other end of which does not"
+        f" take it{waiting}",
+        evidence,
+        [
+            (f"etp-port-info {root.waiter.term}", "its owner and state"),
+            (f"etp-stacktrace {first.term}", "what it sends"),
+            (f"etp-msgq {first.term} --limit 5", "who waits for it without a monitor"),
+        ],
+        behind,
+        [str(root.waiter.term), str(first.term)],
+        "It may only be slow.",
+        explains={first.address},
     )
 
 
@@ -207,11 +264,11 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
     enough = limits.stalled_callers if stalled else limits.callers
     if stopping:
         enough = 1
-    elif system and stalled:
+    elif stalled and (system or any(m.address in hang.roles for m in (waiter, *root.chain))):
         enough = limits.system_callers
     if waiter.behind < enough:
         return
-    evidence = []
+    evidence = _roles(hang, [waiter, *root.chain])
     if doing.caller:
         evidence.append(f"It was called by {doing.caller}.")
     if doing.kind == "nif" and doing.arguments:
@@ -248,15 +305,25 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
         Severity.STRAIN if is_guess else Severity.LIKELY,
         f"{who} for {hang.name(waiter.term)}, which {told}{doing.text}",
         evidence,
-        [
-            (f"etp-stacktrace {waiter.term}", "where it is, and how it came there"),
-            (f"etp-msgq {waiter.term}", "who waits, and for what"),
-        ],
+        _commands(doing, waiter),
         waiter.behind,
         [str(waiter.term)],
         _at_hand(root),
         explains={waiter.address},
     )
+
+
+def _commands(doing: Activity, waiter: Waiter) -> list[tuple[str, str]]:
+    if doing.kind == "idle":
+        # The requests are in its state now; its stack has nothing but its loop.
+        return [
+            (f"etp-state {waiter.term}", "whose requests it keeps, and what it waits for"),
+            (f"etp-monitors {waiter.term}", "whom it watches, and who watches it"),
+        ]
+    return [
+        (f"etp-stacktrace {waiter.term}", "where it is, and how it came there"),
+        (f"etp-msgq {waiter.term}", "who waits, and for what"),
+    ]
 
 
 def _is_init(hang: Hang, waiter: Waiter) -> bool:
@@ -280,11 +347,11 @@ def _chain(hang: Hang, root: Root) -> list[str]:
     chain = [*reversed(root.chain[:NAMES_IN_TITLE])]
     dots = "... -> " if len(root.chain) > len(chain) else ""
     names = [shorten(hang.name(waiter.term), 40) for waiter in chain]
-    found = [
-        f"{root.waiter.direct:,} of {root.waiter.behind:,} wait for it themselves; the longest chain:"
+    direct = root.waiter.direct
+    return [
+        f"{direct:,} of {root.waiter.behind:,} {agree('wait', direct)} for it directly; the longest chain:"
         f" {dots}{' -> '.join([*names, str(root.waiter.term)])}."
     ]
-    return found
 
 
 def halting(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
@@ -324,10 +391,11 @@ def halting(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator
 
 
 def _who_halts(hang: Hang) -> tuple[Process, Location] | None:
-    for process in hang.vm.processes():
-        function = hang.activity(process.address).function
+    addresses = [address for address, _pid in hang.vm.native.processes()]
+    for address, (function, _) in zip(addresses, current_places(hang.vm, addresses)):
         if function is not None and (function.module, function.function) == ("erlang", "halt"):
-            return process, function
+            process = hang.vm.process(address)
+            return (process, function) if process else None
     return None
 
 

@@ -34,6 +34,8 @@ class Thresholds:
     dominating_share: float = 0.5
     dominating_bytes: int = 16 * MIB
     dominating_rows: int = 100_000
+    #: If one of its rows has such a share of it, that row is shown.
+    largest_row_share: float = 0.1
 
     #: So many tables of one name or of one owner.  An empty table costs about
     #: 2.5 KiB.  Pools of connections have some dozens.
@@ -102,6 +104,10 @@ class HungThresholds:
 
     #: Messages in one mailbox.  Each receive that takes none of them looks at all of them.
     mailbox: int = 100_000
+    #: The same while the process waits for something else, such as the answer to a call.
+    waiting_mailbox: int = 10_000
+    #: The same when its receive has looked at the share below of them: nobody takes them.
+    unmatched: int = 2_000
     #: Share of them that a receive has looked at and left, for a selective receive.
     selective_share: float = 0.9
 

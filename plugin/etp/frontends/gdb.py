@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-import textwrap
 
 import gdb
 
 from ..commands.context import Context
-from ..commands.declaration import Command
 from ..commands.registry import COMMANDS
 from ..errors import Problem
+from .gdb_command import GdbCommand
 from .gdb_remote import fetch_executable, remote_pid, write_snapshot
 from .gdb_settings import register_settings
 from .gdb_target import core_or_problem, core_path, stopped_pid, thread_registers
@@ -64,6 +63,7 @@ class GdbContext(Context):
             gdb.current_progspace().filename,
             self._sysroot(),
             self._search_path(),
+            self.settings.max_libraries,
             self.settings.layout,
         )
 
@@ -79,6 +79,7 @@ class GdbContext(Context):
             executable=executable,
             sysroot=self._sysroot(),
             search_path=self._search_path(),
+            max_libraries=self.settings.max_libraries,
             layout=self.settings.layout,
             pid=pid,
             copy=False,
@@ -140,7 +141,8 @@ class GdbContext(Context):
             said = str(error).rstrip(".")
             raise Problem(
                 f"gdb could not evaluate {expression!r}: {said}. A term is given as a raw word"
-                " (0x...), an address, a pid (<0.1.0>), or an expression of gdb with such a value."
+                " (0x...), an address, a pid (<0.1.0>), the name of a process, or an expression of"
+                " gdb with such a value."
             ) from None
 
     def screen(self) -> Screen:
@@ -164,55 +166,6 @@ def _host_charset() -> str:
     if hasattr(gdb, "host_charset"):
         return gdb.host_charset()
     return locale.getpreferredencoding(False)
-
-
-class GdbCommand(gdb.Command):
-    """One command of the registry as a command of gdb."""
-
-    def __init__(self, command: Command, context: GdbContext) -> None:
-        self.__doc__ = command.help()
-        self._command = command
-        self._context = context
-        super().__init__(command.name, gdb.COMMAND_DATA)
-
-    def invoke(self, line: str, _from_tty: bool) -> None:
-        try:
-            from ..commands.runner import run_command
-
-            run_command(self._command, line, self._context)
-        except KeyboardInterrupt:
-            # Ctrl-C, or "q" at gdb's pager: what was printed is what there is.
-            raise gdb.GdbError("Quit") from None
-        except Exception as error:
-            raise gdb.GdbError(self._explain(error)) from None
-
-    def _explain(self, error: Exception) -> str:
-        """One clear error; never a traceback unless asked for."""
-        if self._context.settings.debug:
-            import traceback
-
-            traceback.print_exc()
-        from ..commands.runner import explain
-
-        message = str(error)
-        if not isinstance(error, (gdb.error, gdb.GdbError)):
-            message = explain(error, self._command)
-        if "\n" in message:
-            return message
-        width = min(gdb.parameter("width") or 100, 100)
-        return textwrap.fill(message, width, break_long_words=False, break_on_hyphens=False)
-
-    def complete(self, text: str, word: str | None) -> list[str]:
-        from ..commands.line import complete
-
-        try:
-            found = complete(self._command, text, self._context)
-        except Exception:  # completion has no way to tell, and the command will
-            return []
-        # gdb replaces only the part after the last character that it thinks ends a word.
-        last = "" if not text or text[-1].isspace() else text.split()[-1]
-        start = len(last) - len(word or "")
-        return [value[start:] for value in found]
 
 
 def register() -> GdbContext:

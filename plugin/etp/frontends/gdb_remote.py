@@ -78,8 +78,11 @@ def write_snapshot(path: str, force: bool, progress: Progress) -> dict[str, Any]
 
 
 def fetch_executable(path: str, directory: str) -> str:
-    """A copy, in ``directory``, of the file that gdb calls target:PATH."""
-    return _get(path[len("target:") :], os.path.join(directory, os.path.basename(path)))
+    """A copy, below ``directory``, of the file that gdb calls target:PATH."""
+    # Apart from what else is there: the name is the other machine's.
+    to = os.path.join(directory, "executable", os.path.basename(path))
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    return _get(path[len("target:") :], to)
 
 
 def _file_of_process(pid: int, name: str, directory: str) -> bytes:
@@ -95,8 +98,9 @@ def _file_of_process(pid: int, name: str, directory: str) -> bytes:
 
 
 def _get(path: str, to: str) -> str:
-    # gdb takes each line for a command, and the name is the other machine's.
-    if not path.isprintable():
+    # The name is the other machine's. gdb takes each line for a command, and a backslash for one that
+    # quotes, also between single quotes: a name could say where the file is written to.
+    if not path.isprintable() or "\\" in path or "'" in path:
         raise Problem(
             f"The file {path!a} of the other machine is not fetched, because of the characters in its"
             " name."

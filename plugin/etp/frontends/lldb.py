@@ -52,6 +52,7 @@ class LldbContext(Context):
             _path(self.debugger.GetSelectedTarget().GetExecutable()),
             self._sysroot(),
             self._search_path(),
+            self.settings.max_libraries,
             self.settings.layout,
         )
         changed = key != self._key
@@ -65,6 +66,7 @@ class LldbContext(Context):
             executable=_path(self.debugger.GetSelectedTarget().GetExecutable()),
             sysroot=self._sysroot(),
             search_path=self._search_path(),
+            max_libraries=self.settings.max_libraries,
             layout=self.settings.layout,
             pid=pid,
             copy=False,
@@ -112,7 +114,8 @@ class LldbContext(Context):
             said = " ".join(line.strip() for line in lines if "error:" in line) or lines[0]
             raise Problem(
                 f"lldb could not evaluate {expression!r}: {said}. A term is given as a raw word"
-                " (0x...), an address, a pid (<0.1.0>), or an expression of lldb with such a value."
+                " (0x...), an address, a pid (<0.1.0>), the name of a process, or an expression of"
+                " lldb with such a value."
             )
         return int(value.GetValueAsUnsigned())
 

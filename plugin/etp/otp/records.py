@@ -49,6 +49,25 @@ GEN_SERVER2: dict[int, Fields] = {
 """#gs2_state{} of gen_server2.erl."""
 
 
+APPLICATION_CONTROLLER: dict[int, Fields] = {
+    # Of OTP 29.
+    9: (
+        "loading", "starting", "start_p_false", "running", "control", "started", "start_req",
+        "stop_req", "conf_data",
+    ),
+    8: (
+        "loading", "starting", "start_p_false", "running", "control", "started", "start_req",
+        "conf_data",
+    ),
+}  # fmt: skip
+"""#state{} of application_controller.erl."""
+
+APPLICATION_MASTER: dict[int, Fields] = {
+    6: ("child", "appl_data", "children", "procs", "gleader", "req"),
+}
+"""#state{} of application_master.erl."""
+
+
 def fields(term: Term, known: dict[int, Fields]) -> Fields | None:
     """The names of a record's fields, if it has as many as one that is known."""
     return known.get(len(term) - 1) if term.kind == "tuple" and len(term) else None

@@ -61,9 +61,10 @@ def names(vm: VM, kinds: tuple[str, ...] = KINDS) -> Names:
 
 def _local(vm: VM, problems: list[str]) -> Iterator[Entry]:
     """registered/0: of processes and ports."""
-    for row in processes.rows(vm):
-        if row.name is not None:
-            yield Entry("local", "", row.name, row.pid)
+    found = processes.rows(vm)
+    for i, name in enumerate(found.values("name")):
+        if name is not None:
+            yield Entry("local", "", name, found[i].pid)
     ports, unreadable = vm.native.ports()
     for port in ports:
         if port["registered_name"] is not None:

@@ -157,6 +157,12 @@ TESTS: dict[str, Test] = {
 """Can this term be that argument?"""
 
 
+def _may_be_remains(term: Term) -> bool:
+    """Of an argument that is not needed any more, or of none: init_yregs writes [], and where the
+    JIT of aarch64 uses vector registers (since OTP 27) the small -1."""
+    return term.kind == "nil" or term.kind == "small" and term.value() == -1
+
+
 class _Matcher:
     """Tries the ways in which the terms can be these arguments, in this order."""
 
@@ -190,8 +196,7 @@ class _Matcher:
             if at_end and all(self.optional[role:]):
                 found.append((remains, {self.names[r]: self.terms[t] for r, t in given}))
                 continue
-            # [] may be what is left of an argument that is not needed any more.
-            if i < len(self.terms) and self.terms[i].kind == "nil":
+            if i < len(self.terms) and _may_be_remains(self.terms[i]):
                 open_.append((role, i + 1, remains + 1, given))
             if role == len(self.names):
                 continue

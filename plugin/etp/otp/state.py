@@ -53,6 +53,8 @@ class OtpState:
     #: gen_statem: its two halves; for others data is term.
     state_name: Optional[Term] = None
     data: Optional[Term] = None
+    #: gen_statem: events that it has put off until its state changes.
+    postponed: int = 0
     #: gen_event: (module, id, state) of each handler, in the order of sys:get_state/1.
     handlers: list[tuple[Term, Term, Term]] = field(default_factory=list)
     #: Where the state was found, in words.
@@ -263,6 +265,7 @@ class _Search:
             found.term = found.data = term
         elif module == "gen_statem":
             self._set_statem(way, way.get("pair", term[1]))
+            self._count_postponed(term)
         elif module == "gen_fsm":
             found.module = str(way["module"].value())
             found.state_name, found.data = way["atom"], term
@@ -289,6 +292,11 @@ class _Search:
             found.module = str(modules[0][0].value())
         found.term = pair
         found.state_name, found.data = pair[0], pair[1]
+
+    def _count_postponed(self, record: Term) -> None:
+        """#state{state_data, postponed, ...} (gen_statem.erl)."""
+        if len(record) > 2 and record[2].kind == "cons" and record[2].is_proper_list():
+            self.found.postponed = len(record[2])
 
     def _set_server2(self, record: Term) -> None:
         """#gs2_state{parent, name, state, mod, ...}, all of which sys:get_state/1 returns."""
@@ -325,6 +333,7 @@ class _Search:
             found.behaviour = module
             if is_record(misc[0], "params") and TESTS["statem"](misc[1], self.known):
                 self._set_statem({"params": misc[0]}, misc[1][1])
+                self._count_postponed(misc[1])
                 return True
         elif module == "gen_fsm" and _is_list(misc) and len(misc) >= 5:
             found.behaviour = module

@@ -109,11 +109,12 @@ class Trees:
 
     def __init__(self, vm: VM) -> None:
         self.vm = vm
-        self.rows = {row.pid.word: row for row in rows(vm)}
+        found = rows(vm)
+        self.rows = {row.pid.word: row for row in found}
         self._ancestors: dict[int, int] = {}
         self._by_ancestor: dict[int, list[Row]] | None = None
         #: What could not be read, a sentence each.
-        self.problems = unread(list(self.rows.values()))
+        self.problems = unread(found)
         self._names = {row.name: row.pid.word for row in self.rows.values() if row.name}
 
     # ---- applications ----------------------------------------------------------------------
