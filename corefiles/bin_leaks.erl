@@ -13,6 +13,7 @@
 -export([start/1]).
 
 -define(STAY, #{hibernate => false}).
+-define(SHARED, 70000).
 
 start(Args) ->
     [load(Dir) || {ok, Dir} <- [maps:find(recon, Args)]],
@@ -105,8 +106,11 @@ start(Args) ->
         [ets:lookup_element(Table, N, 2) || N <- [1, 2, 3]]
     end),
     keep(leaks_raised, fun() -> try error({bad, big(1)}) catch error:{bad, _}:Stack -> {Stack, big(2)} end end),
+    %% One binary that many are done with, twice each: it is freed once.
+    shared(),
     {Suspended, _} = keep(leaks_suspended, fun() -> drop(big(1)), [big(2)] end),
     #{volatile => [Suspended],
+      expect => #{shared_bytes => ?SHARED},
       before_dump => fun() ->
           true = erlang:suspend_process(Suspended),
           send(Suspended, {in_transit, big(1), big(2)})
@@ -119,6 +123,23 @@ keep(Name, Make) ->
 
 hibernated(Name, Make) ->
     truth:hold(Name, Make).
+
+%% As rows that are gone when it returns: five processes have two references each, and nobody else has one.
+shared() ->
+    Table = ets:new(leaks_shared, [public]),
+    in_helper(fun() -> ets:insert(Table, {shared, binary:copy(<<"0123456789">>, ?SHARED div 10)}) end),
+    Holders = [element(1, keep(list_to_atom("leaks_shared_" ++ integer_to_list(N)), fun() ->
+                                   drop([ets:lookup(Table, shared), ets:lookup(Table, shared)])
+                               end)) || N <- lists:seq(1, 5)],
+    true = ets:delete(Table),
+    until_referred(hd(Holders), 10).
+
+until_referred(Pid, Refs) ->
+    {binary, Binaries} = process_info(Pid, binary),
+    case [Refc || {_, ?SHARED, Refc} <- Binaries] of
+        [Refs, Refs] -> ok;
+        _ -> erlang:yield(), until_referred(Pid, Refs)
+    end.
 
 load(Dir) ->
     true = code:add_patha(Dir),

@@ -130,15 +130,15 @@ terms(Control) ->
 get_stuck(Control, OsPid, [SpawnRemote | Senders]) ->
     process_flag(priority, max),
     [spawn_opt(fun hog/0, [{priority, max}, {scheduler, N}]) || N <- lists:seq(1, erlang:system_info(schedulers))],
-    pause(50),
+    truth:busy_wait(50),
     ok = ask(Control, send),
     ok = ask(Control, stall),
     wait_until(fun() -> state_of(OsPid) =:= $T end),
-    pause(100),
+    truth:busy_wait(100),
     SpawnRemote ! go,
-    pause(50),
+    truth:busy_wait(50),
     [Pid ! go || Pid <- Senders],
-    wait_until(fun() -> are_suspended(Senders) andalso begin pause(200), are_suspended(Senders) end end),
+    wait_until(fun() -> are_suspended(Senders) andalso begin truth:busy_wait(200), are_suspended(Senders) end end),
     true = lists:any(fun is_in_the_middle/1, Senders),
     erlang:garbage_collect().
 
@@ -193,19 +193,8 @@ hog() ->
     hog().
 
 wait_until(Done) ->
-    pause(10),
+    truth:busy_wait(10),
     Done() orelse wait_until(Done).
-
-%% Timers are served by schedulers, which are busy.
-pause(Milliseconds) ->
-    pause_until(erlang:monotonic_time(millisecond) + Milliseconds).
-
-pause_until(Until) ->
-    erlang:yield(),
-    case erlang:monotonic_time(millisecond) of
-        Now when Now =< Until -> pause_until(Until);
-        _ -> ok
-    end.
 
 big(Kind) ->
     big(Kind, 200).
@@ -262,5 +251,5 @@ answer(stall, {Receiver, _, _, _, _, _, _}) ->
     ok.
 
 stop() ->
-    pause(300),
+    truth:busy_wait(300),
     os:cmd("kill -STOP " ++ os:getpid()).

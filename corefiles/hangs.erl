@@ -10,10 +10,16 @@
 %%   dirty_cpu    NIFs that never return, on all dirty CPU schedulers
 %%   huge_gc      a server that collects a huge heap
 %%   mailbox      a selective receive behind many messages             --arg messages=N (default 1000000)
+%%   behind_call  messages that gather while a server waits for another  --arg messages=N (default 12000)
 %%   suspended    a server that somebody suspended
+%%   sys_suspended  a server that sys:suspend/1 stopped
+%%   postponed    a state machine that puts off all that it is asked   --arg casts=N (default 500)
 %%   full_pipe    a program that does not read
 %%   start_cycle  a server that calls its supervisor while that starts it
 %%   stopping     a VM that is to end, and a server that does not
+%%   tcp_peer     a peer that does not read what it is sent
+%%   start_itself applications that start each other                   --arg size=N (default 2)
+%%   on_load      a module whose on_load function waits
 %%   halting      a VM that is to end, and a program that does not read
 %%   ets_lock     a match that holds the lock of a table
 %%   code_server  a file system that hangs below the code path
@@ -30,7 +36,8 @@
 %% Flags: +S 3:3 +SDcpu 2:2 +SDio 2
 -module(hangs).
 -behaviour(gen_server).
--export([start/1, start/2, stop/1, init/1, handle_call/3, handle_cast/2, spin/0, spin_dirty/0]).
+-export([callback_mode/0, handle_event/4]).
+-export([start/1, start/2, stop/1, init/1, handle_call/3, handle_cast/2, spin/0, spin_dirty/0, ask_for_license/0]).
 -on_load(load_nif/0).
 
 load_nif() ->
@@ -105,6 +112,23 @@ kind(suspended, _Args) ->
     [wait_until_calling(Pid) || Pid <- Callers],
     #{expect => #{cause => #{suspended => Server, by => Culprit, behind => length(Callers)}}};
 
+%% The same with sys:suspend/1, as release handling does it. An analysis should say: that it was, and what resumes it.
+kind(sys_suspended, _Args) ->
+    Server = server(sys_suspended_server),
+    ok = sys:suspend(Server),
+    Callers = [caller(Server) || _ <- lists:seq(1, 40)],
+    [wait_until_calling(Pid) || Pid <- Callers],
+    #{expect => #{cause => #{server => Server, behind => length(Callers)}}};
+
+%% A gen_statem postpones all that it is asked until it is connected, which it never is. Stands for: a client of a broker that is down.
+%% An analysis should say: that it has put off the replies, how many wait, and how many events are postponed.
+kind(postponed, Args) ->
+    {ok, Machine} = gen_statem:start({local, broker_client}, ?MODULE, statem, []),
+    Callers = [spawn(fun() -> gen_statem:call(Machine, {publish, I}) end) || I <- lists:seq(1, 40)],
+    [wait_until_calling(Pid) || Pid <- Callers],
+    [gen_statem:cast(Machine, {telemetry, I}) || I <- lists:seq(1, truth:arg(casts, Args, 500))],
+    #{expect => #{cause => #{server => Machine, behind => length(Callers), postponed => postponed(Machine)}}};
+
 %% A program does not read its standard input. Stands for: an external converter or logger that hangs.
 %% An analysis should say: the port, its program, who is suspended on it, and who waits for these.
 kind(full_pipe, _Args) ->
@@ -121,6 +145,59 @@ kind(full_pipe, _Args) ->
     [wait_until_calling(Pid) || Pid <- Callers],
     {os_pid, Program} = erlang:port_info(Port, os_pid),
     #{expect => #{cause => #{port => Port, os_pid => Program, suspended => length(Writers), behind => length(Writers ++ Callers)}}};
+
+%% The other end of a connection does not read. Stands for: a client, or another service, that hangs. Who sends is not suspended, but
+%% waits until the driver has room again. An analysis should say: the port, who sends, and how many wait for that.
+kind(tcp_peer, _Args) ->
+    {ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {recbuf, 4096}, {ip, {127, 0, 0, 1}}]),
+    {ok, Number} = inet:port(Listener),
+    truth:hold(slow_peer, fun() ->
+        {ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, Number, [binary, {active, false}, {recbuf, 4096}]),
+        Socket
+    end),
+    {ok, Socket} = gen_tcp:accept(Listener),
+    ok = inet:setopts(Socket, [{sndbuf, 4096}]),
+    Writer = server(tcp_writer),
+    gen_server:cast(Writer, {do, fun() -> send_for_ever(Socket) end}),
+    Sends = fun(Function) -> lists:member(Function, [send, send_recv_reply]) end,
+    wait_until(fun() ->
+        {current_function, {Module, Function, _}} = process_info(Writer, current_function),
+        Module =:= prim_inet andalso Sends(Function) andalso status(Writer) =:= waiting
+    end),
+    Callers = [caller(Writer) || _ <- lists:seq(1, 5)],
+    [wait_until_calling(Pid) || Pid <- Callers],
+    #{expect => #{cause => #{port => Socket, writer => Writer, behind => length([Writer | Callers]), messages => length(Callers)}}};
+
+%% Each application starts the next one from its start/2, the last one the first. Stands for: ensure_all_started there, of an
+%% application that is not among `applications`. An analysis should say: a deadlock, which applications are started, and where.
+kind(start_itself, Args) ->
+    Size = truth:arg(size, Args, 2),
+    Names = [numbered(started, I) || I <- lists:seq(1, Size)],
+    Keys = fun(Next) -> [{mod, {?MODULE, {starts, Next, self()}}}, {applications, [kernel, stdlib]}] end,
+    [ok = application:load({application, Name, Keys(Next)}) || {Name, Next} <- lists:zip(Names, tl(Names) ++ [hd(Names)])],
+    Boot = spawn(fun() -> application:start(hd(Names)) end),
+    Starters = [receive {starts, Next, Pid} -> Pid end || Next <- tl(Names) ++ [hd(Names)]],
+    [wait_until_calling(Pid) || Pid <- [Boot | Starters]],
+    #{expect => #{cause => #{members => Starters, applications => Names, boot => Boot}}};
+
+%% A module's on_load function asks a server that does not answer; all who call the module wait. Stands for: a NIF library that asks for
+%% a license. An analysis should say: which module, who runs the function, and whom it waits for.
+kind(on_load, _Args) ->
+    Directory = filename:join(filename:dirname(code:which(?MODULE)), "loaded"),
+    _ = file:make_dir(Directory),
+    Forms = [{attribute, 1, module, licensed}, {attribute, 1, export, [{run, 0}]}, {attribute, 1, on_load, {init, 0}},
+             {function, 1, init, 0, [{clause, 1, [], [], [{call, 1, {remote, 1, {atom, 1, ?MODULE}, {atom, 1, ask_for_license}}, []}]}]},
+             {function, 1, run, 0, [{clause, 1, [], [], [{atom, 1, ok}]}]}],
+    {ok, licensed, Code} = compile:forms(Forms),
+    ok = file:write_file(filename:join(Directory, "licensed.beam"), Code),
+    true = code:add_patha(Directory),
+    Server = server(license_server),
+    gen_server:cast(Server, {do, fun slow_query/0}),
+    Callers = [spawn(fun() -> licensed:run() end) || _ <- lists:seq(1, 20)],
+    [wait_until_in(Pid, code_server, call) || Pid <- Callers],
+    wait_until(fun() -> whereis(loader) =/= undefined end),
+    wait_until_calling(whereis(loader)),
+    #{expect => #{cause => #{server => Server, loader => whereis(loader), module => licensed, behind => length(Callers) + 1}}};
 
 %% erlang:halt/1 waits until ports have written their output. Stands for: a node that is to restart, and has not ended after hours.
 %% An analysis should say: that it is halting, who called halt, and which port and program it waits for.
@@ -281,6 +358,22 @@ kind(mailbox, Args) ->
           wait_until(fun() -> process_info(Flooded, [status, message_queue_len]) =:= [{status, waiting}, {message_queue_len, Count}] end)
       end};
 
+%% A server calls another one, which does not answer, and what it is sent meanwhile gathers. Stands for: metrics or logs that
+%% nobody calls for, so that no caller waits behind them. An analysis should say: whose mailbox it is, and whom that waits for.
+kind(behind_call, Args) ->
+    Database = server(database),
+    gen_server:cast(Database, {do, fun slow_query/0}),
+    Collector = server(collector),
+    gen_server:cast(Collector, {do, fun() -> call(Database) end}),
+    wait_until_calling(Collector),
+    Count = truth:arg(messages, Args, 12000),
+    #{expect => #{cause => #{process => Collector, waits_for => Database, messages => Count}},
+      volatile => [Collector],
+      before_dump => fun() ->
+          [gen_server:cast(Collector, {metric, I}) || I <- lists:seq(1, Count)],
+          wait_until(fun() -> process_info(Collector, [status, message_queue_len]) =:= [{status, waiting}, {message_queue_len, Count}] end)
+      end};
+
 %% Many processes are traced, and the tracer does not keep up. Stands for: dbg in production.
 %% An analysis should say: who traces how many, and what has gathered in its mailbox.
 kind(tracer, _Args) ->
@@ -305,11 +398,11 @@ kind(literals, _Args) ->
 %% The VM may have no more memory than its super carrier (+MMscs; +MMsco is true by default), and nearly has.
 %% An analysis should say: how much of how much.
 kind(super_carrier, _Args) ->
-    Hoarder = waiting_for_go(fun() -> hoard([]) end),
     {Total, _} = room(default_mmap),
+    Hoarder = waiting_for_go(fun() -> hoard([], 2 * Total) end),
     #{expect => #{cause => #{total => Total}},
       volatile => [Hoarder],
-      before_dump => fun() -> Hoarder ! go, wait_until(fun() -> is_nearly_full(default_mmap) end) end};
+      before_dump => fun() -> Hoarder ! go, wait_until_in(Hoarder, ?MODULE, has_hoarded) end};
 
 %% Atoms are made of what users send. An analysis should say: how many of how many there are.
 kind(atoms, _Args) ->
@@ -339,6 +432,15 @@ kind(busy, _Args) ->
     #{expect => #{workers => length(Workers)},
       volatile => Servers ++ Workers,
       before_dump => fun() -> [Pid ! go || Pid <- Workers], receive after 700 -> ok end end}.
+
+send_for_ever(Socket) ->
+    ok = gen_tcp:send(Socket, binary:copy(<<"unread">>, 10000)),
+    send_for_ever(Socket).
+
+%% In an on_load function.
+ask_for_license() ->
+    register(loader, self()),
+    call(license_server).
 
 slow_query() ->
     receive {answer, _} -> ok end.
@@ -388,11 +490,18 @@ fill_literals(I) ->
         fill_literals(I + 1)
     end.
 
-hoard(Binaries) ->
+%% What has no place in the super carrier is taken from the system (sys_alloc), and some of it may stay in pieces too small:
+%% whoever waits for the last of them has all memory of the machine in a minute. Left is how many bytes may be tried.
+hoard(Binaries, Left) ->
+    {Total, Used} = room(default_mmap),
     case is_nearly_full(default_mmap) of
-        true -> receive enough -> Binaries end;
-        false -> hoard([binary:copy(<<"hoarded ">>, 80000) | Binaries])
+        false when Left > 0 -> hoard([binary:copy(<<"hoarded ">>, 80000) | Binaries], Left - 640000);
+        false when Used * 1000 < Total * 905 -> erlang:halt("the super carrier does not become full");
+        _ -> has_hoarded(Binaries)
     end.
+
+has_hoarded(Binaries) ->
+    receive enough -> Binaries end.
 
 %% ---- logger ---------------------------------------------------------------------------------------------------
 
@@ -430,6 +539,10 @@ server(Name, SpawnOptions) ->
 %% A child, and an application.
 start(stubborn, []) ->
     {ok, spawn_link(fun() -> register(stubborn, self()), process_flag(trap_exit, true), ignore_everything() end)};
+start(normal, {starts, Next, Parent}) ->
+    Parent ! {starts, Next, self()},
+    ok = application:start(Next),
+    {ok, Parent};
 start(normal, Supervisor) ->
     supervisor:start_link({local, stopped_supervisor}, ?MODULE, Supervisor).
 
@@ -439,6 +552,8 @@ stop(_State) ->
 ignore_everything() ->
     receive {never, _} -> ok end.
 
+init(statem) ->
+    {ok, connecting, #{tries => 0}};
 init([]) ->
     {ok, []};
 init({run, Fun}) ->
@@ -446,6 +561,18 @@ init({run, Fun}) ->
     {ok, []};
 init({supervisor, Children}) ->
     {ok, {#{}, Children}}.
+
+callback_mode() ->
+    handle_event_function.
+
+handle_event(_Type, _Event, connecting, _Data) ->
+    {keep_state_and_data, postpone}.
+
+%% How many events a gen_statem says that it has postponed.
+postponed(Machine) ->
+    {status, Machine, _, [_, _, _, _, Facts]} = sys:get_status(Machine),
+    [Events] = [Events || {data, Data} <- Facts, {"Postponed", Events} <- Data],
+    length(Events).
 
 handle_call({do, Fun}, _From, State) ->
     {reply, Fun(), State}.

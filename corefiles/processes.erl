@@ -309,7 +309,7 @@ set_going(Moving) ->
     wait_until_exiting(),
     Go([Name || Name <- maps:keys(Moving), lists:prefix("hog_", atom_to_list(Name))]),
     %% From now on only the hogs and this process run.
-    pause(50),
+    truth:busy_wait(50),
     Never = spawn(fun() -> wait(never) end),
     register(never_scheduled, Never),
     [Never ! {unread, I} || I <- lists:seq(1, 3)],
@@ -318,7 +318,7 @@ set_going(Moving) ->
     [Mail ! {two, I} || I <- lists:seq(1, 3)],
     Senders = [spawn_opt(fun() -> Buffers ! {from, self()}, wait(sent) end, [{priority, max}])
                || _ <- lists:seq(1, 10)],
-    pause(50),
+    truth:busy_wait(50),
     wait_until_collecting(maps:get(collector, Moving), erlang:monotonic_time(second) + 10),
     length(Senders).
 
@@ -336,15 +336,4 @@ wait_until_exiting() ->
     case [gone || ets:info(freed_slowly, size) =:= undefined, get(table_seen) =:= true] of
         [gone] -> ok;
         [] -> ets:info(freed_slowly, size) =/= undefined andalso put(table_seen, true), wait_until_exiting()
-    end.
-
-%% Timers are served by schedulers, which are busy.
-pause(Milliseconds) ->
-    pause_until(erlang:monotonic_time(millisecond) + Milliseconds).
-
-pause_until(Until) ->
-    erlang:yield(),
-    case erlang:monotonic_time(millisecond) of
-        Now when Now =< Until -> pause_until(Until);
-        _ -> ok
     end.

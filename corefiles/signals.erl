@@ -28,7 +28,7 @@ start(_Args) ->
       before_dump => fun() ->
           process_flag(priority, max),
           [spawn_opt(fun hog/0, [{priority, max}, {scheduler, N}]) || N <- lists:seq(1, erlang:system_info(schedulers))],
-          pause(50),
+          truth:busy_wait(50),
           [act(Helper) || {_, {_, Helper}} <- Pairs]
       end}.
 
@@ -105,17 +105,6 @@ act(Helper) ->
 
 hog() ->
     hog().
-
-%% Timers are served by schedulers, which are busy.
-pause(Milliseconds) ->
-    pause_until(erlang:monotonic_time(millisecond) + Milliseconds).
-
-pause_until(Until) ->
-    erlang:yield(),
-    case erlang:monotonic_time(millisecond) of
-        Now when Now =< Until -> pause_until(Until);
-        _ -> ok
-    end.
 
 big(Kind) ->
     iolist_to_binary(["holder:", atom_to_list(Kind), ":", lists:duplicate(200, $.)]).

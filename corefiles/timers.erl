@@ -122,7 +122,7 @@ line({What, Ref, To, Message}) ->
     Before = erlang:monotonic_time(nanosecond),
     Left = erlang:read_timer(Ref),
     #{kind => timer, what => What, ref => Ref, receiver => To, left => Left, before => Before,
-      'after' => erlang:monotonic_time(nanosecond),
+      'after' => erlang:monotonic_time(nanosecond), words => erts_debug:flat_size(message(What, Ref, Message)),
       message => {text, unicode:characters_to_binary(io_lib:format("~w", [message(What, Ref, Message)]))}}.
 
 message(send_after, _Ref, Message) -> Message;

@@ -17,7 +17,7 @@
 %% so a helper prints the rows and dies, and only then, in a VM that is quiet again, are counts, tables and
 %% processes read. They are read twice, the first time before the rows, so that no module is loaded in between.
 -module(truth).
--export([main/0, arg/3, hold/2, hold/3]).
+-export([main/0, arg/3, hold/2, hold/3, busy_wait/1]).
 
 -define(KEYS, [registered_name, initial_call, current_function, message_queue_len, memory, total_heap_size,
                heap_size, stack_size, reductions, links, monitors, monitored_by, group_leader, trap_exit, priority,
@@ -70,6 +70,17 @@ hold(Name, Make, Options) ->
             {Pid, Value};
         {'DOWN', Monitor, process, Pid, Reason} ->
             error({holder_died, Name, Reason})
+    end.
+
+%% Let Milliseconds pass. Where all schedulers are busy a timer may come much later, because they serve it.
+busy_wait(Milliseconds) ->
+    busy_wait_until(erlang:monotonic_time(millisecond) + Milliseconds).
+
+busy_wait_until(Until) ->
+    erlang:yield(),
+    case erlang:monotonic_time(millisecond) of
+        Now when Now =< Until -> busy_wait_until(Until);
+        _ -> ok
     end.
 
 run(Workload, Dir, Method, Args) ->

@@ -17,12 +17,20 @@ init(File) ->
 handle_event(sigusr2, File) ->
     Line = #{kind => answer, process_count => erlang:system_info(process_count),
              ets_count => erlang:system_info(ets_count), memory => maps:from_list(erlang:memory())},
-    %% At once, so that nobody reads half of it.
-    ok = file:write_file(File ++ ".new", truth_json:line(Line), [raw]),
-    ok = file:rename(File ++ ".new", File),
+    publish(File, truth_json:line(Line)),
     {ok, File};
 handle_event(_Signal, File) ->
     {ok, File}.
 
 handle_call(_Request, File) ->
     {ok, ok, File}.
+
+%% At once, so that nobody reads half of it; of a full disk, when it has room again: a handler that fails is
+%% removed, and the VM would seem to be dead from then on.
+publish(File, Text) ->
+    case file:write_file(File ++ ".new", Text, [raw]) of
+        ok ->
+            ok = file:rename(File ++ ".new", File);
+        {error, enospc} ->
+            receive after 100 -> publish(File, Text) end
+    end.

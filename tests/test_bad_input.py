@@ -140,7 +140,7 @@ def test_executable_given_as_core(healthy):
 
 @pytest.fixture(scope="module")
 def sleep_core(tmp_path_factory) -> Path:
-    process = subprocess.Popen(["sleep", "1000"])
+    process = subprocess.Popen(["sleep", "1000"], env=cores.ENVIRONMENT)
     path = tmp_path_factory.mktemp("sleep") / "core"
     try:
         time.sleep(0.2)
@@ -413,7 +413,7 @@ def test_gdb_without_a_core():
 
 
 def test_gdb_with_a_process_that_is_no_vm():
-    process = subprocess.Popen(["sleep", "1000"])
+    process = subprocess.Popen(["sleep", "1000"], env=cores.ENVIRONMENT)
     try:
         time.sleep(0.2)
         text = flat(gdb("-p", process.pid))

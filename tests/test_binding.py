@@ -199,7 +199,7 @@ def test_repeated_calls_do_not_grow(vm):
         for address, _ in vm.processes()[:5]:
             vm.paths_in_process(address, address, 3)
         row = next(rows(vm, False))
-        row.paths(row.address), vm.accumulators(min_count=10), vm.message_shapes(
+        row.paths(row.address), vm.accumulators([].append, min_count=10), vm.message_shapes(
             vm.processes()[0][1]
         )
         with pytest.raises(ZeroDivisionError):

@@ -9,6 +9,7 @@ from etp import backtrace
 from etp.vm import VM, Error
 
 import cores
+from damage import Damage
 from reader import Reader
 
 
@@ -46,6 +47,12 @@ def role(dump, name):
 def of(threads, pid):
     (found,) = [t for t in threads if t.scheduler and str(t.scheduler.pid) == pid]
     return found
+
+
+def process_of(thread):
+    """The pid of the process that it executes, or None."""
+    scheduler = thread.scheduler
+    return str(scheduler.pid) if scheduler and scheduler.process else None
 
 
 def has_symbols(vm):
@@ -119,6 +126,21 @@ def test_threads_are_those_that_the_nifs_ran_in(taken):
     assert len([t for t in threads if t.scheduler]) == 10
 
 
+def test_what_is_left_out_of_a_stack_is_told(taken):
+    _dump, vm, threads = taken
+    assert not any("deeper" in warning for thread in threads for warning in thread.warnings)
+    languages, expected = set(), {"C"}
+    for whole, few in zip(threads, backtrace.threads(vm, most=1)):
+        assert whole.tid == few.tid
+        told = [w for w in few.warnings if w.startswith("Its stack is deeper: 1 frame of ")]
+        languages.update(w.split(" frame of ")[1].split()[0] for w in told)
+        assert bool(told) == (len(few.frames) < len(whole.frames)), whole.name
+        erlang = [[f.location for f in thread.frames if f.is_erlang] for thread in (whole, few)]
+        assert erlang[1] == erlang[0][: len(erlang[1])]
+        expected.update({"Erlang"} if len(erlang[0]) > len(erlang[1]) else ())
+    assert languages == expected
+
+
 @pytest.mark.parametrize(
     "name, function",
     [("stuck", "take"), ("dirty_cpu", "take_dirty_cpu"), ("dirty_io", "take_dirty_io")],
@@ -183,14 +205,24 @@ def test_stacks_without_a_process_have_no_erlang(taken):
 
 
 def test_the_command(taken):
-    dump, vm, _threads = taken
+    dump, vm, threads = taken
     reader = Reader(vm, width=200)
     (stuck,) = role(dump, "stuck")
     out = reader.run("etp-bt", "2")
     assert out.startswith("scheduler 2 (thread ") and stuck["pid"] in out
     assert out.index("take+") < out.index("schedulers:take/1") < out.index("schedulers:result/1")
     assert out == reader.run("etp-bt", "scheduler 2") == reader.run("etp-bt", stuck["pid"])
-    assert "different stacks" in reader.run("etp-bt")
+    # Which of the idle schedulers stand at the same place is chance; threads that do are told together.
+    stacks = {
+        (
+            tuple((frame.name, frame.place) for frame in thread.frames),
+            tuple(thread.warnings),
+            process_of(thread),
+        )
+        for thread in threads
+    }
+    told = f"{len(threads)} threads, {len(stacks)} different stacks."
+    assert (told in reader.run("etp-bt")) == (len(stacks) < len(threads))
     facts = reader.json("etp-bt", "dirty", "io", "1", "--limit", "2")["threads"]
     assert [thread["name"] for thread in facts] == ["dirty IO scheduler 1"]
     assert len(facts[0]["frames"]) == 2 < facts[0]["frame_count"]
@@ -228,3 +260,16 @@ def test_names_of_cpp():
     )
     for plain in ("pause", "_Z", "_Z99short", "_ZTV13BeamAssembler"):
         assert backtrace.c_name(plain) == plain
+
+
+def test_a_stack_that_was_not_saved_is_told(core, tmp_path):
+    dump = core("schedulers")
+    whole = open_core(dump, None)
+    (registers,) = [r for tid, _, r, _ in whole.native.threads() if tid == whole.info.pid]
+    said = "Its stack cannot be read"
+    assert said not in Reader(whole).run("etp-bt")
+    damage = Damage(dump, tmp_path)
+    damage.lose(registers[7])
+    torn = VM.open(str(damage.path), executable=str(dump.executable))
+    text = Reader(torn).run("etp-bt", str(whole.info.pid))
+    assert said in text and "#0" in text and "main+" not in text

@@ -9,9 +9,16 @@ import pytest
 
 import _etp
 import cores
+import etp
 import rabbitmq
 from damage import Damage
+from marker import marker
+from etp.commands.bins import COMMAND
+from etp.commands.line import parse
+from etp.render import Screen, render
+from etp.vm import VM
 from native import open_vm
+from reader import Reader
 
 WORKLOADS = ["healthy", "terms", "ets_kinds", "ets_pins", "demo"]
 FLAVORS = ["stripped", "dwarf", "emu"]
@@ -150,12 +157,6 @@ def named_processes(dump: cores.Core) -> Dict[str, Any]:
     return {p["registered_name"]: p for p in dump.truth.processes.values() if p["registered_name"]}
 
 
-def marker(vm: "_etp.VM", binary: Dict[str, Any]):
-    """KIND of a binary that begins with `holder:KIND:`."""
-    parts = vm.read(binary["data_address"], min(binary["size"], 40)).split(b":")
-    return parts[1].decode() if len(parts) > 2 and parts[0] == b"holder" else None
-
-
 def test_ports(holders):
     """What does not fit into the pipe waits in the port; the driver copied it to a binary of its own."""
     dump, vm = holders
@@ -229,13 +230,47 @@ def test_bin_leaks_as_recon_says(leaks):
     assert sum(delta < 0 for delta in deltas) >= 10 and sum(delta > 0 for delta in deltas) >= 2
 
 
+def test_binaries_that_a_collection_frees(leaks):
+    """Those to which the VM had all of their references in lists before, and none after."""
+    dump, vm = leaks
+    writer = dump.truth.workload["writer"]
+    processes = by_pid(vm.census())
+    released, sizes, refcs = Counter(), {}, {}
+    for line in dump.truth.by_kind["bin_leak"]:
+        before = Counter()
+        for address, size, refc in vm.process_binaries(processes[line["pid"]]["address"]):
+            before[address] += 1
+            sizes[address], refcs[address] = size, refc
+        if line["pid"] != writer:
+            released += before - Counter(int(address) for address, _, _ in line["after"])
+    freed = {address for address, refs in released.items() if refs >= refcs[address]}
+    shared = dump.truth.workload["expect"]["shared_bytes"]
+    assert [released[a] for a in freed if sizes[a] == shared] == [10]
+    # What the writer of the truth held is not known of after.
+    own = Counter(a for a, _, _ in vm.process_binaries(processes[writer]["address"]))
+    totals = vm.census().totals
+    said = processes[writer]["released_refs"]
+    assert totals["released_refs"] == sum(released.values()) + said
+    assert len(released) <= totals["released_binaries"] <= len(released) + said
+    assert len(freed) <= totals["freed_binaries"] <= len(freed) + said
+    size = sum(sizes[a] for a in freed)
+    assert size <= totals["freed_bytes"] <= size + sum(sizes[a] * n for a, n in own.items())
+    text = " ".join(
+        Reader(etp.open(core=str(dump.path), executable=str(dump.executable)))
+        .run("etp-bin-leaks")
+        .split()
+    )
+    assert f"and free {totals['freed_binaries']:,} of these" in text
+
+
 def test_order_of_bin_leaks(leaks):
     """As recon has it, what loses most comes first; what is equal stays in the order of the VM."""
     dump, vm = leaks
     census = vm.census()
     said = {line["pid"]: line["delta"] for line in dump.truth.by_kind["bin_leak"]}
     said.pop(dump.truth.workload["writer"], None)
-    count, found = census.ranked_processes("delta", True, False, 0)
+    count, numbers = census.ranked_processes("delta", True, False, 0)
+    found = [census.process(number) for number in numbers]
     assert count == len(found) == len(census.changing_processes)
     pids = [str(p["pid"]) for p in found]
     assert [said[pid] for pid in pids if pid in said] == sorted(
@@ -251,11 +286,86 @@ def test_order_of_bin_leaks(leaks):
         "refs-bytes": "binary_bytes",
     }
     for order, key in largest.items():
-        expected = sorted(census.processes, key=lambda p: -p[key])
+        processes = census.processes
+        expected = sorted(range(len(processes)), key=lambda number: -processes[number][key])
         assert census.ranked_processes(order, False, False, 0) == (len(expected), expected)
         assert census.ranked_processes(order, False, True, 3)[1] == expected[::-1][:3]
+    assert [census.process(number) for number in range(len(processes))] == processes
     with pytest.raises(ValueError):
         census.ranked_processes("pid", True, False, 0)
+    for number in (-1, len(processes)):
+        with pytest.raises(IndexError):
+            census.process(number)
+
+
+@pytest.mark.parametrize("sort", ["size", "waste", "visible", "refc", "refs", "address"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("unaccounted", [False, True])
+def test_order_of_binaries_goes_on_behind_any(leaks, sort, reverse, unaccounted):
+    """However many are asked for at a time, all of them come, in the same order."""
+    _, vm = leaks
+    census = vm.census()
+    whole = [b["address"] for b in census.binaries(sort, -1, unaccounted, reverse)]
+    assert unaccounted or len(whole) > 300
+    found, last = [], 0
+    while part := census.binary_addresses(sort, 71, unaccounted, reverse, last):
+        found += part
+        last = part[-1]
+    assert found == whole
+    with pytest.raises(_etp.Error):
+        census.binary_addresses(after=1)
+
+
+@pytest.mark.parametrize("redact", [False, True])
+@pytest.mark.parametrize(
+    "width, columns", [(None, None), (70, None), (120, "holders,refs,preview")]
+)
+def test_what_the_binding_writes_of_binaries_is_what_python_would(
+    holders, monkeypatch, redact, width, columns
+):
+    """A table of them is the same as one of rows in Python: with resources, many holders, and all
+    kinds of them."""
+    dump, _ = holders
+    vm = VM.open(str(dump.path), executable=str(dump.executable))
+    monkeypatch.setattr("etp.views.PAGE", 10)
+    texts = []
+    for make_rows in (lambda rows: rows, list):
+        context = Reader(vm)
+        context.settings.set("redact", "on" if redact else "off")
+        view = COMMAND.run(context, parse(COMMAND, ["--limit", "all", "--sort", "refs"]))
+        view.rows = make_rows(view.rows)
+        text = []
+        view.arrange(columns=columns)
+        render(view, Screen(text.append, width=width))
+        texts.append("".join(text))
+    assert texts[0] == texts[1]
+    assert len(texts[0].splitlines()) > len(view.rows) > 30
+    assert redact or columns or width or "NIF resource buffer" in texts[0]
+
+
+def test_wrong_pages_of_binaries_are_refused(holders):
+    found = holders[1].census()
+    with pytest.raises(KeyError):
+        found.binary_page([1], str, str)
+    with pytest.raises(TypeError):
+        found.binary_page(["1"], str, str)
+    (address,) = found.binary_addresses("size", 1)
+    with pytest.raises(TypeError):
+        found.binary_page([address], None, None)
+
+
+def test_binaries_by_parts(leaks, monkeypatch):
+    dump, _ = leaks
+    vm = VM.open(str(dump.path), executable=str(dump.executable))
+    found = vm.census()
+    monkeypatch.setattr("etp.census.ORDERED", 100)
+    expected = [binary.address for binary in found.binaries("waste")]
+    between = found.addresses_between("waste")
+    for size in (7, 100, 300):
+        parts = (between(i, i + size) for i in range(0, len(expected) + size, size))
+        assert [address for part in parts for address in part] == expected
+    assert between(250, 260) == expected[250:260]
+    assert between(90, 110) == expected[90:110]
 
 
 def test_bytes_of_bin_leaks(leaks):
@@ -396,7 +506,6 @@ def test_thousands_of_processes(core):
 def test_memory(leaks):
     """erlang:memory/0 right after the core was taken; the process that asked has grown a little."""
     from etp.memory import memory
-    from etp.vm import VM
 
     dump, native = leaks
     vm = VM(native)
@@ -422,17 +531,43 @@ def test_memory(leaks):
     assert found.row("binary").parts[0].name == "held by process"
 
 
+def test_blocks_of_heaps(leaks):
+    """What is in use, free and stack of the heaps of a process is process_info(P, total_heap_size)."""
+    dump, native = leaks
+    census = VM(native).census()
+    compared = 0
+    for process in census.processes:
+        said = dump.truth.processes.get(str(process.pid))
+        # Who writes the truth goes on meanwhile.
+        if said is None or said["status"] == "running" or process.running:
+            continue
+        # Heap fragments count there, too.
+        if process.fragment_words or process.messages:
+            continue
+        words = process.young_words + process.old_words + process.stack_words + process.free_words
+        assert words == said["total_heap_size"], process.pid
+        assert process.stack_words == said["stack_size"], process.pid
+        compared += 1
+    assert compared >= 20
+    totals = census.totals
+    for name in ("stack_words", "free_words"):
+        assert getattr(totals, name) == sum(getattr(p, name) for p in census.processes)
+    assert totals.message_words == sum(p.message_words + p.transit_words for p in census.processes)
+
+
 def test_allocated_areas(leaks):
     """The sizes of the VM's tables that erlang:memory/0 adds up."""
     dump, vm = leaks
     found = vm.memory()["areas"]
     said = dump.truth.by_kind["memory"][0]["areas"]
     assert [found["atom_space"], found["atom_space_used"]] == said["atom_space"]
-    for name in found.keys() - {"atom_space", "atom_space_used", "atoms"}:
+    for name in found.keys() - {"atom_space", "atom_space_used", "atoms", "atom_blocks"}:
         # Before OTP 29 funs are not counted.
         assert [found[name]] == said.get(name, [0]), name
     # An Atom has five words in OTP 25; to say that the core may be taken makes an atom or two.
     assert 0 <= found["atoms"] // 40 - dump.truth.system["atom_count"] <= 2
+    # In blocks of its allocator, which are not smaller than what a tree of free ones needs.
+    assert 56 <= found["atom_blocks"] / (found["atoms"] // 40) < 72
     assert vm.memory()["code"] == said["loaded_code"][0]
     assert vm.memory()["process_table"] == said["process_table"][0]
 
@@ -441,7 +576,6 @@ def test_allocated_areas(leaks):
 def test_atoms_and_code_of_other_workloads(core, workload):
     """Many atoms, modules and reloaded code: erlang:memory/0 when the VM had done its work."""
     from etp.memory import memory
-    from etp.vm import VM
 
     args = {"processes": 3000} if workload == "many_processes" else {}
     dump = core(workload, **args)

@@ -51,7 +51,10 @@ def processes(dump: cores.Core, vm: "_etp.VM") -> List[Tuple[int, Dict[str, Any]
     found = [
         (address, said)
         for address, said in pairs
-        if said and not said["volatile"] and not hibernated_since(vm, address, said)
+        if said
+        and not said["volatile"]
+        and said["initial_call"][0] not in cores.BUSY_BY_THEMSELVES
+        and not hibernated_since(vm, address, said)
     ]
     assert len(found) > 30
     return found
@@ -344,14 +347,17 @@ def test_offsets_without_code(without_code):
     dump, vm = without_code
     whole = open_vm(dump)
     known = unknown = 0
-    for address, said in processes(dump, vm):
+    # Both are of one core: here processes count that went on after the truth was told.
+    for address, pid in vm.processes():
         found = vm.execution(address)["current_location"]
         expected = whole.execution(address)["current_location"]
-        assert found["pc"] == expected["pc"]
+        assert (found and found["pc"]) == (expected and expected["pc"])
+        if not found:
+            continue
         if found["offset"] is None:
             unknown += 1
         elif mfa(found) == mfa(expected):
-            assert found["offset"] == expected["offset"] > 0, said["pid"]
+            assert found["offset"] == expected["offset"] > 0, str(pid)
             known += 1
     assert known and unknown
     path = Path(vm.info()["core_path"])

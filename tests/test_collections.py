@@ -24,10 +24,10 @@ def vm(dump: cores.Core) -> etp.VM:
 
 @pytest.fixture(scope="module")
 def native(vm):
-    found = vm.native.accumulators(1000, 1 << 20, 1000)
-    assert found["complete"]
-    assert found["more"] == found["truncated"] == found["unreadable"] == 0
-    return found["items"]
+    items = []
+    sums = vm.native.accumulators(items.append, 1000, 1 << 20)
+    assert sums["complete"] and not sums["truncated"] and not sums["unreadable"]
+    return items
 
 
 def large(expect):
@@ -41,8 +41,9 @@ def test_in_a_process(dump, vm, native):
     for item in native:
         if item["holder"] == holder:
             path = paths.Path.of(item["path"])
-            assert path.root == "dictionary" and path.steps == ()
-            found[str(path.root_key)] = (item["kind"], item["count"])
+            assert path.root == "dictionary" and item["collections"] == 1
+            (step,) = path.steps
+            found[str(step.key)] = (item["kind"], item["count"])
     expect = dump.truth.workload["expect"]
     assert "map_set" in expect
     # Neither what looks like a collection and is none, nor the parts of one.
@@ -51,24 +52,33 @@ def test_in_a_process(dump, vm, native):
 
 @pytest.mark.parametrize("name", ["coll_plain", "coll_compressed"])
 def test_in_rows(dump, vm, native, name):
-    """A row is a flat copy: its words are those that erts_debug:flat_size/1 told."""
+    """A row is a flat copy: the words of all are those that erts_debug:flat_size/1 told."""
     table = vm.ets_table(name)
     keys = {row.address: str(row.key) for row in table.rows()}
+    expect = {}
+    for key, said in large(dump.truth.workload["expect"]).items():
+        # An array in which nothing is set takes less words than were asked for elements.
+        if said["flat_words"] >= 1000:
+            expect.setdefault(said["kind"], {})[key] = (said["size"], said["flat_words"])
     found = {}
     for item in native:
-        if item["holder"] == table.address:
-            steps = [step[:2] for step in item["path"]["steps"]]
-            what = keys[item["row"]] if steps == [("element", 1)] else f"{steps}"
-            found[what] = (item["kind"], item["count"], item["words"])
-    expect = {
-        key: (said["kind"], said["size"], said["flat_words"])
-        for key, said in large(dump.truth.workload["expect"]).items()
-        # An array in which nothing is set takes less words than were asked for elements.
-        if said["flat_words"] >= 1000
-    }
-    # The list in a key, which is not compressed.
-    expect["[('element', 0), ('element', 1)]"] = ("list", 2000, 4000)
-    assert found == expect
+        if item["holder"] != table.address:
+            continue
+        steps = [step[:2] for step in item["path"]["steps"]]
+        if steps == [("element", 0), ("element", 1)]:
+            # The list in a key, which is not compressed.
+            assert (item["kind"], item["count"], item["words"]) == ("list", 2000, 4000)
+            continue
+        assert steps == [("element", 1)] and item["kind"] not in found
+        of_kind = expect[item["kind"]]
+        assert item["collections"] == len(of_kind)
+        assert (
+            item["largest"] == of_kind[keys[item["row"]]][0] == max(n for n, _ in of_kind.values())
+        )
+        sums = (item["count"], item["words"])
+        found[item["kind"]] = sums
+        assert sums == tuple(map(sum, zip(*of_kind.values()))), item["kind"]
+    assert found.keys() == expect.keys()
 
 
 def shapes(vm, name):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matrix
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,6 +125,22 @@ def test_every_limit_of_the_source_is_listed():
                 found.add((match[0].rpartition(" ")[0], str(path.relative_to(ROOT))))
     assert {name for name, _ in found} >= formats
     assert {each for each in found - known if each[0] not in formats} == set()
+
+
+def test_the_table_of_releases_is_of_certain_layouts_and_decoders(tmp_path):
+    """CI runs the matrix when they are others."""
+    assert matrix.STAMP.search(README.read_text())
+    for name in ("src/term/scheme.c", "include/etp/members.def", "plugin/etp/layouts/one.json"):
+        before = matrix.digest(tmp_path)
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("1")
+        one = matrix.digest(tmp_path)
+        (tmp_path / name).write_text("2")
+        assert len({before, one, matrix.digest(tmp_path)}) == 3
+    (tmp_path / "src/term/notes.txt").write_text("1")
+    now = matrix.digest(tmp_path)
+    (tmp_path / "src/term/notes.txt").unlink()
+    assert matrix.digest(tmp_path) == now != matrix.digest(ROOT)
 
 
 def test_the_script_in_the_readme_runs(core):

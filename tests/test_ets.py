@@ -117,6 +117,9 @@ def test_row_counts(case):
         numbers = found[tables[ref]["address"]]
         assert numbers["unreadable"] == 0, (said["name"], numbers["problem"])
         assert numbers["rows"] - numbers["pseudo_deleted"] == said["rows"], said["name"]
+        if said["full"] and ref in dump.truth.rows_of:
+            words = max(row["words"] for row in dump.truth.rows_of[ref])
+            assert numbers["largest_row_words"] == words, said["name"]
 
 
 def test_kept_items(case):

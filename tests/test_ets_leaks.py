@@ -7,6 +7,9 @@ import subprocess
 import pytest
 
 import cores
+import etp
+import etp.commands.ets_leaks
+from reader import Reader
 
 FLAVORS = ["stripped", "dwarf", "emu"]
 
@@ -97,3 +100,14 @@ def test_swarms_and_tables_that_dominate(core, flavor):
     assert all(name in titles(found["fixed"]) for name in expect["fixed"])
     assert all(name in titles(found["inherited"]) for name in expect["inherited"])
     assert all(name in titles(found["stray_owner"]) for name in expect["stray"])
+
+
+def test_holders_are_looked_for_of_the_most_wasteful_binaries(core, monkeypatch):
+    """Where there are more than are looked at, the answer says so."""
+    dump = core("ets_pins")
+    reader = Reader(etp.open(str(dump.path), executable=str(dump.executable)))
+    told = "of the 1 binary with most waste"
+    whole = " ".join(reader.run("etp-ets-leaks", "--limit", "all").split())
+    assert "that others hold too" in whole and told not in whole
+    monkeypatch.setattr(etp.commands.ets_leaks, "SAMPLED_BINARIES", 1)
+    assert told in " ".join(reader.run("etp-ets-leaks", "--limit", "all").split())

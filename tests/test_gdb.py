@@ -151,7 +151,7 @@ def test_no_core(tmp_path):
 
 
 def test_a_process_that_is_no_vm():
-    sleep = subprocess.Popen(["sleep", "60"])
+    sleep = subprocess.Popen(["sleep", "60"], env=cores.ENVIRONMENT)
     try:
         _, error = gdb(f"attach {sleep.pid}", "etp-ets-leaks")
     finally:
@@ -163,7 +163,7 @@ def test_a_process_that_is_no_vm():
 
 
 def test_a_core_of_another_program(tmp_path):
-    sleep = subprocess.Popen(["sleep", "60"])
+    sleep = subprocess.Popen(["sleep", "60"], env=cores.ENVIRONMENT)
     try:
         made = subprocess.run(
             ["gcore", "-o", str(tmp_path / "core"), str(sleep.pid)], capture_output=True, text=True

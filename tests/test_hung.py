@@ -31,16 +31,24 @@ CASES = {
     "call_cycle-30": {"size": 30},
     "slow_server": {},
     "suspended": {},
+    "sys_suspended": {},
+    "postponed": {},
     "full_pipe": {},
     "code_server": {},
     "start_cycle": {},
     "stopping": {},
+    "tcp_peer": {},
+    "start_itself": {},
+    "start_itself-1": {"size": 1},
+    "on_load": {},
     "halting": {},
     "nif": {},
     "dirty_cpu": {},
     "huge_gc": {},
     "ets_lock": {},
     "mailbox": {},
+    "mailbox-3000": {"messages": 3000},
+    "behind_call": {},
     "atoms": {"flags": ("+t", "16384")},
     "timers": {},
     "main_lock": {},
@@ -86,6 +94,16 @@ def named(case, cause):
             f"{cause['suspended']} suspended_server is suspended by {cause['by']} forgetful_debugger",
             f"{cause['behind']} processes wait behind",
         ]
+    if kind == "sys_suspended":
+        return [
+            f"{cause['behind']} processes wait for {cause['server']} sys_suspended_server",
+            "which was suspended with sys:suspend/1, and waits for sys:resume/1",
+        ]
+    if kind == "postponed":
+        return [
+            f"{cause['behind']} processes wait for {cause['server']} broker_client",
+            "which waits for the next message",
+        ]
     if kind == "full_pipe":
         return [
             f"{cause['suspended']} processes are suspended on the busy port {cause['port']} full_pipe",
@@ -99,6 +117,30 @@ def named(case, cause):
             "The VM is stopping: <0.0.0> init",
             f"{cause['stubborn']} stubborn, which was told to end",
             "hangs:ignore_everything/0",
+        ]
+    if kind == "tcp_peer":
+        return [
+            f"{cause['writer']} tcp_writer waits to send to the busy port {cause['port']} tcp_inet",
+            f"{cause['behind'] - 1} more wait behind; {cause['messages']} messages wait in its mailbox",
+        ]
+    if kind == "start_itself" and len(cause["members"]) == 1:
+        return [
+            f"Deadlock: {cause['members'][0]} application_master:start_it/4 starts the application"
+            f" {cause['applications'][0]}, and waits itself until that is done",
+            "from hangs:start/2",
+        ]
+    if kind == "start_itself":
+        starts = (
+            f"{pid} application_master:start_it/4 starts the application {name}."
+            for pid, name in zip(cause["members"], cause["applications"])
+        )
+        # The third line has one of them.
+        return ["Deadlock of 2 processes", *cause["members"], tuple(starts)]
+    if kind == "on_load":
+        return [
+            f"{cause['behind']} processes wait for {cause['server']} license_server",
+            "hangs:slow_query/0",
+            f"{cause['loader']} loader runs the on_load function of {cause['module']}",
         ]
     if kind == "halting":
         # halt/1 calls it.
@@ -139,6 +181,11 @@ def named(case, cause):
     if kind == "mailbox":
         return [
             f"{cause['process']} flooded has {cause['messages']:,} messages, and waits for one that is not"
+        ]
+    if kind == "behind_call":
+        return [
+            f"{cause['messages']:,} messages wait for {cause['process']} collector, which",
+            f"waits for {cause['waits_for']} database",
         ]
     if kind == "atoms":
         return [f"The atom table is nearly full: {cause['atoms']:,} of {cause['limit']:,}"]
@@ -181,6 +228,8 @@ FIRST = {
     "call_cycle": "deadlock",
     "slow_server": "blocker",
     "suspended": "suspended",
+    "sys_suspended": "blocker",
+    "postponed": "blocker",
     "full_pipe": "busy_port",
     "code_server": "blocker",
     "nif": "stuck_scheduler",
@@ -188,12 +237,16 @@ FIRST = {
     "huge_gc": "collection",
     "ets_lock": "table_lock",
     "mailbox": "selective_receive",
+    "behind_call": "mailbox",
     "atoms": "atom_table",
     "timers": "timer_storm",
     "main_lock": "process_lock",
     "logger_sync": "logger",
     "start_cycle": "deadlock",
     "stopping": "blocker",
+    "tcp_peer": "full_port",
+    "start_itself": "deadlock",
+    "on_load": "blocker",
     "halting": "halting",
     "logger_drop": "logger",
     "tracer": "tracer",
@@ -233,6 +286,12 @@ def test_numbers_are_those_of_the_vm(case):
         assert first["subjects"] == [cause["suspended"], cause["by"]]
     elif name == "start_cycle":
         assert first["behind"] == len(cause["members"]) + 1
+    elif name.startswith("start_itself"):
+        assert first["behind"] == len(cause["members"]) + 1
+        assert set(first["subjects"]) == set(cause["members"])
+    elif name == "tcp_peer":
+        assert first["behind"] == cause["behind"]
+        assert first["subjects"] == [cause["port"], cause["writer"]]
     elif name == "stopping":
         # init, the application's controller, its two masters and its supervisor.
         assert first["behind"] == 5 and first["subjects"] == [cause["stubborn"]]
@@ -267,6 +326,33 @@ def test_the_commands_that_it_names_work(case):
         assert finding["commands"]
         for line in finding["commands"]:
             assert context.run(*line.split()), line
+
+
+def test_what_a_server_that_idles_owes_is_in_its_state(core):
+    dump = make(core, "postponed")
+    context, cause = reader_of(dump), cause_of(dump)
+    (finding,) = json.loads(context.run("etp-hung", "--json"))["findings"]
+    assert finding["commands"] == [
+        f"etp-state {cause['server']}",
+        f"etp-monitors {cause['server']}",
+    ]
+    assert cause["postponed"] == 540
+    assert "540 events are postponed until its state changes." in context.run(
+        "etp-state", cause["server"]
+    )
+    found = json.loads(context.run("etp-state", cause["server"], "--json"))
+    assert found["postponed"] == cause["postponed"]
+
+
+def test_how_many_messages_are_too_many_can_be_said(core):
+    context = reader_of(make(core, "mailbox-3000"))
+
+    def causes(*words):
+        return json.loads(context.run("etp-hung", "--json", *words))["findings"]
+
+    assert [cause["kind"] for cause in causes()] == ["selective_receive"]
+    assert causes("--mailbox", "3001") == []
+    assert len(causes("--mailbox", "3000")) == 1
 
 
 @pytest.mark.parametrize("workload", ["hangs", "healthy", "demo"])

@@ -9,9 +9,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import cores
@@ -22,6 +24,8 @@ from reader import Reader
 ENTRY = cores.ROOT / "plugin" / "etp-gdb.py"
 LLDB_ENTRY = cores.ROOT / "plugin" / "etp_lldb.py"
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
+# Debian 12's lldb looks for its own Python package where it is not.
+LLDB_PACKAGES = "/usr/lib/llvm-14/lib/python3.11/dist-packages"
 
 ARGUMENTS = {
     "etp": "0xcf",
@@ -38,13 +42,6 @@ ARGUMENTS = {
 
 OTHER = ("etp-fds", "etp-info", "etp-snapshot")
 """These say other things of a process than of a core, and have tests of their own."""
-
-MOVING = (
-    "etp-memory", "etp-processes --limit all", "etp-timers", "etp-schedulers", "etp-run-queues",
-    "etp-bt", "etp-system-info", "etp-hung", "etp-locks",
-)  # fmt: skip
-"""A stop later, OTP's own processes may hibernate, threads of the VM have allocated something, and
-worked, and timers are nearer."""
 
 MORE = ("etp-bt", "etp-hung")
 """/proc tells names of threads, and limits of the system; a core does not have them."""
@@ -81,15 +78,13 @@ def gdb(*arguments, check=True):
 def lldb(*arguments, commands):
     """Standard output of the commands, each with a line === behind it."""
     script = [word for command in commands for word in ("-o", command, "-o", 'script print("===")')]
-    # Debian 12's lldb looks for its own Python package where it is not.
-    packages = "/usr/lib/llvm-14/lib/python3.11/dist-packages"
     result = subprocess.run(
         ["lldb", "-x", "-b", *arguments, "-o", f"command script import {LLDB_ENTRY}", *script],
         capture_output=True,
         text=True,
         timeout=120,
         stdin=subprocess.DEVNULL,
-        env={**ENVIRONMENT, "PYTHONPATH": packages, "ETP_BUILD_DIR": str(cores.BUILD)},
+        env={**ENVIRONMENT, "PYTHONPATH": LLDB_PACKAGES, "ETP_BUILD_DIR": str(cores.BUILD)},
     )
     assert "Traceback" not in result.stdout + result.stderr, result.stdout + result.stderr
     # lldb repeats each command behind its prompt.
@@ -147,18 +142,44 @@ def demo(live):
     return require_tracing(live("demo"))
 
 
+def state_of(pid):
+    """As the kernel has it: T of one that was stopped by a signal, t of one that is traced."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@contextmanager
+def stopped(directory, workload, **args):
+    """A VM that was stopped by a signal: nothing of it changes from one front end to the next."""
+    vm = cores.start(workload, directory, **args)
+    try:
+        os.kill(vm.pid, signal.SIGSTOP)
+        while state_of(vm.pid) != "T":
+            time.sleep(0.01)
+        yield vm
+        assert state_of(vm.pid) == "T" and not vm.is_traced()
+    finally:
+        os.kill(vm.pid, signal.SIGCONT)
+        vm.close()
+
+
 @pytest.fixture(scope="module")
-def answers(demo, tmp_path_factory):
+def frozen(demo, tmp_path_factory):
+    with stopped(tmp_path_factory.mktemp("frozen") / "vm", "demo") as vm:
+        yield vm
+
+
+@pytest.fixture(scope="module")
+def answers(frozen, tmp_path_factory):
     """What gdb says on the live VM, and on a core that it took in the same stop; and that core."""
     path = tmp_path_factory.mktemp("gcore") / "core"
-    lines = list(commands(demo))
+    lines = list(commands(frozen))
     asked = [word for line in lines for word in ("-ex", line, "-ex", "echo ===\\n")]
     live_out, error = gdb(
-        "-p", str(demo.pid), "-ex", "echo ---\\n", *asked, "-ex", f"gcore {path}", "-ex", "detach"
+        "-p", str(frozen.pid), "-ex", "echo ---\\n", *asked, "-ex", f"gcore {path}", "-ex", "detach"
     )
     if not path.exists():
         pytest.skip(f"attaching is not allowed here: {error}")
-    core_out, _ = gdb(str(demo.executable), "-c", str(path), "-ex", "echo ---\\n", *asked)
+    core_out, _ = gdb(str(frozen.executable), "-c", str(path), "-ex", "echo ---\\n", *asked)
     yield lines, live_out, core_out, path
     path.unlink()
 
@@ -177,27 +198,24 @@ def words_of(line):
     return [name, *([rest] if name == "etp" else rest.split())]
 
 
-def test_the_command_line_answers_as_gdb(answers, demo):
+def test_the_command_line_answers_as_gdb(answers, frozen):
     lines, live_out, core_out, core = answers
     for line, on_live, on_core in zip(lines, parts(live_out), parts(core_out)):
-        if line not in MOVING:
-            assert AS_OF.sub("", etp(demo.pid, *words_of(line))) == on_live, line
-        if line in (*MOVING, "etp-ets-leaks --explain"):
+        assert AS_OF.sub("", etp(frozen.pid, *words_of(line))) == on_live, line
+        if line in (*MORE, "etp-ets-leaks --explain"):
             assert etp(core, *words_of(line)) == on_core, line
 
 
 @pytest.mark.skipif(shutil.which("lldb") is None, reason="lldb is needed")
-def test_lldb_answers_as_gdb(answers, demo):
+def test_lldb_answers_as_gdb(answers, frozen):
     lines, live_out, core_out, core = answers
-    on_core = lldb("-c", str(core), str(demo.executable), commands=lines)
+    on_core = lldb("-c", str(core), str(frozen.executable), commands=lines)
     for line, found, expected in zip(lines, parts(on_core), parts(core_out)):
         assert found == expected, line
-    on_live = lldb("-p", str(demo.pid), commands=[*lines, "etp-info --json", "detach"])
+    on_live = lldb("-p", str(frozen.pid), commands=[*lines, "etp-info --json", "detach"])
     assert len(AS_OF.findall(on_live)) == len(lines) - 1
     for line, found, expected in zip(lines, parts(on_live), parts(live_out)):
-        if line not in MOVING:
-            assert found == expected, line
-    assert demo.ask() and not demo.is_traced()
+        assert found == expected, line
 
 
 def as_json(line):
@@ -205,27 +223,83 @@ def as_json(line):
     return f"{name} --json {rest}".strip()
 
 
-def test_json_on_a_core_is_the_same_in_all_front_ends(answers, demo):
+def test_json_on_a_core_is_the_same_in_all_front_ends(answers, frozen):
     """Of gdb, lldb, and Python without a debugger, in which the command line runs commands."""
     lines, _, _, core = answers
     lines = [as_json(line) for line in lines]
-    context = Reader(VM.open(str(core), executable=str(demo.executable)), width=None)
+    context = Reader(VM.open(str(core), executable=str(frozen.executable)), width=None)
     expected = [json.loads(context.run(*line.split())) for line in lines]
     asked = [word for line in lines for word in ("-ex", line, "-ex", "echo ===\\n")]
-    in_gdb, _ = gdb(str(demo.executable), "-c", str(core), "-ex", "echo ---\\n", *asked)
+    in_gdb, _ = gdb(str(frozen.executable), "-c", str(core), "-ex", "echo ---\\n", *asked)
     outs = [in_gdb]
     if shutil.which("lldb"):
-        outs.append(lldb("-c", str(core), str(demo.executable), commands=lines))
+        outs.append(lldb("-c", str(core), str(frozen.executable), commands=lines))
     for out in outs:
         for line, found, wanted in zip(lines, out.split("===\n"), expected):
             assert json.loads(found) == wanted, line
 
 
+OF_THE_COPY = ("as_of", "taken_at_ns", "pause_ns", "copied_at_rest", "bytes_saved", "bytes_missing")
+"""What etp-info says of when and how much was read: a copy leaves text of libraries out."""
+
+
+def in_all_front_ends(vm, *lines):
+    """JSON of commands on a process: of gdb, of the command line, and of lldb."""
+    asked = [word for line in lines for word in ("-ex", line, "-ex", "echo ===\\n")]
+    in_gdb, _ = gdb("-p", str(vm.pid), "-ex", "echo ---\\n", *asked, "-ex", "detach")
+    outs = [in_gdb.split("===\n"), [etp(vm.pid, *words_of(line)) for line in lines]]
+    if shutil.which("lldb"):
+        outs.append(lldb("-p", str(vm.pid), commands=[*lines, "detach"]).split("===\n"))
+    return [[json.loads(text) for text in out[: len(lines)]] for out in outs]
+
+
+def test_info_and_files_of_a_process_are_the_same_in_all_front_ends(frozen):
+    said = in_all_front_ends(frozen, "etp-info --json", "etp-fds --json --limit all")
+    for info, files in said:
+        assert info["otp_release"] == frozen.truth.system["otp_release"] and info["is_process"]
+        assert info["bytes_saved"] + info["bytes_missing"] == said[0][0]["bytes_saved"]
+        numbers = {str(file["fd"]) for file in files["file_descriptors"]}
+        assert numbers == set(os.listdir(f"/proc/{frozen.pid}/fd"))
+    for found in said:
+        for answer, expected in zip(found, said[0]):
+            assert without(answer, OF_THE_COPY) == without(expected, OF_THE_COPY)
+
+
+def without(answer, names):
+    return {name: value for name, value in answer.items() if name not in names}
+
+
+def test_what_hangs_is_the_same_in_a_process_and_in_its_core(demo, tmp_path):
+    """But for what /proc tells alone: names of threads, and limits of the system."""
+    names, core = ("etp-bt --json", "etp-hung --json"), tmp_path / "core"
+    with stopped(tmp_path / "vm", "hangs", kind="nif") as vm:
+        on_live = in_all_front_ends(vm, *names)
+        gdb("-p", str(vm.pid), "-ex", f"gcore {core}", "-ex", "detach")
+    stacks, hung = (json.loads(etp(core, *words_of(name))) for name in names)
+    assert hung["verdict"] != "nothing"
+    for live_stacks, live_hung in on_live:
+        assert len(live_stacks["threads"]) == len(stacks["threads"])
+        for found, expected in zip(live_stacks["threads"], stacks["threads"]):
+            if found["known_by"] == "proc":
+                assert expected["known_by"] is None
+                found = {**found, **{key: expected[key] for key in ("name", "kind", "known_by")}}
+            if found["tid"] == vm.pid and found["thread"] is None:
+                # lldb 14 has no register for it, and the first thread has another kind of stack.
+                found = {**found, "thread": expected["thread"]}
+            assert found == expected
+        *checked, limits = live_hung["checked"]
+        assert [*checked, re.sub(r", files \d+ %$", "", limits)] == hung["checked"]
+        assert hung["not_known"][1:] == live_hung["not_known"]
+        assert hung["not_known"][0].startswith("limits of the system")
+        same = ("as_of", "checked", "not_known")
+        assert without(live_hung, same) == without(hung, same)
+
+
 @pytest.mark.skipif(shutil.which("lldb") is None, reason="lldb is needed")
-def test_settings_errors_and_help_in_lldb(answers, demo):
+def test_settings_errors_and_help_in_lldb(answers, frozen):
     lines, _, _, core = answers
     out = lldb(
-        "-c", str(core), str(demo.executable),
+        "-c", str(core), str(frozen.executable),
         commands=["etp 0xc0 + 0xf", "etp-set syntax elixir", "etp-set syntax",
                   "etp-ets-show session_cache --key {:user, 17}", "help etp-msgq"],
     )  # fmt: skip
@@ -310,6 +384,64 @@ def test_continue_makes_the_answers_anew(demo):
     assert demo.ask()
 
 
+REDUCTIONS = "etp-process-info erl_signal_server --json"
+"""Of the process that answers demo.ask(), and has nothing else to do."""
+
+DEBUGGERS = {
+    "gdb": (
+        ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-iex", "handle SIGUSR2 nostop noprint",
+         "-x", str(ENTRY)],
+        "-ex", 'python print("READY", flush=True)',
+    ),
+    "lldb": (
+        ["lldb", "-x", "-b", "-o", f"command script import {LLDB_ENTRY}",
+         "-o", "process handle SIGUSR2 -s false -n false -p true"],
+        "-o", 'script print("READY", flush=True)',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("debugger", DEBUGGERS)
+def test_what_the_vm_changes_between_two_stops_is_told_anew(demo, debugger):
+    if shutil.which(debugger) is None:
+        pytest.skip(f"{debugger} is needed")
+    command, option, ready = DEBUGGERS[debugger]
+    lines = [
+        REDUCTIONS,
+        "etp-info --json",
+        ready,
+        "continue",
+        REDUCTIONS,
+        "etp-info --json",
+        "detach",
+    ]
+    child = subprocess.Popen(
+        [*command, "-p", str(demo.pid), *(word for line in lines for word in (option, line))],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
+        env={**ENVIRONMENT, "PYTHONPATH": LLDB_PACKAGES, "ETP_BUILD_DIR": str(cores.BUILD)},
+    )  # fmt: skip
+    out = ""
+    while not out.endswith("\nREADY\n"):
+        line = child.stdout.readline()
+        assert line, out
+        out += line
+    demo.ask()
+    # It answered, so that it runs; what has answered is done once no thread executes any more.
+    tasks = Path(f"/proc/{demo.pid}/task")
+    while any(state_of(f"{demo.pid}/task/{tid}") != "S" for tid in os.listdir(tasks)):
+        time.sleep(0.01)
+    # The debugger stops it for this, and keeps it for itself.
+    os.kill(demo.pid, signal.SIGINT)
+    out += child.communicate(timeout=120)[0]
+    assert "Traceback" not in out, out
+    before, after = (int(number) for number in re.findall(r'"reductions": (\d+)', out))
+    now = json.loads(etp(demo.pid, *words_of(REDUCTIONS)))["reductions"]
+    assert before < after <= now
+    first, second = (int(taken) for taken in re.findall(r'"taken_at_ns": (\d+)', out))
+    assert first < second
+    assert demo.ask() and not demo.is_traced()
+
+
 @pytest.fixture
 def key_of_a_row(demo):
     """The key {user,N} of a row: its term, where the word of N stands, and that word."""
@@ -366,7 +498,7 @@ def test_a_deleted_executable_is_found(live, tmp_path):
 
 
 def test_other_programs_and_no_programs(demo):
-    sleep = subprocess.Popen(["sleep", "60"])
+    sleep = subprocess.Popen(["sleep", "60"], env=cores.ENVIRONMENT)
     try:
         said = subprocess.run(
             [sys.executable, "-m", "etp", str(sleep.pid), "etp-info"],
@@ -393,6 +525,80 @@ def test_a_vm_that_idles_is_not_stopped_for_its_copy(demo):
         reference: table["memory"] for reference, table in demo.truth.tables.items()
     }
     assert demo.ask() and not demo.is_traced()
+
+
+def sizes_of(vm):
+    return {table.ref.format(syntax="w"): table.size for table in vm.ets_tables}
+
+
+def test_a_copy_has_what_its_rehearsal_has_used(demo):
+    expected = {reference: table["size"] for reference, table in demo.truth.tables.items()}
+    rehearsal = VM.open(pid=demo.pid, rehearsal=True)
+    assert sizes_of(rehearsal) == expected
+    unused = rehearsal.native.unused_memory()
+    assert unused and not rehearsal.native.has_missed()
+    assert rehearsal.info.pause_ns == 0
+    vm = VM.open(pid=demo.pid, without=unused)
+    assert sizes_of(vm) == expected and not vm.native.has_missed()
+    assert vm.info.pause_ns > 0
+    # All rows and heaps: that is more.
+    vm.census()
+    assert vm.native.has_missed()
+    assert not VM.open(pid=demo.pid).native.has_missed()
+
+
+def test_what_a_rehearsal_did_not_foresee_is_copied(demo, monkeypatch, capsys):
+    """As if all had come into use after it; then the command is run on a copy of everything."""
+    from etp.commands.registry import find
+    from etp.frontends import command_line
+    from etp.settings import Settings
+
+    def answer():
+        command_line.run(
+            find("etp-ets-leaks"), ["--explain", "--json"], str(demo.pid), None, Settings()
+        )
+        return json.loads(capsys.readouterr().out)
+
+    unused = VM.open(pid=demo.pid, rehearsal=True).native.unused_memory()
+    opened, open_vm = [], VM.open
+
+    def count(**target):
+        vm = open_vm(**target)
+        opened.append(vm.info)
+        return vm
+
+    monkeypatch.setattr(VM, "open", count)
+    expected = answer()
+    assert [info.pause_ns > 0 for info in opened] == [False, True]
+    opened.clear()
+    monkeypatch.setattr(command_line, "_rehearse", lambda *arguments: unused)
+    found = answer()
+    assert len(opened) == 2
+    assert found["as_of"]["pause_seconds"] * 1e9 == pytest.approx(
+        sum(info.pause_ns for info in opened)
+    )
+    assert {**found, "as_of": None} == {**expected, "as_of": None}
+    assert any("session_cache pins" in suspect["title"] for suspect in found["suspects"])
+
+
+def test_an_interrupted_rehearsal_is_the_end(demo, monkeypatch):
+    from etp.commands.registry import find
+    from etp.frontends import command_line
+    from etp.settings import Settings
+
+    def interrupted(command, words, context):
+        assert isinstance(context, command_line.Rehearsal)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            # As work does that says what it has so far.
+            pass
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(command_line, "run_command", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        command_line.run(find("etp-ets-leaks"), [], str(demo.pid), None, Settings())
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 SOAK = """

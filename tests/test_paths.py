@@ -7,6 +7,7 @@ import pytest
 import cores
 import etp
 from etp import accumulators, paths
+from marker import marker
 from reader import Reader
 
 FLAVORS = ["stripped", "dwarf", "emu"]
@@ -27,14 +28,13 @@ def held(request, core):
     found = {}
     for binary in census.binaries():
         head = vm.read(binary["data_address"], min(binary["size"], 60))
-        if head.startswith(b"holder:"):
-            kind = head.split(b":")[1].decode()
-        elif binary["size"] == sizes["input_buffer"]:
+        kind = marker(vm, binary)
+        if kind is None and binary["size"] == sizes["input_buffer"]:
             kind = "input_buffer"
-        elif head == b"." * len(head):
+        elif kind is None and head == b"." * len(head):
             # What the pipe took is gone: the driver keeps the rest, without its beginning.
             kind = "port_queue"
-        else:
+        if kind is None:
             continue
         assert kind not in found
         found[kind] = list(paths.holdings_of_binary(vm, binary, TEXT, 5))
@@ -163,6 +163,65 @@ def test_accumulators(core, flavor):
     log = by_path[("acc_log", "dictionary -> log -> {2}")]
     assert (log.kind, log.count) == ("binary", expect["log_bytes"])
     assert log.binary_bytes == expect["log_bytes"]
+    # However many there are in one process, all count.
+    rooms = by_path[("acc_chat", "dictionary -> rooms -> * -> history")]
+    assert (rooms.kind, rooms.holders, rooms.binary_bytes) == ("list", 1, 0)
+    assert sums(rooms) == expect["rooms"]
+    # And what many rows have in common counts once.
+    users = by_path[("rows of acc_inbox", "{2}")]
+    assert (users.kind, users.holders) == ("list", 1)
+    assert sums(users) == expect["users"]
+    assert users.binary_bytes == expect["picture_bytes"]
+    picture = by_path[("rows of acc_inbox", "{2} -> [*]")]
+    assert (picture.kind, picture.collections) == ("binary", 2)
+    assert picture.binary_bytes == picture.largest == expect["picture_bytes"]
+    cache = by_path[("acc_cache", "dictionary")]
+    assert (cache.kind, cache.collections, cache.count) == ("dictionary", 1, expect["cached"])
+    # A pair, the tuple {key, I}, and {value, I, [I]}.
+    assert cache.words >= expect["cached"] * (3 + 3 + 4 + 2)
+    routes = by_path[("persistent term {acc,routes}", "all")]
+    assert (routes.kind, routes.count, routes.words) == (
+        "map",
+        expect["routes"]["elements"],
+        expect["routes"]["words"],
+    )
+    assert (found.mailboxes, found.messages) == (1, expect["messages"])
+    assert found.small_rows > 0
+
+
+def test_one_binary_at_very_many_paths(core):
+    """It counts once for each path, however many there are."""
+    dump = core("accumulators")
+    expect, vm = dump.truth.workload["expect"], open_vm(dump)
+    table, by_path = vm.ets_table("acc_columns").address, {}
+
+    def found(item):
+        if item["holder"] == table:
+            ((_, element, *_),) = item["path"]["steps"]
+            assert element not in by_path and item["kind"] == "binary"
+            by_path[element] = (item["collections"], item["binary_bytes"])
+
+    vm.native.accumulators(found, 1 << 20, expect["stamp_bytes"])
+    # The first has the key.
+    assert by_path.keys() == set(range(1, expect["columns"]))
+    assert set(by_path.values()) == {(1, expect["stamp_bytes"])}
+
+
+def sums(item):
+    return {"collections": item.collections, "elements": item.count, "words": item.words}
+
+
+def test_what_was_looked_at_is_told(core):
+    """Also when there is nothing to list."""
+    reader = Reader(open_vm(core("accumulators")))
+    messages = core("accumulators").truth.workload["expect"]["messages"]
+    text = " ".join(reader.run("etp-accumulators", "--limit", "2").split())
+    assert f"1 process has {messages:,} messages, see etp-messages" in text
+    processes = len(reader.vm.native.processes())
+    assert f"Looked at {processes:,} processes, " in text and "more are too small)" in text
+    text = reader.run("etp-accumulators", "--min-elements", "1000000", "--min-bytes", "8388608")
+    assert "No collection of 1,000,000 elements or more" in text
+    assert "No off-heap binary of 8.0 MiB" in text.replace("and no", "No")
 
 
 def test_histogram_of_one_table(core):

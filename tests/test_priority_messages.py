@@ -6,6 +6,7 @@ import pytest
 import cores
 import etp
 from etp import paths, processes
+from marker import marker
 from native import open_vm
 from reader import Reader
 from test_processes import items
@@ -67,10 +68,9 @@ def test_each_binary_is_found_by_its_way(dump, vm):
     assert [p["problem"] for p in census.processes if p["unreadable"]] == []
     found = {}
     for binary in census.binaries():
-        head = vm.read(binary["data_address"], min(binary["size"], 60))
-        if head.startswith(b"holder:"):
+        name = marker(vm, binary)
+        if name is not None:
             (holding,) = paths.holdings_of_binary(vm, binary, TEXT)
-            name = head.split(b":")[1].decode()
             assert holding.label.endswith(name)
             (path,) = holding.paths
             found[name] = path.text(TEXT)

@@ -2,12 +2,16 @@
 """The commands about processes on a real core, in text, as JSON and redacted."""
 
 import re
+from collections import Counter
 
 import pytest
 
 import cores
 from etp import processes
+from etp.commands.line import parse
+from etp.commands.processes import COMMAND
 from etp.errors import Problem
+from etp.render import Screen, render
 from etp.vm import VM
 from reader import Reader
 
@@ -57,6 +61,58 @@ def test_processes(reader, truth):
             assert functions[pid] == f"{module}:{function}/{arity}", pid
 
 
+@pytest.mark.parametrize("units", ["human", "bytes", "words"])
+@pytest.mark.parametrize("width", [None, 60, 90, 200])
+@pytest.mark.parametrize("columns", [None, "all", "name,pid,pid,function,heap"])
+def test_what_the_binding_writes_is_what_python_would(vm, units, width, columns):
+    """A table of many rows is the same as one of rows in Python."""
+    texts = []
+    for make_rows in (lambda rows: rows, list):
+        context = Reader(vm)
+        arguments = parse(COMMAND, ["--limit", "all", "--units", units])
+        arguments.columns = columns
+        view = COMMAND.run(context, arguments)
+        view.rows = make_rows(view.rows)
+        text = []
+        render(view, Screen(text.append, width=width))
+        texts.append("".join(text))
+    assert texts[0] == texts[1]
+    assert len(texts[0].splitlines()) > len(view.rows) > 3000
+
+
+def test_rows_are_made_when_they_are_looked_at(vm):
+    rows = processes.rows(vm)
+    assert [row.address for row in rows] == rows.values("address")
+    assert rows[-1] == rows[len(rows) - 1] == rows[len(rows) - 3 :][2]
+    assert [row.pid for row in rows.pick([5, 0, 5])] == [rows[i].pid for i in (5, 0, 5)]
+    assert {row.status for row in rows} <= set(rows.native.shared("status"))
+    with pytest.raises(IndexError):
+        rows[len(rows)]
+    with pytest.raises(IndexError):
+        rows.pick([len(rows)])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda records: records.values("nothing"),
+        lambda records: records.shared("memory"),
+        lambda records: records.width("memory", "furlongs", 1, False),
+        lambda records: records.width("memory", "count", 9, False),
+        lambda records: records.lines(2, 1, []),
+        lambda records: records.lines(0, 1, ["memory"]),
+        lambda records: records.lines(0, 1, [("memory", "count", 1, False, -1)]),
+        lambda records: records.lines(0, 1, [("name", [])]),
+        lambda records: records.lines(0, 1, [(b"1234", [b"text"])]),
+        lambda records: records.lines(0, 1, [("name", ["text"] * 1000)]),
+        lambda records: records.pick(["1"]),
+    ],
+)
+def test_wrong_arguments_are_refused(vm, call):
+    with pytest.raises((KeyError, ValueError, TypeError, IndexError)):
+        call(processes.rows(vm).native)
+
+
 def test_processes_are_filtered_and_summed_up(reader):
     text = reader.run("etp-processes", "--status", "suspended", "--limit", "3")
     assert "3 of 20 processes shown" in text
@@ -70,6 +126,36 @@ def test_processes_are_filtered_and_summed_up(reader):
     assert "exited when the core was taken" in reader.run("etp-processes")
 
 
+def test_processes_by_their_monitors(reader, truth):
+    said = {pid: len(p["monitors"]) for pid, p in truth.processes.items() if not p["volatile"]}
+    pid = max(said, key=lambda pid: said[pid])
+    first = reader.json("etp-processes", "--sort", "monitors", "--limit", "1")["processes"][0]
+    assert (first["pid"], first["monitors"]) == (pid, said[pid]) and said[pid] > 400
+
+
+def test_processes_are_grouped(reader, truth):
+    """Counts and memory of those of one function and status, as the VM said of each."""
+    settled = [p for p in truth.processes.values() if not p["volatile"] and p["current_function"]]
+    counts = Counter("{}:{}/{}".format(*said["current_function"]) for said in settled)
+    function, count = counts.most_common(1)[0]
+    assert count > 100
+    found = reader.json("etp-processes", "--group", "function", "--limit", "all")["groups"]
+    (group,) = [each for each in found if each["function"] == function]
+    assert group["processes"] == count
+    those = [p for p in settled if "{}:{}/{}".format(*p["current_function"]) == function]
+    for item in ("memory", "message_queue_len"):
+        assert group[item] == sum(said[item] for said in those)
+    assert group["total_heap_bytes"] == 8 * sum(said["total_heap_size"] for said in those)
+    largest = max(said["memory"] for said in those)
+    assert truth.processes[group["example"]]["memory"] == largest
+    total = reader.json("etp-processes", "--limit", "1")["total"]
+    assert sum(each["processes"] for each in found) == total
+    by_status = reader.json("etp-processes", "--group", "status", "--sort", "status")["groups"]
+    assert {"suspended": 20}.items() <= {g["status"]: g["processes"] for g in by_status}.items()
+    text = " ".join(reader.run("etp-processes", "--group", "initial", "--limit", "1").split())
+    assert re.search(r"Most by initial call: [\d,]+ of \S+:\S+/\d", text)
+
+
 def test_process_info(reader, truth):
     said = truth.process("monitor_hub")
     found = reader.json("etp-process-info", "monitor_hub")
@@ -79,7 +165,8 @@ def test_process_info(reader, truth):
     assert [["process", m["other"]] for m in found["monitors"]] == said["monitors"]
     text = reader.run("etp-process-info", said["pid"])
     assert re.search(r"^memory +.*\(" + f"{said['memory']:,} bytes", text, re.M)
-    assert "... 492" in " ".join(text.split())
+    # Two of each process: 8 processes are shown.
+    assert "... 484 more" in " ".join(text.split())
 
 
 def test_process_info_names_what_is_not_certain(reader, truth):
@@ -116,6 +203,17 @@ def test_links_and_monitors(reader, truth):
     assert {row["note"] for row in found["monitors"]} == {"1x", "2x"}
     text = reader.run("etp-monitors", "monitor_by_name")
     assert "watched on nonode@nohost" in text
+    # The other end was watched by its name, and so knows it; what matters there is who watches.
+    watcher = truth.process("monitor_by_name")["pid"]
+    said = truth.process("watched")["monitored_by"]
+    assert said.count(watcher) == 2
+    text = " ".join(reader.run("etp-process-info", "watched").split())
+    assert f"2 x {watcher} monitor_by_name (by name)" in text and "watched on" not in text
+    rows = reader.json("etp-monitors", "watched", "--limit", "all")["monitors"]
+    found = [row for row in rows if row["listed"] and row["direction"] == "watched by"]
+    assert sorted(row["other"] for row in found) == sorted(said)
+    assert {row["label"] for row in found if row["other"] == watcher} == {"monitor_by_name"}
+    assert {row["note"] for row in found if row["other"] == watcher} == {"by the name watched"}
     assert "resource" in reader.run("etp-monitors", "monitored_by_resource")
 
 
@@ -158,3 +256,16 @@ def test_who_is_not_there(reader):
     for who in ("<0.9999.0>", "nobody", "0x1000"):
         with pytest.raises(Problem, match="No live process"):
             reader.run("etp-process-info", who)
+
+
+def test_a_process_by_its_name(reader, vm, truth):
+    pid = truth.process("link_hub")["pid"]
+    for name in ("link_hub", "'link_hub'"):
+        assert str(vm.process_by_name(name).pid) == pid
+    assert vm.process_by_name("link_hup") is None
+    assert reader.run("etp", "link_hub").split()[:2] == [pid, "link_hub"]
+    for command in ("etp-process-info", "etp-links"):
+        with pytest.raises(Problem, match="registered as link_hup.* Did you mean link_hub"):
+            reader.run(command, "link_hup")
+    with pytest.raises(Problem, match="no name of a process"):
+        reader.run("etp", "link_hup")

@@ -61,6 +61,7 @@ def lines_of(program, dump, *arguments):
     result = subprocess.run(
         [str(cores.BUILD / "tests" / "c" / program), str(dump.path), str(dump.executable)]
         + [str(layouts), *arguments],
+        env=cores.ENVIRONMENT,
         capture_output=True,
         text=True,
     )

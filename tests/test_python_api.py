@@ -4,6 +4,8 @@
 import ast
 import os
 import re
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -272,6 +274,8 @@ def test_scan(core):
     pins = table.row(found.sample_pin)
     assert found.sample_pin_bytes == sum(distinct[each][0] for each in pins.binaries())
     assert 0 < found.sample_pin_visible < found.sample_pin_bytes
+    largest = max(row["words"] for row in dump.truth.rows_of[ref])
+    assert found.largest_row_words >= largest and table.row(found.largest_row) is not None
     begun = vm.census(tables_only=True)
     assert not begun.has_others and begun is vm.census(tables_only=True)
     assert isinstance(vm.census(), Census) and vm.census() is vm.census() is not begun
@@ -298,3 +302,24 @@ def test_scan_of_rows_about_the_dead(core):
         found = scan.tables[vm.ets_table(name).address]
         assert (found.dead_ref_rows, found.dead_pid_rows) == (count, 0)
         assert found.rows == count + dump.truth.workload["expect"]["live_refs"]
+
+
+def test_a_limit_to_libraries(core):
+    """What is beyond it is counted, in a warning that stands before each first answer."""
+    dump = core("healthy")
+    files = dict(core=str(dump.path), executable=str(dump.executable))
+    whole, few = etp.open(**files).info, etp.open(**files, max_libraries=1).info
+    assert whole.warnings == ()
+    (warning,) = few.warnings
+    assert "`set etp max-libraries`" in warning
+    (left_out,) = re.findall(r"names ([0-9]+) libraries beyond the limit of 1:", warning)
+    assert len(few.files) + int(left_out) == len(whole.files)
+    command = [sys.executable, "-m", "etp", "--set", "max-libraries=1", str(dump.path), "etp-info"]
+    result = subprocess.run(
+        command,
+        cwd=cores.ROOT / "plugin",
+        env={**os.environ, "PYTHONPATH": str(cores.extension_directory())},
+        capture_output=True,
+        text=True,
+    )
+    assert warning in " ".join((result.stdout + result.stderr).split())

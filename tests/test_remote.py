@@ -134,11 +134,41 @@ def test_without_files_of_the_other_machine_it_says_what_is_missing(demo):
     assert f"gdb cannot read /proc/{demo.pid}/maps of the other machine" in " ".join(error.split())
 
 
-def test_names_of_files_of_the_other_machine_are_no_commands(tmp_path):
-    name = f"target:/tmp/beam\\necho done > {tmp_path}/first\\nshell touch {tmp_path}/second"
-    call = (
-        f"from etp.frontends import gdb_remote; gdb_remote.fetch_executable('{name}', '{tmp_path}')"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/tmp/beam\necho done > first\nshell touch second",
+        # Two words for gdb, of which the second is where it writes to.
+        "/tmp/\\' written",
+        "/tmp/beam.smp\\",
+        "/tmp/a'b",
+    ],
+)
+def test_names_of_files_of_the_other_machine_are_only_names(tmp_path, name):
+    script = tmp_path / "fetch.py"
+    script.write_text(
+        "from etp.frontends import gdb_remote\n"
+        f"gdb_remote.fetch_executable({'target:' + name!r}, {str(tmp_path / 'to')!r})\n"
     )
-    _, said = gdb("-ex", "echo ---\\n", "-ex", f"python {call}", check=False)
+    _, said = gdb("-ex", f"cd {tmp_path}", "-ex", "echo ---\\n", "-x", str(script), check=False)
     assert "is not fetched, because of the characters in its name" in said
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != script]
+
+
+def test_a_file_of_the_other_machine_replaces_no_other(tmp_path):
+    """An executable may be called as what it is put beside."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "snapshot").write_text("executable")
+    (tmp_path / "snapshot").write_text("snapshot")
+    script = tmp_path / "fetch.py"
+    script.write_text(
+        "from etp.frontends import gdb_remote\n"
+        f"path = gdb_remote.fetch_executable('target:{tmp_path}/there/snapshot', {str(tmp_path)!r})\n"
+        "print('fetched:', open(path).read())\n"
+    )
+    said, _ = gdb(
+        "-ex", "target extended-remote | gdbserver --multi -", "-ex", "echo ---\\n",
+        "-x", str(script), check=False,
+    )  # fmt: skip
+    assert "fetched: executable" in said
+    assert (tmp_path / "snapshot").read_text() == "snapshot"

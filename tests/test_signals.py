@@ -6,6 +6,7 @@ import pytest
 import cores
 import etp
 from etp import paths, processes
+from marker import marker
 
 TEXT = {"syntax": "p", "width": 0}
 
@@ -24,9 +25,8 @@ def test_each_binary_is_found_by_its_way(sent):
     assert [p["problem"] for p in census.processes if p["unreadable"]] == []
     found = {}
     for binary in census.binaries():
-        head = vm.read(binary["data_address"], min(binary["size"], 60))
-        if head.startswith(b"holder:"):
-            kind = head.split(b":")[1].decode()
+        kind = marker(vm, binary)
+        if kind is not None:
             holding, *others = sorted(
                 paths.holdings_of_binary(vm, binary, TEXT), key=lambda one: one.kind != "process"
             )

@@ -157,7 +157,9 @@ MANY = """
 def large():
     """A VM with a million rows and 50,000 processes, which works once it is sent a line."""
     command = ["erl", "+S", "4:4", "+MIscs", "64", "-noshell", "-eval", MANY]
-    vm = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+    vm = subprocess.Popen(
+        command, env=cores.ENVIRONMENT, stdout=subprocess.PIPE, stdin=subprocess.PIPE
+    )
     try:
         assert vm.stdout.readline() == b"ready\n"
         yield vm

@@ -6,6 +6,7 @@ from collections import Counter
 import cores
 import pytest
 from etp import timers
+from etp.units import WORD
 from etp.vm import VM
 from reader import Reader
 
@@ -52,6 +53,20 @@ def is_over(line, now):
     """Did it have to fire between the question and the dump?  Some are due within seconds, which a
     machine with much to do can take to write the truth."""
     return line["left"] <= ticks(now) - ticks(line["before"])
+
+
+def test_what_their_messages_take(dump, found, vm):
+    """Each that is no immediate has a heap fragment, whose header has five words, for its words."""
+    refs = by_ref(found)
+    lines = [line for line in dump.truth.by_kind["timer"] if line["ref"] in refs]
+    known = sum((5 + line["words"]) * WORD for line in lines if line["words"])
+    assert known > 3000 * 9 * WORD
+    told = {line["ref"] for line in lines}
+    others = [t for t in found.timers if t.message is not None and str(t.ref) not in told]
+    assert 0 <= vm.census().totals.timer_bytes - known <= 20 * WORD * len(others)
+    memory = {part["what"].strip(): part for part in Reader(vm).json("etp-memory")["rows"]}
+    assert memory["messages of timers"]["bytes"] == vm.census().totals.timer_bytes
+    assert memory["messages of timers"]["see"] == "etp-timers"
 
 
 def test_every_timer_runs_as_long_as_read_timer_said(dump, found, now):
@@ -137,7 +152,9 @@ def test_a_storm_is_named(vm, found, expect):
     text = Reader(vm, width=80).run("etp-timers")
     lines = text.splitlines()
     soonest = "overdue by" if found.overdue else "in"
-    assert lines[0].startswith(f"{found.count:,} timers, the soonest {soonest} ")
+    # Before it there may be a warning: of a core that qemu wrote, from which executable it is cannot be verified.
+    first = f"{found.count:,} timers, the soonest {soonest} "
+    assert [line for line in lines if line.startswith(first)]
     assert f"{expect['storm']} storm has {expect['storm_timers']:,} timers" in text
     assert all(len(line) <= 80 for line in lines)
     assert f"30 of {found.count:,} timers shown" in text
