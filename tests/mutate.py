@@ -502,8 +502,9 @@ def ask_the_census(vm: Any, error: Any) -> None:
             look_at(term, error)
     census.binaries(unaccounted=True, limit=100)
     vm.memory()
-    collections = vm.accumulators(min_count=100)
-    for item in collections["items"][:200]:
+    collections: List[Any] = []
+    vm.accumulators(collections.append, min_count=100)
+    for item in collections[:200]:
         look_at_path(item["path"], error)
     for shape in vm.histogram()["shapes"][:200]:
         for term in (shape["tag"], *(shape["keys"] or ())):

@@ -13,9 +13,10 @@ import shutil
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Tuple
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)]
@@ -30,6 +31,7 @@ import native  # noqa: E402
 #: The core that each target that looks at a VM has.
 WORKLOADS = {
     "census": "holders",
+    "dist": "distributed",
     "ets": "ets_kinds",
     "external": "distributed",
     "layout": "healthy",
@@ -55,6 +57,10 @@ SCRATCH = 0x10000
 SCRATCH_MAX = 1 << 16
 #: What a seed may have at most: a large one is slow, and mutations of it are spread thin.
 SEED_MAX = 4096
+#: Room for an ErtsMessage with its heap fragment and an ErtsDistExternal; and into how many fragments the
+#: bytes of a signal from another node are cut, beside the one that they come in.
+SIGNAL_SIZE = 1024
+FRAGMENTS = 3
 
 
 def words(*values: int) -> bytes:
@@ -98,11 +104,16 @@ def of_members(kind: int, structs: List[Any], places: List[int], words: int) -> 
                 yield b"".join(records[first : first + RECORDS_MAX])
 
 
+def structs_of(vm: Any) -> Dict[str, Any]:
+    path = vm.info()["layout_source"].split(" ", 2)[2]
+    structs: Dict[str, Any] = json.loads(Path(path).read_text())["structs"]
+    return structs
+
+
 def members(target: str) -> Iterator[bytes]:
     """Of what this target looks at: processes, tables, ports, the first scheduler."""
     vm = native.open_vm(cores.make(WORKLOADS[target]))
-    path = vm.info()["layout_source"].split(" ", 2)[2]
-    structs = json.loads(Path(path).read_text())["structs"]
+    structs = structs_of(vm)
 
     def words(name: str) -> int:
         return structs[name]["size"] // 8
@@ -200,6 +211,103 @@ def external_terms() -> Iterator[bytes]:
             yield b"\x07" + path.read_bytes()
 
 
+class Signals:
+    """Signals from another node, each with the memory that it needs, moved to SCRATCH."""
+
+    def __init__(self) -> None:
+        self.vm = native.open_vm(cores.make(WORKLOADS["dist"]))
+        self.structs = structs_of(self.vm)
+
+    def offset(self, struct_name: str, member: str) -> int:
+        offset: int = self.structs[struct_name]["members"][member][0]
+        return offset
+
+    def word(self, address: int, struct_name: str = "", member: str = "") -> int:
+        offset = self.offset(struct_name, member) if member else 0
+        return int.from_bytes(self.vm.read(address + offset, 8), "little")
+
+    def readable(self, address: int, size: int) -> bytes:
+        """As much of it as there is."""
+        while size:
+            try:
+                found: bytes = self.vm.read(address, size)
+                return found
+            except _etp.Error:
+                size -= 8
+        return b""
+
+    def fragment(self, signal: int) -> Tuple[int, int]:
+        """The heap fragment of a signal that has an ErtsDistExternal behind it, and where that is."""
+        own = signal + self.offset("ErtsMessage", "hfrag")
+        attached = self.word(signal, "ErtsMessage", "attached")
+        behind = self.word(own, "ErlHeapFragment", "next")
+        for fragment in (own, attached, behind):
+            try:
+                used = self.word(fragment, "ErlHeapFragment", "used_size")
+                external = fragment + self.offset("ErlHeapFragment", "mem") + used * 8
+                data = self.word(external, "ErtsDistExternal", "data")
+                if 0 < self.word(data, "ErtsDistExternalData", "frag_id") < 1 << 16:
+                    return fragment, external
+            except _etp.Error:
+                pass
+        raise LookupError
+
+    def seed(self, signal: int, fragments: int) -> bytes:
+        """The signal, the last of its queue, with its bytes in so many fragments."""
+        fragment, external = self.fragment(signal)
+        data = self.word(external, "ErtsDistExternal", "data")
+        start = self.word(data, "ErtsDistExternalData", "extp")
+        end = self.word(data, "ErtsDistExternalData", "ext_endp")
+        content = self.vm.read(start, min(end - start, SEED_MAX))
+        blocks = [(signal, self.readable(signal, SIGNAL_SIZE))]
+        if not signal <= fragment < signal + SIGNAL_SIZE:
+            blocks.append((fragment, self.readable(fragment, SIGNAL_SIZE)))
+        places = {}
+        size = 0
+        for address, block in blocks:
+            places[address] = SCRATCH + size
+            size += len(block)
+        parts = self.structs["ErtsDistExternalData"]["size"]
+        first = SCRATCH + size + parts * fragments
+        places[data] = SCRATCH + size
+
+        def moved(word: int) -> int:
+            for address, block in [*blocks, (data, b"\0" * 8)]:
+                if address <= word < address + len(block):
+                    return places[address] + word - address
+            return word
+
+        found = bytearray()
+        for _address, block in blocks:
+            for at in range(0, len(block) // 8 * 8, 8):
+                found += words(moved(int.from_bytes(block[at : at + 8], "little")))
+        at = self.offset("ErtsMessage", "next")
+        found[at : at + 8] = words(0)
+        cuts = [len(content) * number // fragments for number in range(fragments + 1)]
+        for number, (begin, stop) in enumerate(zip(cuts, cuts[1:])):
+            part = bytearray(parts)
+            for member, value in (
+                ("frag_id", fragments - number),
+                ("extp", first + begin),
+                ("ext_endp", first + stop),
+                ("binp", self.word(data, "ErtsDistExternalData", "binp")),
+            ):
+                at = self.offset("ErtsDistExternalData", member)
+                part[at : at + 8] = words(value)
+            found += part
+        return bytes(found) + content
+
+
+def dist_signals() -> Iterator[bytes]:
+    """What waits for processes that have not looked at it: messages, exit signals and those of monitors."""
+    signals = Signals()
+    for process, _pid in signals.vm.processes():
+        for signal in signals.vm.messages(process):
+            for fragments in (1, FRAGMENTS):
+                with suppress(LookupError):
+                    yield signals.seed(signal[8], fragments)
+
+
 def core_files() -> Iterator[bytes]:
     """Headers and notes of real cores, and some pages behind them."""
     for workload in ("healthy", "signals"):
@@ -230,6 +338,7 @@ def write(directory: Path) -> None:
     rng = random.Random(1)
     seeds: Dict[str, Iterator[bytes]] = {
         "core": core_files(),
+        "dist": dist_signals(),
         "executable": executables(),
         "external": external_terms(),
         "layout": layouts(),

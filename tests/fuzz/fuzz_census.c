@@ -50,8 +50,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct etp_accumulator_options large = {.min_count = 20, .min_bytes = 100};
 	struct etp_accumulators accumulators;
 	err = etp_accumulators_find(image->vm, &large, &accumulators);
-	if (!err)
-		etp_accumulators_deinit(&accumulators);
 	image_forgive(err);
 	const struct etp_histogram_options all = {0};
 	struct etp_histogram histogram;
@@ -60,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		etp_histogram_deinit(&histogram);
 	image_forgive(err);
 	struct etp_waits waits;
-	err = etp_waits_init(&waits, image->vm);
+	err = etp_waits_init(&waits, image->vm, NULL, 0);
 	if (!err)
 		etp_waits_deinit(&waits);
 	image_forgive(err);
