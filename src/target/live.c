@@ -23,7 +23,7 @@ enum {
 	// Extents that are copied between two looks whether the copy is still worth it.
 	CHECK_EXTENTS = 256,
 	// Entries of /proc/PID/pagemap that are read at once.
-	PAGEMAP_CHUNK = 64 * PAGES_PER_EXTENT,
+	PAGEMAP_CHUNK = 8 * PAGES_PER_EXTENT,
 };
 
 static const uint64_t page_size = UINT64_C(1) << PAGE_SHIFT;
@@ -47,6 +47,9 @@ struct range {
 	uint64_t *missing;
 	// Pages of `bytes` that a copy has written to, perhaps in vain.
 	uint64_t *written;
+	// Extents of which every page was in use when a copy was prepared. Then all of them are
+	// read: pages that were given back meanwhile are zeros.
+	bool *was_full;
 };
 
 // Parts of the address space, ascending.
@@ -106,6 +109,7 @@ static void range_deinit(struct range *range)
 	free((void *)range->states);
 	free(range->missing);
 	free(range->written);
+	free(range->was_full);
 }
 
 // Only what can be read gets room.
@@ -119,7 +123,8 @@ static struct etp_error *range_init(struct range *range, const struct etp_live_m
 	range->states = calloc(range->extent_count, sizeof(range->states[0]));
 	range->missing = calloc(range->extent_count, sizeof(range->missing[0]));
 	range->written = calloc(range->extent_count, sizeof(range->written[0]));
-	if (!range->states || !range->missing || !range->written)
+	range->was_full = calloc(range->extent_count, sizeof(range->was_full[0]));
+	if (!range->states || !range->missing || !range->written || !range->was_full)
 		return &etp_error_no_memory;
 	void *bytes = mmap(NULL, (size_t)mapping->size, PROT_READ | PROT_WRITE,
 	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -375,6 +380,7 @@ static void adopt_room(struct range *old, struct range *range)
 	size_t count =
 		old->extent_count < range->extent_count ? old->extent_count : range->extent_count;
 	memcpy(range->written, old->written, count * sizeof(range->written[0]));
+	memcpy(range->was_full, old->was_full, count * sizeof(range->was_full[0]));
 }
 
 uint64_t etp_live_peek(struct etp_live *live, uint64_t address, size_t size, unsigned char *buffer,
@@ -514,21 +520,38 @@ static void clear_leftovers(struct range *range, size_t index, uint64_t pages)
 // breaks off.
 typedef bool visit_extent(void *context, struct range *range, size_t index, uint64_t pages);
 
-static bool visit_range(struct range *range, int pagemap, visit_extent *visit, void *context)
+// How to learn which pages are in use.
+struct pages_source {
+	// Descriptor of /proc/PID/pagemap, or -1: then every page may be.
+	int pagemap;
+	// Extents that are left out, or that were full, are not asked for again.
+	bool knows_more;
+};
+
+static bool is_asked_for(const struct etp_live *live, const struct range *range, size_t index,
+                         const struct pages_source *source)
+{
+	return !source->knows_more || !(range->was_full[index] || is_chosen(live, range, index));
+}
+
+static bool visit_range(const struct etp_live *live, struct range *range,
+                        const struct pages_source *source, visit_extent *visit, void *context)
 {
 	static const size_t chunk_extents = PAGEMAP_CHUNK / PAGES_PER_EXTENT;
 	uint64_t entries[PAGEMAP_CHUNK];
 	// Of a page that is shared, or of a file, pagemap does not tell what is in it.
-	if (!range->mapping.is_anonymous)
-		pagemap = -1;
+	int pagemap = range->mapping.is_anonymous ? source->pagemap : -1;
 	for (size_t first = 0; first < range->extent_count; first += chunk_extents) {
 		size_t last = first + chunk_extents - 1;
 		if (last >= range->extent_count)
 			last = range->extent_count - 1;
+		bool is_asked = false;
+		for (size_t i = first; i <= last && !is_asked; i++)
+			is_asked = is_asked_for(live, range, i, source);
 		uint64_t start = extent_start(range, first);
 		size_t wanted = (size_t)((extent_end(range, last) - start) >> PAGE_SHIFT) *
 		                sizeof(entries[0]);
-		bool known = pagemap >= 0 &&
+		bool known = pagemap >= 0 && is_asked &&
 		             pread(pagemap, entries, wanted, (off_t)(start >> PAGE_SHIFT << 3)) ==
 		                     (ssize_t)wanted;
 		for (size_t i = first; i <= last; i++) {
@@ -542,12 +565,12 @@ static bool visit_range(struct range *range, int pagemap, visit_extent *visit, v
 }
 
 // All extents of what is_wanted.
-static bool visit_wanted(const struct etp_live *live, int pagemap, visit_extent *visit,
-                         void *context)
+static bool visit_wanted(const struct etp_live *live, const struct pages_source *source,
+                         visit_extent *visit, void *context)
 {
 	for (size_t i = 0; i < live->count; i++)
 		if (live->ranges[i].bytes && live->ranges[i].mapping.is_wanted &&
-		    !visit_range(&live->ranges[i], pagemap, visit, context))
+		    !visit_range(live, &live->ranges[i], source, visit, context))
 			return false;
 	return true;
 }
@@ -566,10 +589,11 @@ static bool list_extent(void *context, struct range *range, size_t index, uint64
 	return true;
 }
 
-static bool list_work(const struct etp_live *live, int pagemap, struct work_list *ret)
+static bool list_work(const struct etp_live *live, const struct pages_source *source,
+                      struct work_list *ret)
 {
 	*ret = (struct work_list){.live = live};
-	return visit_wanted(live, pagemap, list_extent, ret);
+	return visit_wanted(live, source, list_extent, ret);
 }
 
 struct etp_error *etp_live_leave_out(struct etp_live *live, const struct etp_target_range *ranges,
@@ -599,7 +623,8 @@ struct etp_error *etp_live_rehearse(struct etp_live *live, int pagemap, uint64_t
 	// Without pagemap, all pages seem to be in use, and nothing is known.
 	if (pagemap < 0)
 		return NULL;
-	return visit_wanted(live, pagemap, choose_full, &live->chosen) ? NULL
+	const struct pages_source source = {.pagemap = pagemap};
+	return visit_wanted(live, &source, choose_full, &live->chosen) ? NULL
 	                                                               : &etp_error_no_memory;
 }
 
@@ -631,9 +656,10 @@ bool etp_live_has_missed(const struct etp_live *live)
 
 uint64_t etp_live_present(struct etp_live *live, int pagemap)
 {
+	const struct pages_source source = {.pagemap = pagemap};
 	struct work_list list;
 	uint64_t bytes = 0;
-	list_work(live, pagemap, &list);
+	list_work(live, &source, &list);
 	for (size_t i = 0; i < list.count; i++)
 		bytes += (uint64_t)__builtin_popcountll(list.items[i].pages) << PAGE_SHIFT;
 	free(list.items);
@@ -642,11 +668,14 @@ uint64_t etp_live_present(struct etp_live *live, int pagemap)
 
 void etp_live_prepare_copy(struct etp_live *live, int pagemap)
 {
+	const struct pages_source source = {.pagemap = pagemap};
 	struct work_list list;
-	list_work(live, pagemap, &list);
+	list_work(live, &source, &list);
 	for (size_t i = 0; i < list.count; i++) {
 		const struct work *work = &list.items[i];
 		uint64_t at = extent_start(work->range, work->index), size;
+		work->range->was_full[work->index] =
+			work->pages == all_pages(work->range, work->index);
 		// What an old kernel does not know costs page faults later.
 		for (; next_run(work, &at, &size); at += size)
 			madvise(host(work->range, at), size, MADV_POPULATE_WRITE);
@@ -696,7 +725,8 @@ static void *run_copier(void *context)
 struct etp_error *etp_live_copy(struct etp_live *live, struct etp_live_copy *copy)
 {
 	struct copier copier = {.live = live, .copy = copy};
-	if (!list_work(live, copy->pagemap, &copier.list)) {
+	const struct pages_source source = {.pagemap = copy->pagemap, .knows_more = true};
+	if (!list_work(live, &source, &copier.list)) {
 		free(copier.list.items);
 		return &etp_error_no_memory;
 	}

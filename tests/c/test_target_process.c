@@ -5,6 +5,7 @@
 #include "traced_child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -303,6 +304,61 @@ static void test_rehearsal_without_room(void **state)
 	etp_live_destroy(live);
 }
 
+static size_t read_own(void *context, uint64_t address, void *buffer, size_t size)
+{
+	(void)context;
+	memcpy(buffer, (void *)(uintptr_t)address, size);
+	return size;
+}
+
+// Which pages are in use changes between the preparation and the stop.
+static void test_what_changes_before_the_copy(void **state)
+{
+	(void)state;
+	unsigned char *bytes =
+		map(3 * EXTENT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	uint64_t start = (address_of(bytes) + EXTENT - 1) & ~(uint64_t)(EXTENT - 1);
+	unsigned char *full = bytes + (start - address_of(bytes)), *sparse = full + EXTENT;
+	madvise(bytes, 3 * EXTENT, MADV_NOHUGEPAGE);
+	memset(full, 1, EXTENT);
+	memset(sparse, 1, PAGE);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	assert_true(pagemap >= 0);
+	const struct etp_live_mapping mapping = {.start = start,
+	                                         .size = 2 * EXTENT,
+	                                         .flags = PF_R | PF_W,
+	                                         .is_anonymous = true,
+	                                         .is_wanted = true};
+	struct etp_live *live;
+	assert_null(etp_live_create(&mapping, 1, read_own, NULL, &live));
+	etp_live_prepare_copy(live, pagemap);
+
+	assert_int_equal(madvise(full + 3 * PAGE, PAGE, MADV_DONTNEED), 0);
+	memset(full, 2, PAGE);
+	memset(sparse + 5 * PAGE, 3, PAGE);
+	assert_null(etp_live_remap(live, &mapping, 1));
+	struct etp_live_copy copy = {.pagemap = pagemap};
+	assert_null(etp_live_copy(live, &copy));
+	etp_live_seal(live);
+	memset(full, 4, EXTENT);
+	memset(sparse, 4, EXTENT);
+
+	struct etp_segment segment;
+	assert_true(etp_live_find(live, start, &segment));
+	assert_int_equal(segment.size, 2 * EXTENT);
+	enum { PAGES = EXTENT / PAGE };
+	unsigned char expected[2 * PAGES] = {0};
+	memset(expected, 1, PAGES + 1);
+	expected[0] = 2;
+	expected[3] = 0;
+	expected[PAGES + 5] = 3;
+	for (size_t page = 0; page < 2 * PAGES; page++)
+		assert_int_equal(segment.bytes[page * PAGE], expected[page]);
+	etp_live_destroy(live);
+	close(pagemap);
+	munmap(bytes, 3 * EXTENT);
+}
+
 static void stop(pid_t pid)
 {
 	kill(pid, SIGSTOP);
@@ -556,6 +612,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_copy, start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_rehearsal, start_child, end_child),
 		cmocka_unit_test(test_rehearsal_without_room),
+		cmocka_unit_test(test_what_changes_before_the_copy),
 		cmocka_unit_test_setup_teardown(test_stopped_by_the_caller, start_child, end_child),
 		cmocka_unit_test_setup_teardown(test_threads_of_others_are_told_by_their_stacks,
 	                                        start_child, end_child),
