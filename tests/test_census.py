@@ -360,12 +360,14 @@ def test_binaries_by_parts(leaks, monkeypatch):
     found = vm.census()
     monkeypatch.setattr("etp.census.ORDERED", 100)
     expected = [binary.address for binary in found.binaries("waste")]
-    between = found.addresses_between("waste")
+    between = found.addresses_between(len(expected), "waste")
     for size in (7, 100, 300):
         parts = (between(i, i + size) for i in range(0, len(expected) + size, size))
         assert [address for part in parts for address in part] == expected
     assert between(250, 260) == expected[250:260]
     assert between(90, 110) == expected[90:110]
+    between = found.addresses_between(150, "waste")
+    assert between(0, 120) + between(120, 300) == expected[:150]
 
 
 def test_bytes_of_bin_leaks(leaks):

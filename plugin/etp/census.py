@@ -356,10 +356,11 @@ class Census:
         return [Binary.of(facts) for facts in found]
 
     def addresses_between(
-        self, sort: Sort = "size", unaccounted: bool = False, reverse: bool = False
+        self, count: int, sort: Sort = "size", unaccounted: bool = False, reverse: bool = False
     ) -> Callable[[int, int], list[int]]:
-        """Gives addresses of those of binaries() from one up to another: of very many, there is never
-        more than a part of the order. It is made to be asked for one part after the other."""
+        """Gives addresses of the first ``count`` of binaries() from one up to another: of very many,
+        there is never more than a part of the order. It is made to be asked for one part after the
+        other."""
         addresses: list[int] = []
         first = 0
 
@@ -371,7 +372,7 @@ class Census:
                     is_next = addresses and start == first + len(addresses)
                     after = addresses[-1] if is_next else 0
                     first = start if is_next else 0
-                    most = ORDERED if is_next else max(ORDERED, start + 1)
+                    most = min(ORDERED if is_next else max(ORDERED, start + 1), count - first)
                     addresses = self.native.binary_addresses(
                         sort, most, unaccounted, reverse, after
                     )

@@ -42,11 +42,12 @@ def run(context: Context, args: Namespace) -> Table:
     census = context.census("Looking for binaries")
     totals = census.binary_totals
     count = totals.unaccounted + totals.excess if args.unaccounted else totals.binaries
+    shown = min(count, args.limit or count)
     # Sorted there, so that only what is shown becomes Python objects.
-    between = census.addresses_between(args.sort, args.unaccounted, args.reverse)
+    between = census.addresses_between(shown, args.sort, args.unaccounted, args.reverse)
     view = Table(
         COLUMNS,
-        _rows(vm, census, min(count, args.limit or count), between, context.settings.redact),
+        _rows(vm, census, shown, between, context.settings.redact),
         noun="binaries",
         warnings=[*vm.ets_tables.gaps, *census.gaps],
     )
