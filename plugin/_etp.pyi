@@ -564,7 +564,8 @@ class VM:
     ) -> "Census":
         """One pass over the memory of all processes and tables, and all else that holds
         binaries; ``threads`` and ``rows_a_part`` as of scan_ets.  With ``tables_only`` that of
-        tables, from which take_others() can go on."""
+        tables; binaries to which there is a single reference, that of a row, are then summed up but
+        not listed, until take_others() looks at everything."""
     def memory(self) -> dict[str, Any]:
         """What the allocators say of themselves, in bytes: allocators ({name: {blocks (in use),
         carriers (from the system), instances}}, names as in eheap_alloc without the ending), fixed

@@ -192,7 +192,9 @@ struct etp_census_options {
 	/** As in etp_ets_scan_options. */
 	unsigned threads;
 	uint64_t rows_a_part;
-	/** Only what tables hold, for etp_census_take_others() to go on from if need be. */
+	/** Only what tables hold, and of most of their binaries only sums: as `sums_only` of
+	 *  etp_ets_scan_options. etp_census_take_others() looks at the rest if need be, and at
+	 *  the tables again. */
 	bool tables_only;
 };
 

@@ -120,6 +120,9 @@ struct etp_ets_scan_options {
 	unsigned threads;
 	/** A table is shared out in parts of about so many rows; 0 means 16,384. */
 	uint64_t rows_a_part;
+	/** Only sums are wanted: most of the binaries to which there is a single reference, that of
+	 *  a row, are counted and then forgotten, so that none of what is below lists them. */
+	bool sums_only;
 };
 
 /** Scan `count` tables. An interrupted scan is a result, not an error: see

@@ -465,7 +465,7 @@ class VM:
     def census(self, progress: Progress | None = None, tables_only: bool = False) -> Census:
         """One pass over all processes, tables, literals, timers and ports.  A whole one is kept:
         the memory that we see does not change.  With ``tables_only`` only these must have been
-        looked at; who wants the others later goes on from there."""
+        looked at, and their binaries summed up; who wants more later has all looked at."""
         from .census import Census
 
         census, self._census = self._census, None

@@ -44,8 +44,9 @@ struct etp_census {
 	struct magic_store magic;
 	// Binaries to which only garbage of some process refers, with these references.
 	struct binary_map released;
-	// Whether what is no table was looked at too, and whether nothing interrupted it.
-	bool has_others, complete;
+	// Whether what is no table was looked at too, whether of tables only sums are known, and
+	// whether nothing interrupted it.
+	bool has_others, sums_only, complete;
 };
 
 // One thread's share.
@@ -425,7 +426,8 @@ static bool ets_progress(void *context, uint64_t done, uint64_t total)
 }
 
 static struct etp_error *take_tables(struct etp_census *census,
-                                     const struct etp_census_options *census_options, bool *stopped)
+                                     const struct etp_census_options *census_options,
+                                     bool sums_only, bool *stopped)
 {
 	struct etp_error *err = etp_ets_tables_init(&census->tables, census->vm);
 	if (err)
@@ -435,6 +437,7 @@ static struct etp_error *take_tables(struct etp_census *census,
 		.context = &census_options,
 		.threads = census_options ? census_options->threads : 0,
 		.rows_a_part = census_options ? census_options->rows_a_part : 0,
+		.sums_only = sums_only,
 	};
 	err = ets_scan_run_into(census->vm, census->tables.tables, census->tables.count, &options,
 	                        &census->store, &census->magic, &census->ets);
@@ -471,6 +474,21 @@ static uint32_t first_root(const struct etp_census *census)
 	return (uint32_t)(census->tables.count + census->processes.count + census->literals.count);
 }
 
+// Of the binaries, too, which were not kept.
+static struct etp_error *retake_tables(struct etp_census *census,
+                                       const struct etp_census_options *options, bool *stopped)
+{
+	etp_ets_scan_destroy(census->ets);
+	census->ets = NULL;
+	etp_ets_tables_deinit(&census->tables);
+	binary_store_deinit(&census->store);
+	binary_store_init(&census->store);
+	magic_store_deinit(&census->magic);
+	magic_store_init(&census->magic);
+	census->sums_only = false;
+	return take_tables(census, options, false, stopped);
+}
+
 struct etp_error *etp_census_take_others(struct etp_census *census,
                                          const struct etp_census_options *options)
 {
@@ -479,7 +497,9 @@ struct etp_error *etp_census_take_others(struct etp_census *census,
 	census->has_others = true;
 	bool stopped = !census->complete;
 	struct etp_error *err = NULL;
-	if (!take_processes(census, options, &stopped))
+	if (census->sums_only && !stopped)
+		err = retake_tables(census, options, &stopped);
+	if (!err && !take_processes(census, options, &stopped))
 		err = &etp_error_no_memory;
 	if (!err && !stopped)
 		err = literal_scan_run(&census->literals, census->vm, &census->store,
@@ -508,9 +528,10 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 	binary_map_init(&census->released);
 	magic_store_init(&census->magic);
 	bool stopped = false;
-	struct etp_error *err = take_tables(census, options, &stopped);
+	census->sums_only = options && options->tables_only;
+	struct etp_error *err = take_tables(census, options, census->sums_only, &stopped);
 	census->complete = !stopped;
-	if (!err && !(options && options->tables_only))
+	if (!err && !census->sums_only)
 		err = etp_census_take_others(census, options);
 	if (err) {
 		etp_census_destroy(census);
@@ -599,29 +620,10 @@ const struct etp_ets_scan *etp_census_ets(const struct etp_census *census)
 	return census->ets;
 }
 
-static bool is_in_table(const struct etp_census *census, const struct binary_entry *entry)
-{
-	struct binary_holder holder;
-	uint32_t link = entry->holders;
-	while (binary_store_next_holder(&census->store, entry, &link, &holder))
-		if (holder.holder < census->tables.count)
-			return true;
-	return false;
-}
-
 void etp_census_ets_binaries(const struct etp_census *census, uint64_t *count_ret,
                              uint64_t *bytes_ret)
 {
-	uint64_t count = 0, bytes = 0;
-	for (size_t i = 0; i < census->store.map.count; i++) {
-		const struct binary_entry *entry = binary_map_at(&census->store.map, i);
-		if (!is_in_table(census, entry))
-			continue;
-		count++;
-		bytes += entry->size;
-	}
-	*count_ret = count;
-	*bytes_ret = bytes;
+	ets_scan_sum_binaries(census->ets, count_ret, bytes_ret);
 }
 
 size_t etp_census_binary_count(const struct etp_census *census)

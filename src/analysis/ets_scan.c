@@ -37,6 +37,8 @@ struct etp_ets_scan {
 	struct binary_store own_store;
 	// Of the census; NULL without one.
 	struct magic_store *magic;
+	// Binaries that were counted and forgotten, and their bytes.
+	uint64_t forgotten, forgotten_bytes;
 	uint64_t data_offset;
 	bool complete;
 };
@@ -167,10 +169,33 @@ static bool judge_row(struct scanner *s, struct etp_ets_scan_table *out, uint64_
 	return true;
 }
 
+// `own`: the table has all references to it that there are.
+static void count_binary(struct etp_ets_scan_table *out, uint64_t bytes, uint64_t visible, bool own)
+{
+	out->binaries++;
+	out->binary_bytes += bytes;
+	out->visible_bytes += visible;
+	out->own_binaries += own;
+	out->own_bytes += own ? bytes : 0;
+	out->own_visible_bytes += own ? visible : 0;
+}
+
+// The usual row of a leak: it sees one part of its only binary, to which nothing else refers, so
+// that there is nothing to put together.
+static bool is_alone(const struct row_scan *row)
+{
+	return row->binary_count == 1 && row->range_count == 1 && row->binaries[0].refc == 1;
+}
+
 static bool note_binaries(struct scanner *s, struct etp_ets_scan_table *out, uint64_t dbterm)
 {
-	out->binary_refs += s->row.binary_count;
-	if (!row_scan_collect(&s->row, &s->feed))
+	const struct etp_ets_scan_options *options = s->work->options;
+	const struct row_scan *row = &s->row;
+	out->binary_refs += row->binary_count;
+	if (options && options->sums_only && is_alone(row))
+		count_binary(out, row->binaries[0].size, row->ranges[0].end - row->ranges[0].start,
+		             true);
+	else if (!row_scan_collect(row, &s->feed))
 		return false;
 	return judge_row(s, out, dbterm);
 }
@@ -365,22 +390,18 @@ static bool finish_table(struct scanner *s, size_t index, const struct finding *
 		out->problem = found->missing_problem;
 	else if (found->damage_problem)
 		out->problem = found->damage_problem;
+	uint64_t forgotten = out->binaries, forgotten_bytes = out->binary_bytes;
 	for (size_t i = 0; i < s->local->count; i++) {
 		const struct binary_entry *entry = binary_map_at(s->local, i);
-		uint64_t visible = binary_map_visible_bytes(s->local, entry);
-		out->binaries++;
-		out->binary_bytes += entry->size;
-		out->visible_bytes += visible;
-		if (binary_entry_refs(entry) == entry->refc) {
-			out->own_binaries++;
-			out->own_bytes += entry->size;
-			out->own_visible_bytes += visible;
-		}
+		count_binary(out, entry->size, binary_map_visible_bytes(s->local, entry),
+		             binary_entry_refs(entry) == entry->refc);
 	}
+	struct etp_ets_scan *scan = s->work->scan;
 	pthread_mutex_lock(&s->work->crew.lock);
-	bool ok = binary_store_take(s->work->scan->store, s->local, (uint32_t)index) &&
-	          (!s->work->scan->magic ||
-	           magic_store_merge(s->work->scan->magic, s->local_magic, (uint32_t)index));
+	scan->forgotten += forgotten;
+	scan->forgotten_bytes += forgotten_bytes;
+	bool ok = binary_store_take(scan->store, s->local, (uint32_t)index) &&
+	          (!scan->magic || magic_store_merge(scan->magic, s->local_magic, (uint32_t)index));
 	pthread_mutex_unlock(&s->work->crew.lock);
 	magic_finder_clear(s->local_magic);
 	return ok;
@@ -408,6 +429,12 @@ static void add_finding(struct finding *sum, const struct finding *part)
 	to->pseudo_deleted_words += from->pseudo_deleted_words;
 	to->unreadable += from->unreadable;
 	to->binary_refs += from->binary_refs;
+	to->binaries += from->binaries;
+	to->binary_bytes += from->binary_bytes;
+	to->visible_bytes += from->visible_bytes;
+	to->own_binaries += from->own_binaries;
+	to->own_bytes += from->own_bytes;
+	to->own_visible_bytes += from->own_visible_bytes;
 	to->pinned_rows += from->pinned_rows;
 	to->live_pid_rows += from->live_pid_rows;
 	to->dead_pid_rows += from->dead_pid_rows;
@@ -689,6 +716,32 @@ const struct etp_ets_scan_table *etp_ets_scan_tables(const struct etp_ets_scan *
 {
 	*count_ret = scan->table_count;
 	return scan->tables;
+}
+
+// In a census, others than tables are holders too.
+static bool is_in_table(const struct etp_ets_scan *scan, const struct binary_entry *entry)
+{
+	struct binary_holder holder;
+	uint32_t link = entry->holders;
+	while (binary_store_next_holder(scan->store, entry, &link, &holder))
+		if (holder.holder < scan->table_count)
+			return true;
+	return false;
+}
+
+void ets_scan_sum_binaries(const struct etp_ets_scan *scan, uint64_t *count_ret,
+                           uint64_t *bytes_ret)
+{
+	uint64_t count = scan->forgotten, bytes = scan->forgotten_bytes;
+	for (size_t i = 0; i < scan->store->map.count; i++) {
+		const struct binary_entry *entry = binary_map_at(&scan->store->map, i);
+		if (!is_in_table(scan, entry))
+			continue;
+		count++;
+		bytes += entry->size;
+	}
+	*count_ret = count;
+	*bytes_ret = bytes;
 }
 
 size_t etp_ets_scan_binary_count(const struct etp_ets_scan *scan)

@@ -13,4 +13,8 @@ struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_et
                                     struct binary_store *store, struct magic_store *magic,
                                     struct etp_ets_scan **ret);
 
+// As etp_census_ets_binaries(): with those that are not listed.
+void ets_scan_sum_binaries(const struct etp_ets_scan *scan, uint64_t *count_ret,
+                           uint64_t *bytes_ret);
+
 #endif
