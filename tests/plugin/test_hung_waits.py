@@ -11,11 +11,13 @@ from etp.diagnosis.thresholds import HUNG_THRESHOLDS
 from etp.waits import Root, Waiter
 
 MANY = HUNG_THRESHOLDS.callers
+STALLED = HUNG_THRESHOLDS.stalled_callers
 
 
-def found(kind, waits):
+def found(kind, waits, behind=0):
+    """``behind``: those who wait for those who wait for it."""
     count = sum(waits.values())
-    root = Root(Waiter(kind, 0x1000, "THAT", "none", count, count, 1), [], waits)
+    root = Root(Waiter(kind, 0x1000, "THAT", "none", count, count + behind, 1), [], waits)
     idle = SimpleNamespace(kind="idle", caller="", text="waits", arguments=[], messages=0)
     hang = SimpleNamespace(
         waits=SimpleNamespace(roots=[root]),
@@ -31,11 +33,25 @@ def found(kind, waits):
 
 def test_only_a_port_that_suspends_is_busy():
     (busy,) = found("port", {"port": 1})
-    assert busy.kind == "busy_port" and busy.severity == Severity.HANG
+    assert busy.kind == "busy_port"
     assert found("port", {"call": MANY - 1}) == []
     (watched,) = found("port", {"call": MANY})
     assert watched.kind == "watched_port" and watched.severity == Severity.STRAIN
     assert "busy" not in watched.title and watched.doubt == ""
+
+
+@pytest.mark.parametrize(
+    "direct, behind, severity",
+    [
+        (1, 0, Severity.STRAIN),
+        (1, 1, Severity.HANG),
+        (STALLED - 1, 0, Severity.STRAIN),
+        (STALLED, 0, Severity.HANG),
+    ],
+)
+def test_who_writes_to_one_that_is_slow_may_be_nobody_elses_matter(direct, behind, severity):
+    (busy,) = found("port", {"port": direct}, behind)
+    assert busy.severity == severity and busy.behind == direct + behind
 
 
 @pytest.mark.parametrize(

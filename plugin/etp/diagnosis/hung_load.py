@@ -186,7 +186,8 @@ def dirty_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) ->
             evidence.append("Large garbage collections wait for them as well.")
         yield Finding(
             kind,
-            Severity.LIKELY,
+            # Work that takes long is what they are for, and a few may well wait.
+            Severity.LIKELY if waiting >= len(own) else Severity.STRAIN,
             f"All {len(own)} {name} are taken, {inside} by {function};"
             f" {plural(waiting, 'process', 'processes')} {agree('wait', waiting)} for one",
             evidence,
@@ -194,7 +195,6 @@ def dirty_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) ->
             waiting + sum(hang.behind(s.process) for s in own),
             [str(s.pid) for s in own if s.pid is not None],
             "One look cannot tell for how long.",
-            weight=1000 + waiting,
             explains={s.process for s in own},
         )
 

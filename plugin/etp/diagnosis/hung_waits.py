@@ -100,7 +100,7 @@ def blockers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterato
         if root.waiter.address in explained:
             continue
         if root.waiter.kind == "port" and root.waits.get("port"):
-            yield _busy_port(hang, root)
+            yield _busy_port(hang, root, limits)
         elif root.waiter.kind == "port" and root.waits.get("send"):
             yield from _full_port(hang, root, limits)
         elif root.waiter.kind == "port":
@@ -113,7 +113,8 @@ def blockers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterato
             yield from _blocker(hang, root, limits)
 
 
-def _busy_port(hang: Hang, root: Root) -> Finding:
+def _busy_port(hang: Hang, root: Root, limits: HungThresholds) -> Finding:
+    """One that is suspended on it, with nobody behind, may well be a slow reader's own writer."""
     port = hang.port(root.waiter.term)
     direct, behind = root.waiter.direct, root.waiter.behind
     evidence = [] if port is None else [_not_taken(port)]
@@ -121,7 +122,7 @@ def _busy_port(hang: Hang, root: Root) -> Finding:
     title = f"{_processes(direct)} {agree('are', direct)} suspended on the busy port {hang.name(root.waiter.term)}"
     return Finding(
         "busy_port",
-        Severity.HANG,
+        Severity.HANG if behind > direct or direct >= limits.stalled_callers else Severity.STRAIN,
         title + _more(behind - direct),
         evidence,
         [
