@@ -2,9 +2,11 @@
 """What is said of those whom others wait for, by how these wait, on made-up numbers."""
 
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 
+from etp.diagnosis import hung_waits
 from etp.diagnosis.finding import Severity
 from etp.diagnosis.hung_waits import blockers
 from etp.diagnosis.thresholds import HUNG_THRESHOLDS
@@ -54,6 +56,23 @@ def test_who_writes_to_one_that_is_slow_may_be_nobody_elses_matter(direct, behin
     assert busy.severity == severity and busy.behind == direct + behind
 
 
+def full_port(behind, messages, module="shop", **facts):
+    """One sends to the port, whose first function was of the module, and others wait behind."""
+    sender = Waiter("process", 0x2000, "SENDER", "send", behind, behind, 0)
+    port = Waiter("port", 0x1000, "PORT", "none", 1, 1 + behind, 1)
+    doing = SimpleNamespace(kind="waiting", caller="", text="waits", messages=messages)
+    facts = {"is_busy": False, "queue_size": 1000, "os_pid": 0, "output": 0, **facts}
+    hang = SimpleNamespace(
+        waits=SimpleNamespace(roots=[Root(port, [sender], {"send": 1})]),
+        name=str,
+        port=lambda term: facts,
+        process=lambda term: SimpleNamespace(name=None, initial_call=(module, "init", 1)),
+        activity=lambda address: doing,
+        roles={},
+    )
+    return list(blockers(hang, HUNG_THRESHOLDS, set()))
+
+
 @pytest.mark.parametrize(
     "behind, messages, queue_size, is_found",
     [
@@ -64,19 +83,59 @@ def test_who_writes_to_one_that_is_slow_may_be_nobody_elses_matter(direct, behin
     ],
 )
 def test_who_sends_to_a_slow_reader_matters_if_others_wait(behind, messages, queue_size, is_found):
-    sender = Waiter("process", 0x2000, "SENDER", "send", behind, behind, 0)
-    port = Waiter("port", 0x1000, "PORT", "none", 1, 1 + behind, 1)
-    doing = SimpleNamespace(kind="waiting", caller="", text="waits", messages=messages)
-    facts = {"is_busy": False, "queue_size": queue_size, "os_pid": 0, "output": 0}
-    hang = SimpleNamespace(
-        waits=SimpleNamespace(roots=[Root(port, [sender], {"send": 1})]),
-        name=str,
-        port=lambda term: facts,
-        activity=lambda address: doing,
-        roles={},
-    )
-    findings = list(blockers(hang, HUNG_THRESHOLDS, set()))
+    findings = full_port(behind, messages, queue_size=queue_size)
     assert [finding.kind for finding in findings] == ["full_port"] * is_found
+
+
+@pytest.mark.parametrize("behind, messages, is_found", [(1, 1, False), (2, 2, True)])
+def test_with_tls_one_waits_for_the_one_that_sends(behind, messages, is_found):
+    findings = full_port(behind, messages, "tls_sender")
+    assert [finding.kind for finding in findings] == ["full_port"] * is_found
+
+
+def test_a_port_with_a_queue_need_not_be_busy():
+    (full,), (busy,) = full_port(1, 0), full_port(1, 0, is_busy=True)
+    assert "to send to the port PORT" in full.title
+    assert "to send to the busy port PORT" in busy.title
+
+
+def found_node(direct, behind, suspended):
+    """Of those who wait for a node, some are in the list of its connection."""
+    here, other = 0x1000, 0x2000
+    node = Waiter("node", here if suspended else 0, "shop@db", "none", direct, direct + behind, 1)
+    entries = [
+        SimpleNamespace(address=address, ties={"suspended": count})
+        for address, count in ((other, 99), (here, suspended))
+    ]
+    hang = SimpleNamespace(
+        vm=None,
+        waits=SimpleNamespace(roots=[Root(node, [], {"node": direct})]),
+        name=str,
+        redact=False,
+    )
+    with patch.object(hung_waits, "connections", lambda vm: SimpleNamespace(connections=entries)):
+        return list(blockers(hang, HUNG_THRESHOLDS, set()))
+
+
+def test_somebody_always_calls_another_node():
+    assert found_node(1, 0, 0) == [] and found_node(STALLED - 1, 0, 0) == []
+    (finding,) = found_node(STALLED - 1, 1, 0)
+    assert finding.kind == "remote_call" and finding.severity == Severity.LIKELY
+    assert (
+        finding.title
+        == f"{STALLED - 1} processes wait for processes of the node shop@db; 1 more waits behind"
+    )
+
+
+def test_who_calls_another_node_does_not_wait_for_its_connection():
+    (finding,) = found_node(3, 0, 3)
+    assert finding.kind == "busy_node"
+    assert finding.title == "3 processes wait for the busy connection to the node shop@db"
+    (finding,) = found_node(5, 2, 3)
+    assert finding.title == "3 processes wait for the busy connection to the node shop@db"
+    assert finding.evidence[0].startswith(
+        "2 more wait for processes of that node; 7 processes wait"
+    )
 
 
 @pytest.mark.parametrize(

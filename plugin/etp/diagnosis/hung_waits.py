@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..activity import argument_text
 from ..code import current_places
+from ..connections import connections
 from ..text import agree, plural, shorten
 from ..units import format_bytes
 from .finding import Finding, Severity
@@ -106,7 +107,7 @@ def blockers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterato
         elif root.waiter.kind == "port":
             yield from _watched_port(hang, root, limits)
         elif root.waiter.kind == "node":
-            yield _busy_node(hang, root, limits)
+            yield from _node(hang, root, limits)
         elif root.waits.get("suspended"):
             yield _suspended(hang, root)
         else:
@@ -136,15 +137,19 @@ def _busy_port(hang: Hang, root: Root, limits: HungThresholds) -> Finding:
 
 def _full_port(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding]:
     """Somebody is in gen_tcp:send/2.  That others read slowly is nothing out of the ordinary for a server:
-    it matters if somebody waits for the one that sends."""
+    it matters if somebody waits for the one that sends.  With TLS that is a process of ssl's own
+    (tls_sender.erl), which the one that sends calls."""
     port = hang.port(root.waiter.term)
     senders, behind = root.waits["send"], root.waiter.behind
     first = next((waiter for waiter in root.chain if waiter.wait == "send"), root.chain[0])
     doing = hang.activity(first.address)
-    is_busy = port is not None and (port["is_busy"] or port["queue_size"])
-    if not is_busy or (behind == senders and doing.messages < limits.stalled_callers):
+    if port is None or not (port["is_busy"] or port["queue_size"]):
         return
-    evidence = [] if port is None else [_not_taken(port)]
+    is_tls = _initial_module(hang, first) == "tls_sender"
+    ordinary = 2 * senders if is_tls else senders
+    if behind <= ordinary and doing.messages < limits.stalled_callers:
+        return
+    evidence = [_not_taken(port)]
     where = f"was called by {doing.caller}" if doing.caller else doing.text
     evidence.append(f"{hang.name(first.term)} {where}.")
     evidence += _chain(hang, root)
@@ -157,8 +162,8 @@ def _full_port(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Findi
     yield Finding(
         "full_port",
         Severity.LIKELY,
-        f"{who} to send to the busy port {hang.name(root.waiter.term)}, the other end of which does not"
-        f" take it{waiting}",
+        f"{who} to send to the {'busy ' if port['is_busy'] else ''}port {hang.name(root.waiter.term)}, the"
+        f" other end of which does not take it{waiting}",
         evidence,
         [
             (f"etp-port-info {root.waiter.term}", "its owner and state"),
@@ -207,17 +212,33 @@ def _at_hand(root: Root) -> str:
     return f"{'They' if all_of_them else f'{count:,} of them'} {AT_HAND}."
 
 
-def _busy_node(hang: Hang, root: Root, limits: HungThresholds) -> Finding:
-    behind = root.waiter.behind
+def _node(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding]:
+    """Those who are suspended until a connection is not busy any more, and those who call a process of that
+    node, as somebody mostly does."""
+    direct, behind = root.waiter.direct, root.waiter.behind
+    suspended = min(_suspended_on(hang, root), direct)
+    if not suspended and behind < limits.stalled_callers:
+        return
     name = hang.name(root.waiter.term)
-    suspended = bool(root.waiter.address)
-    what = "the busy connection to" if suspended else "processes of"
-    return Finding(
+    evidence = _chain(hang, root)
+    if suspended:
+        title = f"{_processes(suspended)} {agree('wait', suspended)} for the busy connection to the node {name}"
+    else:
+        title = f"{_processes(direct)} {agree('wait', direct)} for processes of the node {name}"
+    calling = direct - suspended
+    if suspended and calling:
+        evidence.insert(
+            0,
+            f"{calling:,} more {agree('wait', calling)} for processes of that node;"
+            f" {_processes(behind)} {agree('wait', behind)} for either, or behind.",
+        )
+    else:
+        title += _more(behind - direct)
+    yield Finding(
         "busy_node" if suspended else "remote_call",
-        Severity.LIKELY if suspended or behind >= limits.stalled_callers else Severity.STRAIN,
-        f"{_processes(root.waiter.direct)} {agree('wait', root.waiter.direct)} for {what} the node {name}"
-        + _more(behind - root.waiter.direct),
-        _chain(hang, root),
+        Severity.LIKELY,
+        title,
+        evidence,
         [
             (
                 f"etp-dist {name}" if not hang.redact else "etp-dist",
@@ -227,6 +248,14 @@ def _busy_node(hang: Hang, root: Root, limits: HungThresholds) -> Finding:
         behind,
         [name],
     )
+
+
+def _suspended_on(hang: Hang, root: Root) -> int:
+    """How many the connection to a node has in its list."""
+    if not root.waiter.address:
+        return 0
+    found = connections(hang.vm).connections
+    return next((c.ties["suspended"] for c in found if c.address == root.waiter.address), 0)
 
 
 def _suspended(hang: Hang, root: Root) -> Finding:
@@ -337,8 +366,12 @@ def _is_system(hang: Hang, waiter: Waiter) -> bool:
     if process is None:
         return False
     # Handlers of logger, whatever they are called.
-    is_handler = process.initial_call is not None and process.initial_call[0] == "logger_olp"
-    return process.name in SYSTEM or is_handler
+    return process.name in SYSTEM or _initial_module(hang, waiter) == "logger_olp"
+
+
+def _initial_module(hang: Hang, waiter: Waiter) -> str:
+    process = hang.process(waiter.term)
+    return process.initial_call[0] if process is not None and process.initial_call else ""
 
 
 def _chain(hang: Hang, root: Root) -> list[str]:
