@@ -6,32 +6,41 @@ from types import SimpleNamespace
 import pytest
 
 from etp.diagnosis.finding import Severity
-from etp.diagnosis.hung_load import dirty_schedulers
+from etp.diagnosis.hung_load import dirty_schedulers, stuck_schedulers
+from etp.diagnosis.hung_locks import table_locks
 from etp.diagnosis.thresholds import HUNG_THRESHOLDS
-from etp.schedulers import Scheduler
+from etp.schedulers import INVALID_PIDS, Scheduler
+from etp.term_parser import Identifier
+from fakes import FakeTerm
 
 FIRST = 0x1000
+LONG = 5 * 10**9
 
 
 def scheduler(number, kind="normal", **changes):
-    """Of a process that it executes."""
+    """It executes a process."""
     facts = {name: 0 for name in Scheduler.__dataclass_fields__}
     facts.update(
         kind=kind,
         number=number,
         activity="process",
         process=FIRST * number,
-        pid=f"<0.{number}.0>",
+        pid=FakeTerm(Identifier(f"<0.{number}.0>")),
         port=None,
         is_in_nif=False,
     )
     return Scheduler(**{**facts, **changes})
 
 
-def hang_of(schedulers, queued=0, behind=None):
-    """``behind``: how many wait for the process at an address."""
+def hang_of(schedulers, queued=0, behind=None, dead=()):
+    """``behind``: how many wait for the process at an address; ``dead``: words of pids."""
     doing = SimpleNamespace(function=None, text="executes")
     return SimpleNamespace(
+        waits=None,
+        progress=None,
+        timers=None,
+        locks=[],
+        process=lambda pid: pid if pid.word not in dead else None,
         schedulers=schedulers,
         queue_of=lambda kind: queued,
         behind=lambda address: (behind or {}).get(address, 0),
@@ -52,3 +61,48 @@ def test_dirty_schedulers_have_a_few_waiting(waiting, severity):
     assert [finding.severity for finding in findings] == [severity] * (severity is not None)
     # No more than those are that wait.
     assert [finding.rank[1] for finding in findings] == [-(waiting + 7)] * len(findings)
+
+
+def of_port(number):
+    port = FakeTerm(Identifier(f"#Port<0.{number}>"))
+    return scheduler(number, activity="port", process=0, pid=None, port=port, clock_age_ns=LONG)
+
+
+def stuck(hang):
+    return list(stuck_schedulers(hang, HUNG_THRESHOLDS, set()))
+
+
+def test_a_driver_is_executed_for_a_port():
+    # A node whose connection is not known has the address 0 as well.
+    (finding,) = stuck(hang_of([of_port(1), scheduler(2)], behind={0: 99}))
+    assert finding.title == "Scheduler 1 has executed the driver of #Port<0.1> for 5.0 s"
+    assert finding.subjects == ["#Port<0.1>"] and finding.doubt == ""
+    assert finding.commands[-1][0] == "etp-port-info #Port<0.1>"
+    assert finding.explains == set() and finding.behind == 0
+    (finding,) = stuck(hang_of([of_port(1), of_port(2), scheduler(3)]))
+    assert finding.title.startswith("2 of 3 schedulers have executed the driver for up to 5.0 s")
+
+
+def test_a_process_that_is_freed_executes_no_match():
+    own = scheduler(1, clock_age_ns=LONG)
+    (finding,) = stuck(hang_of([own], dead={own.pid.word}))
+    assert finding.title == "Scheduler 1 has executed the end of <0.1.0>, which is freed, for 5.0 s"
+    assert [command for command, _ in finding.commands] == ["etp-schedulers"]
+    assert finding.doubt == "" and finding.explains == {FIRST}
+
+
+@pytest.mark.parametrize("word", INVALID_PIDS)
+def test_a_stand_in_executes_a_match(word):
+    own = scheduler(1, clock_age_ns=LONG)
+    own.pid.word = word
+    (finding,) = stuck(hang_of([own], behind={0: 99}, dead={word}))
+    assert finding.title == "Scheduler 1 has executed a match specification of a process for 5.0 s"
+    assert finding.explains == set() and finding.behind == 0
+
+
+def test_who_waits_for_a_table_need_not_be_a_process():
+    hang = hang_of([of_port(1), scheduler(2)], behind={0: 99})
+    facts = {"is_lock_awaited": True, "is_write_locked": True, "label": "t", "name": "t", "size": 1}
+    hang.tables = [SimpleNamespace(address=0x9000, **facts)]
+    (finding,) = table_locks(hang, HUNG_THRESHOLDS, set())
+    assert finding.explains == set() and finding.behind == 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..activity import Activity
-from ..schedulers import KINDS
+from ..schedulers import INVALID_PIDS, KINDS
 from ..text import agree, plural, safe
 from ..units import format_bytes, format_pause
 from .finding import Finding, Severity
@@ -32,13 +32,16 @@ class Stuck:
     """A scheduler that has executed the same for long."""
 
     scheduler: Scheduler
-    #: The process; None if it is not known which.
+    #: The process; None if it is not known which, or if it executes a port.
     pid: Term | None
+    #: 0 without one.
     address: int
     activity: Activity | None
     #: While it executes a match specification, a process of ERTS's own stands in for the one that
     #: asked for it (db_prog_match(), erl_db_util.c).
     in_match: bool = False
+    #: The process has left the table, and is freed.
+    is_freed: bool = False
 
     @property
     def seconds(self) -> float:
@@ -58,7 +61,33 @@ class Stuck:
         return activity.arguments[0] in (table.id, table.ref)
 
     def name(self, hang: Hang) -> str:
-        return "a process" if self.pid is None else hang.name(self.pid)
+        if self.is_port:
+            port = self.scheduler.port
+            return "a port" if port is None else hang.name(port)
+        if self.pid is None:
+            return "a process"
+        return hang.name(self.pid) + (", which is freed," if self.is_freed else "")
+
+    @property
+    def is_port(self) -> bool:
+        return self.scheduler.activity == "port"
+
+    @property
+    def what(self) -> str:
+        """That is executed."""
+        if self.is_port:
+            return "the driver"
+        if self.is_freed:
+            return "the end"
+        return f"the NIF {self.function}" if self.scheduler.is_in_nif else self.function
+
+    @property
+    def commands(self) -> list[tuple[str, str]]:
+        if self.is_port and self.scheduler.port is not None:
+            return [(f"etp-port-info {self.scheduler.port}", "its driver and owner")]
+        if self.pid is None or self.is_freed:
+            return []
+        return [(f"etp-stacktrace {self.pid}", "who called it")]
 
     @property
     def function(self) -> str:
@@ -82,11 +111,13 @@ def stuck(hang: Hang, limits: HungThresholds) -> list[Stuck]:
         if scheduler.kind != "normal" or not scheduler.is_busy or age < limits.stuck_ms * 10**6:
             continue
         pid, address = scheduler.pid, scheduler.process
-        in_match = pid is not None and hang.process(pid) is None
+        is_missing = pid is not None and hang.process(pid) is None
+        in_match = is_missing and pid is not None and pid.word in INVALID_PIDS
         if in_match:
             pid, address = lost[0] if len(lost) == 1 else (None, 0)
-        activity = hang.activity(address) if address else None
-        found.append(Stuck(scheduler, pid, address, activity, in_match))
+        is_freed = is_missing and not in_match
+        activity = hang.activity(address) if address and not is_freed else None
+        found.append(Stuck(scheduler, pid, address, activity, in_match, is_freed))
     return found
 
 
@@ -100,25 +131,23 @@ def _without_scheduler(hang: Hang) -> list[tuple[Term, int]]:
 
 def stuck_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
     found = [s for s in stuck(hang, limits) if s.address not in explained]
-    for function in dict.fromkeys(s.function for s in found):
-        group = [s for s in found if s.function == function]
-        yield _stuck_finding(hang, group)
+    for what in dict.fromkeys(s.what for s in found):
+        yield _stuck_finding(hang, [s for s in found if s.what == what])
 
 
 def _stuck_finding(hang: Hang, group: list[Stuck]) -> Finding:
     first = max(group, key=lambda s: s.seconds)
     online = sum(s.kind == "normal" and s.activity != "suspended" for s in hang.schedulers)
-    behind = sum(hang.behind(s.address) for s in group)
-    is_nif = first.scheduler.is_in_nif
-    what = f"the NIF {first.function}" if is_nif else first.function
+    executed = {s.address for s in group} - {0}
+    behind = sum(hang.behind(address) for address in executed)
     if len(group) == 1:
         title = (
-            f"Scheduler {first.scheduler.number} has executed {what} of {first.name(hang)} for"
+            f"Scheduler {first.scheduler.number} has executed {first.what} of {first.name(hang)} for"
             f" {format_pause(first.seconds)}"
         )
     else:
         title = (
-            f"{len(group)} of {online} schedulers have executed {what} for up to"
+            f"{len(group)} of {online} schedulers have executed {first.what} for up to"
             f" {format_pause(first.seconds)}, one for {first.name(hang)}"
         )
     title += (
@@ -141,21 +170,20 @@ def _stuck_finding(hang: Hang, group: list[Stuck]) -> Finding:
     if hang.timers is not None and hang.timers.overdue:
         late = plural(hang.timers.overdue, "timer")
         evidence.append(f"{late} {agree('are', hang.timers.overdue)} overdue.")
-    commands = [("etp-schedulers", "what all of them execute")]
-    if first.pid is not None:
-        commands.append((f"etp-stacktrace {first.pid}", "who called it"))
+    subjects = [s.scheduler.port if s.is_port else s.pid for s in group]
+    is_known = first.scheduler.is_in_nif or first.is_port or first.is_freed
     return Finding(
         "stuck_scheduler",
         Severity.HANG,
         title,
         evidence,
-        commands,
+        [("etp-schedulers", "what all of them execute"), *first.commands],
         behind,
-        [str(s.pid) for s in group if s.pid is not None],
-        "" if is_nif else "The function is that of the last time that the process called C.",
+        [str(subject) for subject in subjects if subject is not None],
+        "" if is_known else "The function is that of the last time that the process called C.",
         # Whoever takes a scheduler away holds up more than those who wait for it.
         weight=behind + len(group) * 1000,
-        explains={s.address for s in group},
+        explains=executed,
     )
 
 
@@ -163,6 +191,8 @@ def _why_stuck(stuck: Stuck) -> str:
     library = stuck.scheduler.nif_library
     if stuck.scheduler.is_in_nif:
         return f"A NIF should return within 1 ms; this one, of the library {safe(library or '?')}, has not."
+    if stuck.is_port:
+        return "A driver should return within 1 ms; this one has not."
     return "A scheduler should look at the clock at least every 4000 reductions; this one has not."
 
 
@@ -173,6 +203,7 @@ def dirty_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) ->
         if not own or not waiting or not all(s.is_busy for s in own):
             continue
         activities = [hang.activity(s.process) for s in own]
+        executed = {s.process for s in own} - {0}
         counts = Counter(a.function.name(hang.syntax) for a in activities if a.function)
         ((function, most),) = counts.most_common(1) or [("code that is not known", 0)]
         inside = "all" if most == len(own) else f"{most:,}"
@@ -192,10 +223,10 @@ def dirty_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) ->
             f" {plural(waiting, 'process', 'processes')} {agree('wait', waiting)} for one",
             evidence,
             [("etp-schedulers", "what each executes"), ("etp-run-queues", "what waits")],
-            waiting + sum(hang.behind(s.process) for s in own),
+            waiting + sum(hang.behind(address) for address in executed),
             [str(s.pid) for s in own if s.pid is not None],
             "One look cannot tell for how long.",
-            explains={s.process for s in own},
+            explains=executed,
         )
 
 

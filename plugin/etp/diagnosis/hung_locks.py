@@ -149,7 +149,8 @@ def _locked_table(
         f"Scheduler {s.scheduler.number} has executed {s.name(hang)} for {format_pause(s.seconds)}."
         for s in (holders + waiters)[:4]
     ]
-    pids = [s.pid for s in holders + waiters if s.pid is not None]
+    commands = [s.commands[0] for s in holders + waiters if s.commands]
+    executed = {s.address for s in holders + waiters} - {0}
     return Finding(
         "table_lock",
         Severity.HANG,
@@ -157,12 +158,12 @@ def _locked_table(
         evidence,
         [
             ("etp-schedulers", "what all of them execute"),
-            *((f"etp-stacktrace {pid}", "what it does") for pid in pids[:2]),
+            *commands[:2],
             (f"etp-ets-tables --name {table.name}", "the table"),
         ],
-        sum(hang.behind(s.address) for s in holders + waiters),
-        [table.label, *(str(pid) for pid in pids)],
+        sum(hang.behind(address) for address in executed),
+        [table.label, *(str(s.pid) for s in holders + waiters if s.pid is not None)],
         "A lock does not say who has it: this is told by what the schedulers execute.",
         weight=FULL,
-        explains={s.address for s in holders + waiters},
+        explains=executed,
     )
