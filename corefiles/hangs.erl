@@ -6,7 +6,7 @@
 %%
 %%   call_cycle   servers that call each other in a circle             --arg size=N (default 3)
 %%   slow_server  one server that everybody calls                      --arg callers=N (default 5000)
-%%   nif          a NIF that never returns, on a normal scheduler
+%%   nif          a NIF that never returns, on a normal scheduler      the only one: --flag +S --flag 1:1
 %%   dirty_cpu    NIFs that never return, on all dirty CPU schedulers
 %%   huge_gc      a server that collects a huge heap
 %%   mailbox      a selective receive behind many messages             --arg messages=N (default 1000000)
@@ -208,8 +208,7 @@ kind(halting, _Args) ->
         Opened
     end),
     %% Its standard input ends when halt closes the port, so that the dump is made when that goes on.
-    Abort = "cat > /dev/null; kill -ABRT " ++ os:getpid(),
-    open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Abort]}]),
+    abort_after("cat > /dev/null"),
     {os_pid, Program} = erlang:port_info(Port, os_pid),
     #{expect => #{cause => #{port => Port, os_pid => Program, halts => self()}},
       before_dump => fun() -> erlang:halt(0) end};
@@ -260,20 +259,23 @@ kind(logger_drop, _Args) ->
 %% ---- schedulers that are taken --------------------------------------------------------------------------------
 
 %% A NIF does not return. Stands for: a library with a lock of its own, or an endless loop in C.
-%% An analysis should say: that scheduler, process and function, and since when.
+%% An analysis should say: that scheduler, process and function, and since when; of the only scheduler, nobody knows that.
 kind(nif, _Args) ->
     Server = server(nif_server, [{scheduler, 1}]),
     Callers = [caller(Server, waiting_for_go) || _ <- lists:seq(1, 3)],
     #{expect => #{cause => #{server => Server, function => spin, scheduler => 1, behind => length(Callers)}},
       volatile => [Server | Callers],
       before_dump => fun() ->
-          on_scheduler(2, fun() ->
-              gen_server:cast(Server, {do, fun spin/0}),
-              pause(100),
-              [Pid ! go || Pid <- Callers],
-              pause(1500),
-              [wait_until_calling(Pid) || Pid <- Callers]
-          end)
+          case erlang:system_info(schedulers) of
+              1 -> spin_on_the_only_scheduler(Server, Callers);
+              _ -> on_scheduler(2, fun() ->
+                  gen_server:cast(Server, {do, fun spin/0}),
+                  pause(100),
+                  [Pid ! go || Pid <- Callers],
+                  pause(1500),
+                  [wait_until_calling(Pid) || Pid <- Callers]
+              end)
+          end
       end};
 
 %% All dirty CPU schedulers are in NIFs that do not return, and others wait for one. Stands for: a library of cryptography or
@@ -432,6 +434,21 @@ kind(busy, _Args) ->
     #{expect => #{workers => length(Workers)},
       volatile => Servers ++ Workers,
       before_dump => fun() -> [Pid ! go || Pid <- Workers], receive after 700 -> ok end end}.
+
+%% Nobody is left who could dump, but a program that was started before.
+spin_on_the_only_scheduler(Server, Callers) ->
+    Port = abort_after("sleep 3"),
+    wait_until(fun() -> erlang:port_info(Port, os_pid) =/= {os_pid, undefined} end),
+    erlang:suspend_process(Server),
+    gen_server:cast(Server, {do, fun spin/0}),
+    [Pid ! go || Pid <- Callers],
+    [wait_until_calling(Pid) || Pid <- Callers],
+    erlang:resume_process(Server),
+    receive after infinity -> ok end.
+
+%% A shell that dumps when a command is done.
+abort_after(Command) ->
+    open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Command ++ "; kill -ABRT " ++ os:getpid()]}]).
 
 send_for_ever(Socket) ->
     ok = gen_tcp:send(Socket, binary:copy(<<"unread">>, 10000)),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from etp.diagnosis.finding import Severity
-from etp.diagnosis.hung_load import dirty_schedulers, stuck_schedulers
+from etp.diagnosis.hung_load import all_schedulers, dirty_schedulers, stuck_schedulers
 from etp.diagnosis.hung_locks import table_locks
 from etp.diagnosis.thresholds import HUNG_THRESHOLDS
 from etp.schedulers import INVALID_PIDS, Scheduler
@@ -63,9 +63,11 @@ def test_dirty_schedulers_have_a_few_waiting(waiting, severity):
     assert [finding.rank[1] for finding in findings] == [-(waiting + 7)] * len(findings)
 
 
-def of_port(number):
+def of_port(number, clock_age_ns=LONG):
     port = FakeTerm(Identifier(f"#Port<0.{number}>"))
-    return scheduler(number, activity="port", process=0, pid=None, port=port, clock_age_ns=LONG)
+    return scheduler(
+        number, activity="port", process=0, pid=None, port=port, clock_age_ns=clock_age_ns
+    )
 
 
 def stuck(hang):
@@ -106,3 +108,39 @@ def test_who_waits_for_a_table_need_not_be_a_process():
     hang.tables = [SimpleNamespace(address=0x9000, **facts)]
     (finding,) = table_locks(hang, HUNG_THRESHOLDS, set())
     assert finding.explains == set() and finding.behind == 0
+
+
+def in_nif(number, **changes):
+    return scheduler(number, is_in_nif=True, nif_library="lib", **changes)
+
+
+def found_in_all(*own, **facts):
+    return list(all_schedulers(hang_of(own, **facts), HUNG_THRESHOLDS, set()))
+
+
+def test_when_all_are_in_c_no_clock_tells_for_how_long():
+    sleeping = scheduler(3, activity="suspended")
+    (finding,) = found_in_all(in_nif(1), in_nif(2), sleeping, queued=9, behind={FIRST: 2, 0: 99})
+    what = "the NIF code that is not known of <0.1.0>"
+    assert finding.title == (
+        f"All 2 schedulers execute NIFs (first: {what}); 9 processes wait in run queues;"
+        " 2 processes wait for these"
+    )
+    assert finding.severity == Severity.LIKELY and finding.doubt
+    assert finding.explains == {FIRST, 2 * FIRST}
+    (finding,) = found_in_all(in_nif(1), of_port(2, 0))
+    assert "execute NIFs or drivers" in finding.title
+
+
+def test_one_of_them_that_is_not_in_c_looks_at_the_clock():
+    assert found_in_all(in_nif(1), scheduler(2), queued=9) == []
+    # Then it is known for how long.
+    assert found_in_all(in_nif(1), in_nif(2, clock_age_ns=LONG), queued=9) == []
+
+
+def test_the_only_scheduler_is_in_a_nif_now_and_then():
+    assert found_in_all(in_nif(1)) == []
+    assert len(found_in_all(in_nif(1), queued=1)) == 1
+    (finding,) = found_in_all(in_nif(1), behind={FIRST: 1})
+    assert finding.title.startswith("The only scheduler executes the NIF")
+    assert finding.title.endswith("of <0.1.0>; 1 process waits for it")

@@ -20,6 +20,7 @@ RULES = (
     hung_locks.process_locks,
     hung_locks.table_locks,
     hung_load.stuck_schedulers,
+    hung_load.all_schedulers,
     hung_load.dirty_schedulers,
     hung_load.collections,
     hung_services.loggers,

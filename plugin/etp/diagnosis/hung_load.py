@@ -150,11 +150,7 @@ def _stuck_finding(hang: Hang, group: list[Stuck]) -> Finding:
             f"{len(group)} of {online} schedulers have executed {first.what} for up to"
             f" {format_pause(first.seconds)}, one for {first.name(hang)}"
         )
-    title += (
-        f"; {plural(behind, 'process', 'processes')} {agree('wait', behind)} for it"
-        if behind
-        else ""
-    )
+    title += _waiting(behind, "for it")
     evidence = [_why_stuck(first)]
     awaited = {t.scheduler for t in hang.progress.awaited} if hang.progress else set()
     if awaited & {s.scheduler.number for s in group}:
@@ -187,6 +183,12 @@ def _stuck_finding(hang: Hang, group: list[Stuck]) -> Finding:
     )
 
 
+def _waiting(count: int, where: str) -> str:
+    return (
+        f"; {plural(count, 'process', 'processes')} {agree('wait', count)} {where}" if count else ""
+    )
+
+
 def _why_stuck(stuck: Stuck) -> str:
     library = stuck.scheduler.nif_library
     if stuck.scheduler.is_in_nif:
@@ -194,6 +196,45 @@ def _why_stuck(stuck: Stuck) -> str:
     if stuck.is_port:
         return "A driver should return within 1 ms; this one has not."
     return "A scheduler should look at the clock at least every 4000 reductions; this one has not."
+
+
+def all_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    """All normal schedulers are in C, so that none looks at the clock any more by which others are stuck."""
+    own = [s for s in hang.schedulers if s.kind == "normal" and s.activity != "suspended"]
+    if not own or not all(_is_in_c(s) for s in own) or stuck(hang, limits):
+        return
+    executed = {s.process for s in own} - {0}
+    behind = sum(hang.behind(address) for address in executed)
+    queued = hang.queue_of("normal")
+    if len(own) == 1 and not behind and not queued:
+        return
+    first = own[0]
+    activity = hang.activity(first.process) if first.process else None
+    one = Stuck(first, first.pid, first.process, activity)
+    if len(own) == 1:
+        title = f"The only scheduler executes {one.what} of {one.name(hang)}"
+    else:
+        kinds = "NIFs" if all(s.is_in_nif for s in own) else "NIFs or drivers"
+        title = f"All {len(own)} schedulers execute {kinds} (first: {one.what} of {one.name(hang)})"
+    title += _waiting(queued, "in run queues")
+    title += _waiting(behind, "for it" if len(own) == 1 else "for these")
+    subjects = [s.port if s.activity == "port" else s.pid for s in own]
+    yield Finding(
+        "all_schedulers",
+        Severity.LIKELY,
+        title,
+        ["Meanwhile nothing else is executed, and no timer fires."],
+        [("etp-schedulers", "what all of them execute"), *one.commands],
+        behind,
+        [str(subject) for subject in subjects if subject is not None],
+        "No scheduler is left whose clock could tell for how long.",
+        weight=behind + len(own) * 1000,
+        explains=executed,
+    )
+
+
+def _is_in_c(scheduler: Scheduler) -> bool:
+    return scheduler.activity == "port" or scheduler.is_in_nif
 
 
 def dirty_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
@@ -239,7 +280,6 @@ def collections(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iter
         if waiter.address in explained or doing.heap_bytes < enough:
             continue
         behind = waiter.behind
-        waiting = f"; {plural(behind, 'process', 'processes')} {agree('wait', behind)} for it"
         evidence = []
         if doing.function is not None:
             evidence.append(f"It was in {doing.function.name(hang.syntax)}.")
@@ -250,7 +290,7 @@ def collections(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iter
         yield Finding(
             "collection",
             Severity.LIKELY,
-            f"{hang.name(waiter.term)} {doing.text}{waiting if behind else ''}",
+            f"{hang.name(waiter.term)} {doing.text}{_waiting(behind, 'for it')}",
             evidence,
             [
                 (f"etp-process-info {waiter.term}", "its memory"),
