@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..hang import Hang
     from ..otp.loggers import Handler
     from ..tracers import Tracer
+    from ..waits import Waiter
     from .thresholds import HungThresholds
 
 
@@ -39,8 +40,11 @@ def _handler(hang: Hang, handler: Handler, state: str, severity: Severity) -> Fi
     subjects = [str(process.pid)]
     if root is not None and root.waiter.address != process.address:
         end = root.waiter
-        title = f"The logger handler {hang.name(process.pid)} {state}; it waits for {hang.name(end.term)}"
-        evidence.append(f"{_word(end.kind)} {_doing(hang, root.waiter.address, end.kind)}.")
+        who = hang.name(end.term)
+        if end.kind == "node":
+            who = f"processes of the node {who}"
+        title = f"The logger handler {hang.name(process.pid)} {state}; it waits for {who}"
+        evidence += _doing(hang, end)
         explains.add(end.address)
         subjects.append(str(end.term))
     count = (
@@ -71,12 +75,12 @@ def _handler(hang: Hang, handler: Handler, state: str, severity: Severity) -> Fi
     )
 
 
-def _word(kind: str) -> str:
-    return "That one" if kind == "process" else f"That {kind}"
-
-
-def _doing(hang: Hang, address: int, kind: str) -> str:
-    return hang.activity(address).text if kind == "process" else "is busy"
+def _doing(hang: Hang, end: Waiter) -> list[str]:
+    """What is known of the one that a handler waits for."""
+    if end.kind == "process":
+        return [f"That one {hang.activity(end.address).text}."]
+    port = hang.port(end.term)
+    return ["That port is busy."] if port is not None and port["is_busy"] else []
 
 
 def tracers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
