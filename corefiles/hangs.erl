@@ -19,6 +19,7 @@
 %%   stopping     a VM that is to end, and a server that does not
 %%   tcp_peer     a peer that does not read what it is sent
 %%   start_itself applications that start each other                   --arg size=N (default 2)
+%%   booting      an application whose start/2 waits
 %%   on_load      a module whose on_load function waits
 %%   halting      a VM that is to end, and a program that does not read
 %%   ets_lock     a match that holds the lock of a table
@@ -179,6 +180,16 @@ kind(start_itself, Args) ->
     Starters = [receive {starts, Next, Pid} -> Pid end || Next <- tl(Names) ++ [hd(Names)]],
     [wait_until_calling(Pid) || Pid <- [Boot | Starters]],
     #{expect => #{cause => #{members => Starters, applications => Names, boot => Boot}}};
+
+%% The start/2 of an application waits for what does not come, and nobody but the boot process waits for that. Stands for: a node that
+%% hangs while it starts. An analysis should say: which application, who starts it, and where it waits.
+kind(booting, _Args) ->
+    ok = application:load({application, booted, [{mod, {?MODULE, {waits, self()}}}, {applications, [kernel, stdlib]}]}),
+    Boot = spawn(fun() -> application:start(booted) end),
+    Starter = receive {waits, Pid} -> Pid end,
+    wait_until_in(Starter, ?MODULE, slow_query),
+    wait_until_calling(Boot),
+    #{expect => #{cause => #{starter => Starter, application => booted, boot => Boot, behind => 1}}};
 
 %% A module's on_load function asks a server that does not answer; all who call the module wait. Stands for: a NIF library that asks for
 %% a license. An analysis should say: which module, who runs the function, and whom it waits for.
@@ -559,6 +570,10 @@ start(stubborn, []) ->
 start(normal, {starts, Next, Parent}) ->
     Parent ! {starts, Next, self()},
     ok = application:start(Next),
+    {ok, Parent};
+start(normal, {waits, Parent}) ->
+    Parent ! {waits, self()},
+    ok = slow_query(),
     {ok, Parent};
 start(normal, Supervisor) ->
     supervisor:start_link({local, stopped_supervisor}, ?MODULE, Supervisor).

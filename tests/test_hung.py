@@ -40,6 +40,7 @@ CASES = {
     "tcp_peer": {},
     "start_itself": {},
     "start_itself-1": {"size": 1},
+    "booting": {},
     "on_load": {},
     "halting": {},
     "nif": {},
@@ -137,6 +138,11 @@ def named(case, cause):
         )
         # The third line has one of them.
         return ["Deadlock of 2 processes", *cause["members"], tuple(starts)]
+    if kind == "booting":
+        return [
+            f"1 process waits for {cause['starter']} application_master:start_it/4, which starts the"
+            f" application {cause['application']} and waits in hangs:slow_query/0",
+        ]
     if kind == "on_load":
         return [
             f"{cause['behind']} processes wait for {cause['server']} license_server",
@@ -253,6 +259,7 @@ FIRST = {
     "stopping": "blocker",
     "tcp_peer": "full_port",
     "start_itself": "deadlock",
+    "booting": "blocker",
     "on_load": "blocker",
     "halting": "halting",
     "logger_drop": "logger",

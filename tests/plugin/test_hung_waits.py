@@ -16,19 +16,19 @@ MANY = HUNG_THRESHOLDS.callers
 STALLED = HUNG_THRESHOLDS.stalled_callers
 
 
-def found(kind, waits, behind=0):
+def found(kind, waits, behind=0, doing="idle", role="", name=None):
     """``behind``: those who wait for those who wait for it."""
     count = sum(waits.values())
     root = Root(Waiter(kind, 0x1000, "THAT", "none", count, count + behind, 1), [], waits)
-    idle = SimpleNamespace(kind="idle", caller="", text="waits", arguments=[], messages=0)
+    doing = SimpleNamespace(kind=doing, caller="", text="waits", arguments=[], messages=0)
     hang = SimpleNamespace(
         waits=SimpleNamespace(roots=[root]),
         name=str,
         port=lambda term: None,
-        process=lambda term: None,
-        activity=lambda address: idle,
+        process=lambda term: SimpleNamespace(name=name, initial_call=None),
+        activity=lambda address: doing,
         redact=False,
-        roles={},
+        roles={0x1000: role} if role else {},
     )
     return list(blockers(hang, HUNG_THRESHOLDS, set()))
 
@@ -150,3 +150,38 @@ def test_who_has_a_monitor_at_hand_may_wait_for_something_else(waits, severity, 
     (finding,) = found("process", waits)
     assert finding.kind == "blocker" and finding.severity == severity
     assert finding.doubt.startswith(doubt) and bool(finding.doubt) == bool(doubt)
+
+
+def test_nobody_but_the_boot_process_waits_for_an_application():
+    starts = "starts the application shop"
+    (finding,) = found("process", {"start": 1}, doing="waiting", role=starts)
+    assert finding.title == f"1 process waits for THAT, which {starts} and waits"
+    assert finding.severity == Severity.LIKELY and finding.evidence == []
+    assert found("process", {"start": 1}, doing="running", role=starts) == []
+    assert found("process", {"start": 1}, doing="waiting") == []
+
+
+@pytest.mark.parametrize(
+    "doing, callers, severity",
+    [
+        ("waiting", HUNG_THRESHOLDS.system_callers - 1, None),
+        ("waiting", HUNG_THRESHOLDS.system_callers, Severity.LIKELY),
+        ("running", HUNG_THRESHOLDS.system_callers - 1, None),
+        ("running", HUNG_THRESHOLDS.system_callers, Severity.STRAIN),
+        ("running", MANY - 1, Severity.STRAIN),
+        ("running", MANY, Severity.LIKELY),
+    ],
+)
+def test_a_server_of_otp_that_works_may_have_many_to_answer(doing, callers, severity):
+    findings = found("process", {"call": callers}, doing=doing, name="code_server")
+    assert [finding.severity for finding in findings] == [severity] * (severity is not None)
+
+
+def test_what_follows_of_those_who_wait():
+    (calls,) = found("process", {"call": MANY})
+    assert calls.evidence[0].startswith("It has taken their requests and put off the replies")
+    # It may be watched only, or told to end.
+    for other in ("monitor", "exit", "request"):
+        assert found("process", {other: MANY})[0].evidence == []
+    (works,) = found("process", {"call": MANY}, doing="running")
+    assert works.evidence == ["It works: on one request for long, or on more than it can answer."]

@@ -292,24 +292,26 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
     system = [member for member in (waiter, *root.chain) if _is_system(hang, member)]
     stopping = [member for member in system if member.wait == "exit" and _is_init(hang, member)]
     enough = limits.stalled_callers if stalled else limits.callers
-    if stopping:
+    if stopping or stalled and any(m.address in hang.roles for m in (waiter, *root.chain)):
+        # An application that does not start has nobody but the boot process wait for it.
         enough = 1
-    elif stalled and (system or any(m.address in hang.roles for m in (waiter, *root.chain))):
+    elif system:
         enough = limits.system_callers
     if waiter.behind < enough:
         return
-    evidence = _roles(hang, [waiter, *root.chain])
+    # The title has its own.
+    evidence = _roles(hang, root.chain)
     if doing.caller:
         evidence.append(f"It was called by {doing.caller}.")
     if doing.kind == "nif" and doing.arguments:
         texts = ", ".join(argument_text(term, hang.redact) for term in doing.arguments[:3])
         evidence.append(f"The arguments are {texts}.")
-    if doing.kind == "idle":
+    if doing.kind == "idle" and root.waits.get("call"):
         evidence.append(
             "It has taken their requests and put off the replies: it waits for another message itself."
         )
     elif doing.kind in ("running", "runnable"):
-        evidence.append("It works, but gets more requests than it answers.")
+        evidence.append("It works: on one request for long, or on more than it can answer.")
     if doing.messages:
         evidence.append(
             f"{plural(doing.messages, 'message')} {agree('wait', doing.messages)} in its mailbox."
@@ -324,15 +326,19 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
     if stopping:
         who = f"The VM is stopping: {who}"
     told = ""
-    if root.waits.get("exit"):
+    if waiter.address in hang.roles:
+        told = f"{hang.roles[waiter.address]} and "
+    elif root.waits.get("exit"):
         told = "was told to end and "
     elif root.waits.get("start"):
         told = "is being started and "
     # Marks of receives came with OTP 24; without any, all may be loops that carry a monitor around.
     is_guess = root.waits.get("monitor", 0) == waiter.direct
+    # A few wait now and then for one that everybody asks.
+    is_ordinary = not stalled and waiter.behind < limits.callers and not stopping
     yield Finding(
         "blocker",
-        Severity.STRAIN if is_guess else Severity.LIKELY,
+        Severity.STRAIN if is_guess or is_ordinary else Severity.LIKELY,
         f"{who} for {hang.name(waiter.term)}, which {told}{doing.text}",
         evidence,
         _commands(doing, waiter),
