@@ -16,11 +16,13 @@ MANY = HUNG_THRESHOLDS.callers
 STALLED = HUNG_THRESHOLDS.stalled_callers
 
 
-def found(kind, waits, behind=0, doing="idle", role="", name=None):
+def found(kind, waits, behind=0, doing="idle", role="", name=None, heap=0):
     """``behind``: those who wait for those who wait for it."""
     count = sum(waits.values())
     root = Root(Waiter(kind, 0x1000, "THAT", "none", count, count + behind, 1), [], waits)
-    doing = SimpleNamespace(kind=doing, caller="", text="waits", arguments=[], messages=0)
+    doing = SimpleNamespace(
+        kind=doing, caller="", text="waits", arguments=[], messages=0, heap_bytes=heap
+    )
     hang = SimpleNamespace(
         waits=SimpleNamespace(roots=[root]),
         name=str,
@@ -175,6 +177,12 @@ def test_nobody_but_the_boot_process_waits_for_an_application():
 def test_a_server_of_otp_that_works_may_have_many_to_answer(doing, callers, severity):
     findings = found("process", {"call": callers}, doing=doing, name="code_server")
     assert [finding.severity for finding in findings] == [severity] * (severity is not None)
+
+
+def test_who_collects_a_little_garbage_works():
+    large = HUNG_THRESHOLDS.collected_bytes
+    assert found("process", {"call": MANY - 1}, doing="collecting", heap=large - 1) == []
+    assert len(found("process", {"call": STALLED}, doing="collecting", heap=large)) == 1
 
 
 def test_what_follows_of_those_who_wait():

@@ -303,6 +303,12 @@ def collections(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iter
         )
 
 
+def works(doing: Activity, limits: HungThresholds) -> bool:
+    """It is executed, or will be, and may collect a little garbage meanwhile."""
+    is_short = doing.kind == "collecting" and doing.heap_bytes < limits.collected_bytes
+    return is_short or doing.kind in ("running", "runnable")
+
+
 def run_queues(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
     own = [s for s in hang.schedulers if s.kind == "normal" and s.activity != "suspended"]
     waiting = hang.queue_of("normal")

@@ -12,6 +12,7 @@ from ..connections import connections
 from ..text import agree, plural, shorten
 from ..units import format_bytes
 from .finding import Finding, Severity
+from .hung_load import works
 
 if TYPE_CHECKING:
     from ..activity import Activity
@@ -288,7 +289,7 @@ def _suspended(hang: Hang, root: Root) -> Finding:
 def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding]:
     waiter = root.waiter
     doing = hang.activity(waiter.address)
-    stalled = doing.kind not in ("running", "runnable")
+    stalled = not works(doing, limits)
     system = [member for member in (waiter, *root.chain) if _is_system(hang, member)]
     stopping = [member for member in system if member.wait == "exit" and _is_init(hang, member)]
     enough = limits.stalled_callers if stalled else limits.callers
@@ -310,7 +311,7 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
         evidence.append(
             "It has taken their requests and put off the replies: it waits for another message itself."
         )
-    elif doing.kind in ("running", "runnable"):
+    elif not stalled:
         evidence.append("It works: on one request for long, or on more than it can answer.")
     if doing.messages:
         evidence.append(

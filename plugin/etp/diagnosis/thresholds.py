@@ -92,7 +92,7 @@ class HungThresholds:
     #: answer.
     callers: int = 200
     #: Callers behind one that does not get to answer: it waits for something else itself, collects
-    #: garbage, or stands still.  A server that asks a database has a few.
+    #: a large heap, or stands still.  A server that asks a database has a few.
     stalled_callers: int = 30
     #: Callers behind one of the processes that everything rests on: code_server, erl_prim_loader,
     #: application_controller, kernel_sup, init, logger and its handlers, user.
