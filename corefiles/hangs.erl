@@ -11,6 +11,7 @@
 %%   huge_gc      a server that collects a huge heap
 %%   mailbox      a selective receive behind many messages             --arg messages=N (default 1000000)
 %%   behind_call  messages that gather while a server waits for another  --arg messages=N (default 12000)
+%%   abandoned    a server whose callers have given up                 --arg callers=N (default 200)
 %%   suspended    a server that somebody suspended
 %%   sys_suspended  a server that sys:suspend/1 stopped
 %%   postponed    a state machine that puts off all that it is asked   --arg casts=N (default 500)
@@ -386,6 +387,18 @@ kind(behind_call, Args) ->
           [gen_server:cast(Collector, {metric, I}) || I <- lists:seq(1, Count)],
           wait_until(fun() -> process_info(Collector, [status, message_queue_len]) =:= [{status, waiting}, {message_queue_len, Count}] end)
       end};
+
+%% A server waits for ever in handle_call, and who calls it dies after a while. Stands for: requests of the web, each with a process and
+%% a timeout of its own. An analysis should say: that server, where it waits, and how many requests nobody waits for any more.
+kind(abandoned, Args) ->
+    Server = server(abandoned_server),
+    Count = truth:arg(callers, Args, 200),
+    {Asks, First} = spawn_monitor(fun() -> catch gen_server:call(Server, {do, fun slow_query/0}, 100) end),
+    wait_until_in(Server, ?MODULE, slow_query),
+    Callers = [spawn_monitor(fun() -> catch gen_server:call(Server, {do, fun() -> ok end}, 100) end) || _ <- lists:seq(1, Count)],
+    [receive {'DOWN', Monitor, process, Pid, _} -> ok end || {Pid, Monitor} <- [{Asks, First} | Callers]],
+    Count = message_count(Server),
+    #{expect => #{cause => #{server => Server, requests => Count}}};
 
 %% Many processes are traced, and the tracer does not keep up. Stands for: dbg in production.
 %% An analysis should say: who traces how many, and what has gathered in its mailbox.

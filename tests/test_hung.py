@@ -51,6 +51,7 @@ CASES = {
     "mailbox": {},
     "mailbox-3000": {"messages": 3000},
     "behind_call": {},
+    "abandoned": {},
     "atoms": {"flags": ("+t", "16384")},
     "timers": {},
     "main_lock": {},
@@ -199,6 +200,13 @@ def named(case, cause):
             f"{cause['messages']:,} messages wait for {cause['process']} collector, which",
             f"waits for {cause['waits_for']} database",
         ]
+    if kind == "abandoned":
+        count = cause["requests"]
+        return [
+            f"{count} of the first {count} requests in the mailbox of {cause['server']} abandoned_server are"
+            " of callers that are dead",
+            "it waits in hangs:slow_query/0",
+        ]
     if kind == "atoms":
         return [f"The atom table is nearly full: {cause['atoms']:,} of {cause['limit']:,}"]
     if kind == "main_lock":
@@ -251,6 +259,7 @@ FIRST = {
     "ets_lock": "table_lock",
     "mailbox": "selective_receive",
     "behind_call": "mailbox",
+    "abandoned": "abandoned",
     "atoms": "atom_table",
     "timers": "timer_storm",
     "main_lock": "process_lock",

@@ -21,7 +21,10 @@ class FakeTerm:
         self.word = next(self._words)
         self.is_literal = False
         self.kind = kind or self._kind()
-        self.address = 0 if self.kind in ("small", "atom", "pid", "nil") else self.word & ~3
+        # A pid of another node is boxed.
+        is_far = self.kind == "pid" and not str(value).startswith("<0.")
+        is_immediate = self.kind in ("small", "atom", "pid", "nil") and not is_far
+        self.address = 0 if is_immediate else self.word & ~3
 
     def _kind(self):
         value = self.python

@@ -6,11 +6,19 @@ from types import SimpleNamespace
 import pytest
 
 from etp.diagnosis.finding import Severity
-from etp.diagnosis.hung_load import all_schedulers, dirty_schedulers, stuck_schedulers
+from etp.diagnosis.hung_load import (
+    REQUESTS,
+    abandoned,
+    all_schedulers,
+    dirty_schedulers,
+    stuck_schedulers,
+)
 from etp.diagnosis.hung_locks import table_locks
 from etp.diagnosis.thresholds import HUNG_THRESHOLDS
 from etp.schedulers import INVALID_PIDS, Scheduler
-from etp.term_parser import Identifier
+from etp.processes import Mailbox, Message
+from etp.term_parser import Atom, Identifier
+from etp.vm import Error
 from fakes import FakeTerm
 
 FIRST = 0x1000
@@ -144,3 +152,65 @@ def test_the_only_scheduler_is_in_a_nif_now_and_then():
     (finding,) = found_in_all(in_nif(1), behind={FIRST: 1})
     assert finding.title.startswith("The only scheduler executes the NIF")
     assert finding.title.endswith("of <0.1.0>; 1 process waits for it")
+
+
+DEAD, ALIVE = Identifier("<0.99.0>"), Identifier("<0.98.0>")
+STALLED = HUNG_THRESHOLDS.stalled_callers
+
+
+def call_of(pid, label="$gen_call"):
+    return (Atom(label), (pid, Atom("tag")), Atom("get"))
+
+
+def found_in_mailbox(contents, kind="waiting", explained=()):
+    terms = [c if c is None or isinstance(c, FakeTerm) else FakeTerm(c) for c in contents]
+    messages = [Message("inner", "message", term, None, "", "", 0, 0, 0, "") for term in terms]
+    hang = hang_of([])
+    hang.vm = SimpleNamespace(native=SimpleNamespace(messages=lambda address: iter(messages)))
+    hang.process = lambda pid: pid if str(pid) == ALIVE else None
+    hang.activity = lambda address: SimpleNamespace(kind=kind, text="waits in shop:query/1")
+    box = Mailbox(FIRST, FakeTerm(Identifier("<0.1.0>")), len(terms), 0, None)
+    hang.mailboxes = SimpleNamespace(boxes=[box])
+    return list(abandoned(hang, HUNG_THRESHOLDS, set(explained)))
+
+
+def test_nobody_waits_for_who_has_outlived_its_callers():
+    others = [call_of(ALIVE), Atom("tick"), (Atom("tick"), 1, 2), (1, (DEAD, 2), 3), None]
+    (finding,) = found_in_mailbox([call_of(DEAD)] * STALLED + others)
+    assert finding.title == (
+        f"{STALLED} of the first {STALLED + 1} requests in the mailbox of <0.1.0> are of callers that are"
+        " dead; it waits in shop:query/1"
+    )
+    assert finding.severity == Severity.LIKELY and finding.explains == {FIRST}
+    written = (Atom("io_request"), DEAD, Atom("ref"), Atom("put_chars"))
+    assert len(found_in_mailbox([written] * STALLED)) == 1
+    assert found_in_mailbox([(Atom("event"), DEAD, 1, 2)] * STALLED) == []
+
+
+def test_some_callers_die():
+    calls = [call_of(DEAD)] * STALLED
+    assert found_in_mailbox([*calls[1:], call_of(ALIVE)]) == []
+    assert found_in_mailbox(calls, explained=[FIRST]) == []
+    # It gets round to them.
+    for kind in ("running", "runnable"):
+        assert found_in_mailbox(calls, kind) == []
+
+
+def test_who_is_on_another_node_may_live():
+    assert found_in_mailbox([call_of(Identifier("<9.99.0>"))] * STALLED) == []
+
+
+def test_only_the_first_are_looked_at():
+    calls = [call_of(ALIVE)] * REQUESTS + [call_of(DEAD)] * STALLED
+    assert found_in_mailbox(calls) == [] and found_in_mailbox(calls[1:]) == []
+    (finding,) = found_in_mailbox(calls[STALLED:])
+    assert f"of the first {REQUESTS:,} requests" in finding.title
+
+
+def test_what_cannot_be_read_is_left_out():
+    class Torn(FakeTerm):
+        def __getitem__(self, index):
+            raise Error("not in the core")
+
+    calls = [call_of(DEAD)] * STALLED
+    assert len(found_in_mailbox([Torn(call_of(DEAD)), *calls])) == 1

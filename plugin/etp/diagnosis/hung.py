@@ -28,6 +28,7 @@ RULES = (
     hung_limits.full_tables,
     hung_limits.memory,
     hung_services.tracers,
+    hung_load.abandoned,
     hung_load.long_mailboxes,
     hung_load.timer_storm,
     hung_load.run_queues,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..activity import Activity
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from ..processes import Mailbox
     from ..schedulers import Scheduler
     from .thresholds import HungThresholds
+
+REQUESTS = 2000
+"""Messages of one mailbox among which requests are sought."""
 
 # ---- schedulers ----------------------------------------------------------------------------
 
@@ -333,6 +337,69 @@ def run_queues(hang: Hang, limits: HungThresholds, explained: set[int]) -> Itera
 
 
 # ---- too much ------------------------------------------------------------------------------
+
+
+def abandoned(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
+    """Who calls somebody that does not answer, and dies when its time is up, leaves its request behind: then
+    nobody waits any more for a server that is stuck."""
+    for box in hang.mailboxes.boxes if hang.mailboxes else []:
+        if box.messages + box.in_transit < limits.stalled_callers or box.address in explained:
+            continue
+        doing = hang.activity(box.address)
+        if works(doing, limits) or doing.kind in ("exiting", "unknown"):
+            continue
+        callers = _callers(hang, box.address)
+        dead = sum(pid.address == 0 and hang.process(pid) is None for pid in callers)
+        if dead >= limits.stalled_callers:
+            yield _abandoned(hang, box, doing, dead, len(callers))
+
+
+def _callers(hang: Hang, address: int) -> list[Term]:
+    """Pids of those whose requests are first in a mailbox."""
+    from ..processes import messages
+    from ..vm import Error
+
+    found = []
+    for message in islice(messages(hang.vm, address), REQUESTS):
+        try:
+            caller = None if message.term is None else _caller(message.term)
+        except Error:
+            continue
+        if caller is not None:
+            found.append(caller)
+    return found
+
+
+def _caller(message: Term) -> Term | None:
+    """Of {Label, {Pid, Tag}, Request} (gen.erl), or {io_request, Pid, ReplyAs, Request}."""
+    if message.kind != "tuple" or len(message) not in (3, 4) or message[0].kind != "atom":
+        return None
+    sender = message[1]
+    if len(message) == 4:
+        is_request = message[0].value() == "io_request"
+    else:
+        is_request = sender.kind == "tuple" and len(sender) == 2
+        sender = sender[0] if is_request else sender
+    return sender if is_request and sender.kind == "pid" else None
+
+
+def _abandoned(hang: Hang, box: Mailbox, doing: Activity, dead: int, requests: int) -> Finding:
+    return Finding(
+        "abandoned",
+        Severity.LIKELY,
+        f"{dead:,} of the first {requests:,} requests in the mailbox of {hang.name(box.pid)} are of callers"
+        f" that are dead; it {doing.text}",
+        ["They have given up: nobody waits for these answers any more."],
+        [
+            (f"etp-stacktrace {box.pid}", "where it is"),
+            (f"etp-msgq {box.pid} --limit 5", "the oldest requests"),
+        ],
+        hang.behind(box.address),
+        [str(box.pid)],
+        "One look cannot tell for how long.",
+        weight=dead,
+        explains={box.address},
+    )
 
 
 def long_mailboxes(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
