@@ -40,7 +40,7 @@ def scheduler(number, kind="normal", **changes):
     return Scheduler(**{**facts, **changes})
 
 
-def hang_of(schedulers, queued=0, behind=None, dead=()):
+def hang_of(schedulers, queued=0, behind=None, dead=(), driver="shop_drv"):
     """``behind``: how many wait for the process at an address; ``dead``: words of pids."""
     doing = SimpleNamespace(function=None, text="executes")
     return SimpleNamespace(
@@ -49,6 +49,7 @@ def hang_of(schedulers, queued=0, behind=None, dead=()):
         timers=None,
         locks=[],
         process=lambda pid: pid if pid.word not in dead else None,
+        port=lambda term: {"driver": driver},
         schedulers=schedulers,
         queue_of=lambda kind: queued,
         behind=lambda address: (behind or {}).get(address, 0),
@@ -144,6 +145,14 @@ def test_one_of_them_that_is_not_in_c_looks_at_the_clock():
     assert found_in_all(in_nif(1), scheduler(2), queued=9) == []
     # Then it is known for how long.
     assert found_in_all(in_nif(1), in_nif(2, clock_age_ns=LONG), queued=9) == []
+
+
+@pytest.mark.parametrize(
+    "driver, is_found", [("shop_drv", True), ("tcp_inet", False), (None, False)]
+)
+def test_sockets_are_always_worked_on(driver, is_found):
+    findings = found_in_all(of_port(1, 0), queued=9, driver=driver)
+    assert [finding.kind for finding in findings] == ["all_schedulers"] * is_found
 
 
 def test_the_only_scheduler_is_in_a_nif_now_and_then():

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ..schedulers import Scheduler
     from .thresholds import HungThresholds
 
+PROMPT_DRIVERS = frozenset("fd forker sctp_inet spawn tcp_inet udp_inet vanilla".split())
+"""Of ERTS itself, which never block, and which a VM at work executes all the time."""
+
 REQUESTS = 2000
 """Messages of one mailbox among which requests are sought."""
 
@@ -205,7 +208,7 @@ def _why_stuck(stuck: Stuck) -> str:
 def all_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
     """All normal schedulers are in C, so that none looks at the clock any more by which others are stuck."""
     own = [s for s in hang.schedulers if s.kind == "normal" and s.activity != "suspended"]
-    if not own or not all(_is_in_c(s) for s in own) or stuck(hang, limits):
+    if not own or not all(_is_in_c(hang, s) for s in own) or stuck(hang, limits):
         return
     executed = {s.process for s in own} - {0}
     behind = sum(hang.behind(address) for address in executed)
@@ -237,8 +240,11 @@ def all_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> I
     )
 
 
-def _is_in_c(scheduler: Scheduler) -> bool:
-    return scheduler.activity == "port" or scheduler.is_in_nif
+def _is_in_c(hang: Hang, scheduler: Scheduler) -> bool:
+    if scheduler.activity != "port" or scheduler.port is None:
+        return scheduler.is_in_nif
+    port = hang.port(scheduler.port)
+    return port is not None and port["driver"] not in (None, *PROMPT_DRIVERS)
 
 
 def dirty_schedulers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
