@@ -273,7 +273,12 @@ class VM:
         given something that is not in the core) | "none"}; None if it is dead."""
     def processes(self) -> list[tuple[int, Term]]:
         """(address, pid) of all live processes."""
-    def process_info(self, which: Term | int) -> dict[str, Any]:
+    def process_info(
+        self,
+        which: Term | int,
+        *,
+        lists: tuple[str, ...] = ("links", "all_monitors", "dictionary"),
+    ) -> dict[str, Any]:
         """What process_info/2 says of a live process (pid or address of the Process);
         include/etp/process.h. Items are named and measured as there: registered_name
         (str | None), initial_call (m, f, a), status, message_queue_len, memory (bytes),
@@ -289,7 +294,10 @@ class VM:
         monitored_by) lists it}); state, flags (raw); is_running, is_dirty_running,
         is_exiting, is_collecting_garbage, is_hibernated, is_sensitive; scheduler
         (("normal" | "dirty_cpu" | "dirty_io", number) | None); program_counter,
-        current_mfa (addresses); unknown, uncertain (names of items), gaps, problem."""
+        current_mfa (addresses); unknown, uncertain (names of items), gaps, problem. Of links,
+        all_monitors and dictionary there are only those that ``lists`` names: each entry is an
+        object, and a server has a monitor for each caller. Without the dictionary, what of it
+        cannot be read is not among unknown and gaps."""
     def process_list(self) -> Records:
         """One pass over all processes: (address, pid, name (registered) | None, initial_call |
         None (proc_lib's, else spawn's), status, message_queue_len, of these in_transit, memory,

@@ -422,6 +422,28 @@ def test_nothing_secret_is_shown(core):
     assert "user_1" not in context.run("etp-hung")
 
 
+class Watched:
+    """The binding's VM, which remembers the lists that process_info() was asked for."""
+
+    def __init__(self, native):
+        self._native = native
+        self.lists = []
+
+    def __getattr__(self, name):
+        return getattr(self._native, name)
+
+    def process_info(self, which, lists=("links", "all_monitors", "dictionary")):
+        self.lists += lists
+        return self._native.process_info(which, lists=lists)
+
+
+def test_no_object_is_made_for_each_caller(core):
+    context = reader_of(make(core, "slow_server"))
+    context.vm.native = watched = Watched(context.vm.native)
+    assert "slow_server" in context.run("etp-hung")
+    assert "links" in watched.lists and "all_monitors" not in watched.lists
+
+
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "ETP_BUILD_DIR": str(cores.BUILD)}
 PACKAGES = "/usr/lib/llvm-14/lib/python3.11/dist-packages"
 

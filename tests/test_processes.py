@@ -265,3 +265,19 @@ def test_no_process(states):
         vm.messages(vm.find_atom("true"))
     with pytest.raises(ValueError):
         vm.process_info(0)
+
+
+def test_lists_are_made_for_who_wants_them(states):
+    dump, vm = states
+    address = vm.process(addresses(vm)[dump.truth.process("suspender")["pid"]])["address"]
+    whole = vm.process_info(address)
+    lists = {"links", "all_monitors", "dictionary"}
+    assert lists < set(whole) and whole["all_monitors"]
+    for wanted in [(), ("links",), ("dictionary", "all_monitors"), ("links", "all_monitors")]:
+        info = vm.process_info(address, lists=wanted)
+        assert set(whole) - set(info) == lists - set(wanted)
+        assert {name: str(info[name]) for name in info} == {name: str(whole[name]) for name in info}
+    with pytest.raises(ValueError, match="no list of a process: monitors"):
+        vm.process_info(address, lists=("monitors",))
+    with pytest.raises(TypeError):
+        vm.process_info(address, lists=("links",) * 4)

@@ -87,7 +87,7 @@ def activity(
 
     scheduler = next((s for s in schedulers if s.process == address), None)
     try:
-        info = vm.native.process_info(address)
+        info = vm.native.process_info(address, lists=())
         execution = vm.native.execution(address)
     except Error:
         return Activity("unknown", "cannot be read", None, "", [], 0, 0, scheduler)

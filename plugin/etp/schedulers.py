@@ -289,7 +289,7 @@ def _info(vm: VM, address: int) -> dict[str, Any]:
     from .vm import Error
 
     try:
-        return vm.native.process_info(address)
+        return vm.native.process_info(address, lists=())
     except Error:
         return {}
 

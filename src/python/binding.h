@@ -161,7 +161,7 @@ PyObject *VM_paths_in_port(VMObject *self, PyObject *args);
 PyObject *VM_census(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_memory(VMObject *self, PyObject *ignored);
 PyObject *VM_process_binaries(VMObject *self, PyObject *args);
-PyObject *VM_process_info(VMObject *self, PyObject *args);
+PyObject *VM_process_info(VMObject *self, PyObject *args, PyObject *kwargs);
 PyObject *VM_process_list(VMObject *self, PyObject *ignored);
 PyObject *VM_messages(VMObject *self, PyObject *args);
 PyObject *VM_message_shapes(VMObject *self, PyObject *args, PyObject *kwargs);

@@ -4,6 +4,12 @@
 #include <etp/links.h>
 #include <etp/process.h>
 
+enum {
+	WITH_LINKS = 1,
+	WITH_MONITORS = 2,
+	WITH_DICTIONARY = 4,
+};
+
 static PyObject *number(uint64_t value)
 {
 	return PyLong_FromUnsignedLongLong(value);
@@ -296,13 +302,50 @@ static bool add_identity(VMObject *self, const struct etp_process_info *info, Py
 	       dict_set(dict, "current_mfa", number(info->current));
 }
 
-PyObject *VM_process_info(VMObject *self, PyObject *args)
+// What there may be millions of. The dictionary adds what of it cannot be read to `info`.
+static bool add_lists(VMObject *self, struct etp_reader *reader, struct etp_process_info *info,
+                      unsigned wanted, PyObject *dict)
 {
-	PyObject *which;
-	if (!PyArg_ParseTuple(args, "O:process_info", &which))
+	return (!(wanted & WITH_LINKS) ||
+	        dict_set(dict, "links", links_list(self, reader, info->address))) &&
+	       (!(wanted & WITH_MONITORS) ||
+	        dict_set(dict, "all_monitors", monitors_list(self, reader, info->address))) &&
+	       (!(wanted & WITH_DICTIONARY) ||
+	        dict_set(dict, "dictionary", pairs_list(self, reader, info)));
+}
+
+// Which lists, by their names; NULL: all.
+static bool read_wanted(PyObject *names, unsigned *wanted)
+{
+	const char *given[3] = {0};
+	*wanted = names ? 0 : WITH_LINKS | WITH_MONITORS | WITH_DICTIONARY;
+	if (names && !PyArg_ParseTuple(names, "|sss:lists", &given[0], &given[1], &given[2]))
+		return false;
+	for (unsigned i = 0; i < 3 && given[i]; i++) {
+		if (!strcmp(given[i], "links")) {
+			*wanted |= WITH_LINKS;
+		} else if (!strcmp(given[i], "all_monitors")) {
+			*wanted |= WITH_MONITORS;
+		} else if (!strcmp(given[i], "dictionary")) {
+			*wanted |= WITH_DICTIONARY;
+		} else {
+			PyErr_Format(PyExc_ValueError, "no list of a process: %s", given[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
+PyObject *VM_process_info(VMObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"which", "lists", NULL};
+	PyObject *which, *lists = NULL;
+	unsigned wanted;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$O!:process_info", names, &which,
+	                                 &PyTuple_Type, &lists))
 		return NULL;
 	uint64_t address = VM_process_address(self, which);
-	if (!address)
+	if (!address || !read_wanted(lists, &wanted))
 		return NULL;
 	struct etp_reader reader;
 	etp_reader_init(&reader, etp_vm_target(self->vm));
@@ -312,9 +355,7 @@ PyObject *VM_process_info(VMObject *self, PyObject *args)
 		return raise_error(err);
 	PyObject *dict = PyDict_New();
 	if (dict && add_identity(self, &info, dict) && add_state(self, &reader, &info, dict) &&
-	    add_sizes(&info, dict) && dict_set(dict, "links", links_list(self, &reader, address)) &&
-	    dict_set(dict, "all_monitors", monitors_list(self, &reader, address)) &&
-	    dict_set(dict, "dictionary", pairs_list(self, &reader, &info)) &&
+	    add_sizes(&info, dict) && add_lists(self, &reader, &info, wanted, dict) &&
 	    dict_set(dict, "unknown", item_names(info.unknown)) &&
 	    dict_set(dict, "uncertain", item_names(info.uncertain)) &&
 	    dict_set(dict, "gaps", number(info.gaps)) &&

@@ -40,7 +40,7 @@ def run(context: Context, args: Namespace) -> Report:
 
 
 def _is_sensitive(context: Context, process: Process) -> bool:
-    return bool(context.vm.native.process_info(process.address)["is_sensitive"])
+    return bool(context.vm.native.process_info(process.address, lists=())["is_sensitive"])
 
 
 def _head(found: OtpState) -> list[Block | None]:

@@ -38,11 +38,11 @@ def handlers(vm: VM) -> list[Handler]:
         # The application kernel has not been started, or goes down.
         return []
     found = []
-    for link in vm.native.process_info(top.address)["links"]:
+    for link in vm.native.process_info(top.address, lists=("links",))["links"]:
         process = vm.process(link) if link.kind == "pid" else None
         if process is not None and process.initial_call and process.initial_call[0] == "logger_olp":
-            messages = vm.native.process_info(process.address)["message_queue_len"]
-            found.append(Handler(process, _mode(vm, process), messages))
+            info = vm.native.process_info(process.address, lists=())
+            found.append(Handler(process, _mode(vm, process), info["message_queue_len"]))
     return found
 
 

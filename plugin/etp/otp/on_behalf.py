@@ -60,7 +60,7 @@ def _find(vm: VM, name: str) -> Process | None:
 
 def _linked(vm: VM, process: Process, function: str) -> Iterator[Process]:
     """Processes of application_master whose first function was that."""
-    for link in vm.native.process_info(process.address)["links"]:
+    for link in vm.native.process_info(process.address, lists=("links",))["links"]:
         linked = vm.process(link) if link.kind == "pid" else None
         call = linked.initial_call if linked is not None else None
         if linked is not None and call is not None and call[:2] == ("application_master", function):

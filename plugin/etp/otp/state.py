@@ -90,7 +90,7 @@ class _Search:
         self.vm = vm
         self.found = OtpState(process)
         self.execution = vm.native.execution(process.address)
-        self.info = vm.native.process_info(process.address)
+        self.info = vm.native.process_info(process.address, lists=("dictionary",))
         self.known = Known(
             process.pid,
             process.name,
