@@ -18,6 +18,7 @@
 %%   full_pipe    a program that does not read
 %%   start_cycle  a server that calls its supervisor while that starts it
 %%   stopping     a VM that is to end, and a server that does not
+%%   stopping_children  the same, and one of many dynamic children does not  --arg supervisor=elixir (default: erlang)
 %%   tcp_peer     a peer that does not read what it is sent
 %%   start_itself applications that start each other                   --arg size=N (default 2)
 %%   booting      an application whose start/2 waits
@@ -91,6 +92,18 @@ kind(stopping, _Args) ->
     wait_until_in(whereis(stopped_supervisor), supervisor, shutdown),
     #{expect => #{cause => #{stubborn => whereis(stubborn), supervisor => whereis(stopped_supervisor),
                              controller => whereis(application_controller)}}};
+
+%% The same with a supervisor of dynamic children, which tells all of them to end at once. An analysis should say: which one has not.
+kind(stopping_children, Args) ->
+    Of = truth:arg(supervisor, Args, "erlang"),
+    ok = application:load({application, stopped, [{mod, {?MODULE, {dynamic, Of}}}, {applications, [kernel, stdlib]}]}),
+    ok = application:start(stopped),
+    [{ok, _} = start_dynamic(Of, Which) || Which <- [obedient, stubborn, obedient]],
+    Supervisor = whereis(stopped_supervisor),
+    init:stop(),
+    wait_until(fun() -> {current_function, {init, shutdown_loop, 4}} =:= process_info(whereis(init), current_function) end),
+    wait_until(fun() -> process_info(Supervisor, monitors) =:= {monitors, [{process, whereis(stubborn)}]} andalso status(Supervisor) =:= waiting end),
+    #{expect => #{cause => #{stubborn => whereis(stubborn), supervisor => Supervisor}}};
 
 %% A server asks something over a connection, and the answer does not come. Stands for: a database, or a web service, that is asked in
 %% handle_call. An analysis should say: that server, where it waits, and how many wait for it.
@@ -577,7 +590,17 @@ server(Name, SpawnOptions) ->
     {ok, Pid} = gen_server:start({local, Name}, ?MODULE, [], [{spawn_opt, SpawnOptions}]),
     Pid.
 
+start_dynamic("elixir", Which) ->
+    'Elixir.DynamicSupervisor':start_child(stopped_supervisor, dynamic(Which));
+start_dynamic("erlang", Which) ->
+    supervisor:start_child(stopped_supervisor, [Which, []]).
+
+dynamic(Which) ->
+    #{id => Which, start => {?MODULE, start, [Which, []]}, shutdown => infinity, restart => temporary}.
+
 %% A child, and an application.
+start(obedient, []) ->
+    {ok, spawn_link(fun ignore_everything/0)};
 start(stubborn, []) ->
     {ok, spawn_link(fun() -> register(stubborn, self()), process_flag(trap_exit, true), ignore_everything() end)};
 start(normal, {starts, Next, Parent}) ->
@@ -588,6 +611,10 @@ start(normal, {waits, Parent}) ->
     Parent ! {waits, self()},
     ok = slow_query(),
     {ok, Parent};
+start(normal, {dynamic, "elixir"}) ->
+    'Elixir.DynamicSupervisor':start_link([{name, stopped_supervisor}, {strategy, one_for_one}]);
+start(normal, {dynamic, "erlang"}) ->
+    supervisor:start_link({local, stopped_supervisor}, ?MODULE, dynamic);
 start(normal, Supervisor) ->
     supervisor:start_link({local, stopped_supervisor}, ?MODULE, Supervisor).
 
@@ -604,6 +631,8 @@ init([]) ->
 init({run, Fun}) ->
     Fun(),
     {ok, []};
+init(dynamic) ->
+    {ok, {#{strategy => simple_one_for_one}, [(dynamic(any))#{start => {?MODULE, start, []}}]}};
 init({supervisor, Children}) ->
     {ok, {#{}, Children}}.
 

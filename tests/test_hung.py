@@ -37,6 +37,8 @@ CASES = {
     "code_server": {},
     "start_cycle": {},
     "stopping": {},
+    "stopping_children": {},
+    "stopping_children-elixir": {"supervisor": "elixir", "elixir": "yes"},
     "tcp_peer": {},
     "start_itself": {},
     "start_itself-1": {"size": 1},
@@ -115,7 +117,7 @@ def named(case, cause):
         ]
     if kind == "start_cycle":
         return ["Deadlock of 2 processes", *cause["members"]]
-    if kind == "stopping":
+    if kind in ("stopping", "stopping_children"):
         return [
             "The VM is stopping: <0.0.0> init",
             f"{cause['stubborn']} stubborn, which was told to end",
@@ -266,6 +268,7 @@ FIRST = {
     "logger_sync": "logger",
     "start_cycle": "deadlock",
     "stopping": "blocker",
+    "stopping_children": "blocker",
     "tcp_peer": "full_port",
     "start_itself": "deadlock",
     "booting": "blocker",
@@ -315,7 +318,7 @@ def test_numbers_are_those_of_the_vm(case):
     elif name == "tcp_peer":
         assert first["behind"] == cause["behind"]
         assert first["subjects"] == [cause["port"], cause["writer"]]
-    elif name == "stopping":
+    elif name.startswith("stopping"):
         # init, the application's controller, its two masters and its supervisor.
         assert first["behind"] == 5 and first["subjects"] == [cause["stubborn"]]
     elif "behind" in cause:

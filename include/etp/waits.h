@@ -19,6 +19,8 @@
  * - in one of the functions of OTP that start a process and wait until it is ready, or tell one to
  *   end and wait until it has: for the process whose pid is in the frame on top (proc_lib.erl,
  *   supervisor.erl, application_master.erl, application_controller.erl, init.erl);
+ * - in the function in which a supervisor waits for dynamic children that it told to end: for one
+ *   of those that it monitors;
  * - in gen_tcp:send/2, after the driver has taken what it sends into a full queue: for that port;
  * - suspended: for who called erlang:suspend_process/1 (erl_monitor_link.h), or for the
  *   port or connection that has it in its list (erl_port.h, erl_node_tables.h).

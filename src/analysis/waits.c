@@ -37,6 +37,8 @@ enum place_kind {
 	PLACE_EXIT,
 	// The same, if it was told to end itself; otherwise the next message.
 	PLACE_EXIT_IF_TOLD,
+	// All that it monitors were told to end, and it waits for each.
+	PLACE_EXIT_ALL,
 	// A port that is on top of the stack.
 	PLACE_SEND,
 	// PLACE_SERVER + i: the i-th of the servers.
@@ -71,6 +73,8 @@ static const struct {
 	{"proc_lib", "stop", PLACE_CALL},
 	{"proc_lib", "do_stop", PLACE_CALL},
 	{"supervisor", "shutdown", PLACE_EXIT},
+	{"supervisor", "wait_dynamic_children", PLACE_EXIT_ALL},
+	{"Elixir.DynamicSupervisor", "wait_children", PLACE_EXIT_ALL},
 	{"application_master", "terminate_loop", PLACE_EXIT},
 	{"application_master", "loop_it", PLACE_EXIT_IF_TOLD},
 	{"application_controller", "-terminate/2-fun-0-", PLACE_EXIT},
@@ -398,6 +402,21 @@ static void read_monitors(struct scan *scan, uint32_t who, bool is_suspended,
 		gap(scan, iter.nodes.problem);
 }
 
+// Position of the first process of this VM that a process monitors and that is still there.
+static uint32_t process_monitored(struct scan *scan, uint32_t who)
+{
+	struct etp_monitor_iter iter;
+	struct etp_monitor monitor;
+	uint32_t found = ETP_WAIT_NOBODY;
+	etp_monitor_iter_init(&iter, scan->vm, &scan->reader, scan->waits->waiters[who].address);
+	while (found == ETP_WAIT_NOBODY && etp_monitor_iter_next(&iter, &monitor))
+		if (!monitor.is_target && monitor.type == ETP_MONITOR_PROC)
+			found = find(scan, monitor.other);
+	if (iter.nodes.gaps)
+		gap(scan, iter.nodes.problem);
+	return found;
+}
+
 static void read_waiting(struct scan *scan, uint32_t who)
 {
 	struct etp_stack stack;
@@ -415,6 +434,8 @@ static void read_waiting(struct scan *scan, uint32_t who)
 	else if (place == PLACE_START || place == PLACE_EXIT)
 		set_wait(scan, who, place == PLACE_START ? ETP_WAIT_START : ETP_WAIT_EXIT,
 		         process_on_top(scan, &stack, who, ETP_WAIT_NOBODY));
+	else if (place == PLACE_EXIT_ALL)
+		set_wait(scan, who, ETP_WAIT_EXIT, process_monitored(scan, who));
 	else if (place == PLACE_SEND)
 		set_wait(scan, who, ETP_WAIT_SEND, port_on_top(scan, &stack));
 	if (place != PLACE_ANY && place != PLACE_CALL)
