@@ -13,6 +13,7 @@
 %%   behind_call  messages that gather while a server waits for another  --arg messages=N (default 12000)
 %%   abandoned    a server whose callers have given up                 --arg callers=N (default 200)
 %%   suspended    a server that somebody suspended
+%%   own_protocol a server of OTP that is asked without gen, and suspended  --arg server=disk_log|dets|mnesia_read|mnesia_write
 %%   sys_suspended  a server that sys:suspend/1 stopped
 %%   postponed    a state machine that puts off all that it is asked   --arg casts=N (default 500)
 %%   full_pipe    a program that does not read
@@ -125,6 +126,15 @@ kind(suspended, _Args) ->
     {Culprit, _} = truth:hold(forgetful_debugger, fun() -> erlang:suspend_process(Server) end),
     Callers = [caller(Server) || _ <- lists:seq(1, 10)],
     [wait_until_calling(Pid) || Pid <- Callers],
+    #{expect => #{cause => #{suspended => Server, by => Culprit, behind => length(Callers)}}};
+
+%% The same with a server that has a protocol of its own. Stands for: one that waits for a disk.
+%% An analysis should say: the server, and how many wait for it.
+kind(own_protocol, Args) ->
+    {Server, Ask, {Module, Function}} = own_protocol(truth:arg(server, Args, "disk_log")),
+    {Culprit, _} = truth:hold(forgetful_debugger, fun() -> erlang:suspend_process(Server) end),
+    Callers = [spawn(Ask) || _ <- lists:seq(1, 40)],
+    [wait_until_in(Pid, Module, Function) || Pid <- Callers],
     #{expect => #{cause => #{suspended => Server, by => Culprit, behind => length(Callers)}}};
 
 %% The same with sys:suspend/1, as release handling does it. An analysis should say: that it was, and what resumes it.
@@ -486,6 +496,26 @@ spin_on_the_only_scheduler(Server, Callers) ->
 %% A shell that dumps when a command is done.
 abort_after(Command) ->
     open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Command ++ "; kill -ABRT " ++ os:getpid()]}]).
+
+%% A server, how to ask it, and where one waits for its reply.
+own_protocol("disk_log") ->
+    {ok, Log} = disk_log:open([{name, asked_log}, {file, scratch("asked.log")}]),
+    [Server] = [Pid || {_, Pid, _, _} <- supervisor:which_children(disk_log_sup)],
+    {Server, fun() -> disk_log:sync(Log) end, {disk_log, monitor_request}};
+own_protocol("dets") ->
+    {ok, Table} = dets:open_file(asked_table, [{file, scratch("asked.dets")}]),
+    {dets:info(Table, owner), fun() -> dets:lookup(Table, key) end, {dets, req}};
+own_protocol("mnesia_" ++ How) ->
+    ok = application:start(mnesia),
+    {atomic, ok} = mnesia:create_table(asked_table, []),
+    {Ask, Function} = case How of
+        "read" -> {fun() -> mnesia:read(asked_table, key) end, l_req_rec};
+        "write" -> {fun() -> mnesia:write({asked_table, key, value}) end, receive_wlocks}
+    end,
+    {whereis(mnesia_locker), fun() -> mnesia:transaction(Ask) end, {mnesia_locker, Function}}.
+
+scratch(Name) ->
+    filename:join(filename:dirname(code:which(?MODULE)), Name).
 
 send_for_ever(Socket) ->
     ok = gen_tcp:send(Socket, binary:copy(<<"unread">>, 10000)),

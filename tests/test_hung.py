@@ -31,6 +31,10 @@ CASES = {
     "call_cycle-30": {"size": 30},
     "slow_server": {},
     "suspended": {},
+    "own_protocol-disk_log": {"server": "disk_log"},
+    "own_protocol-dets": {"server": "dets"},
+    "own_protocol-mnesia_read": {"server": "mnesia_read"},
+    "own_protocol-mnesia_write": {"server": "mnesia_write"},
     "sys_suspended": {},
     "postponed": {},
     "full_pipe": {},
@@ -97,6 +101,12 @@ def named(case, cause):
     if kind == "suspended":
         return [
             f"{cause['suspended']} suspended_server is suspended by {cause['by']} forgetful_debugger",
+            f"{cause['behind']} processes wait behind",
+        ]
+    if kind == "own_protocol":
+        return [
+            f"{cause['suspended']}",
+            f"is suspended by {cause['by']} forgetful_debugger",
             f"{cause['behind']} processes wait behind",
         ]
     if kind == "sys_suspended":
@@ -250,6 +260,7 @@ FIRST = {
     "call_cycle": "deadlock",
     "slow_server": "blocker",
     "suspended": "suspended",
+    "own_protocol": "suspended",
     "sys_suspended": "blocker",
     "postponed": "blocker",
     "full_pipe": "busy_port",
@@ -307,7 +318,7 @@ def test_numbers_are_those_of_the_vm(case):
         at = cause["members"].index(first["subjects"][0])
         assert first["subjects"] == cause["members"][at:] + cause["members"][:at]
         assert first["behind"] == len(cause["members"]) + 2
-    elif name == "suspended":
+    elif name == "suspended" or name.startswith("own_protocol"):
         assert first["behind"] == cause["behind"] + 1
         assert first["subjects"] == [cause["suspended"], cause["by"]]
     elif name == "start_cycle":

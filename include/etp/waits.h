@@ -58,7 +58,7 @@ enum etp_wait_kind {
 	 *  it, but perhaps for other messages as well. Only with OTP 23, which keeps no such
 	 *  marks. */
 	ETP_WAIT_MONITOR,
-	/** For erl_prim_loader, init or erts_code_purger. */
+	/** For erl_prim_loader, init, erts_code_purger or mnesia_locker. */
 	ETP_WAIT_REQUEST,
 	/** Until a process that it starts is ready: proc_lib:init_ack/1. */
 	ETP_WAIT_START,

@@ -41,13 +41,16 @@ enum place_kind {
 	PLACE_EXIT_ALL,
 	// A port that is on top of the stack.
 	PLACE_SEND,
+	// The last of the servers, if it is that of this node.
+	PLACE_LOCKER,
 	// PLACE_SERVER + i: the i-th of the servers.
 	PLACE_SERVER,
 };
 
 // Processes of the VM that are asked without a monitor.
-static const char *const servers[] = {"erl_prim_loader", "init", "erts_code_purger"};
-enum { SERVERS = sizeof(servers) / sizeof(servers[0]) };
+static const char *const servers[] = {"erl_prim_loader", "init", "erts_code_purger",
+                                      "mnesia_locker"};
+enum { SERVERS = sizeof(servers) / sizeof(servers[0]), MNESIA_LOCKER = SERVERS - 1 };
 
 // Functions by module; NULL for all of a module's.
 static const struct {
@@ -62,6 +65,9 @@ static const struct {
 	{"gen_fsm", "loop", PLACE_LOOP},
 	{"gen", NULL, PLACE_CALL},
 	{"code_server", "call", PLACE_CALL},
+	// A reply to these two has a pid, the monitor is for the end only: there is no mark.
+	{"disk_log", "monitor_request", PLACE_CALL},
+	{"dets", "req", PLACE_CALL},
 	{"io", NULL, PLACE_CALL},
 	{"erpc", NULL, PLACE_CALL},
 	{"rpc", NULL, PLACE_CALL},
@@ -89,6 +95,8 @@ static const struct {
 	{"erts_code_purger", "purge", PLACE_SERVER + 2},
 	{"erts_code_purger", "soft_purge", PLACE_SERVER + 2},
 	{"erts_code_purger", "finish_after_on_load", PLACE_SERVER + 2},
+	{"mnesia_locker", "l_req_rec", PLACE_LOCKER},
+	{"mnesia_locker", "receive_wlocks", PLACE_LOCKER},
 };
 
 struct scan {
@@ -301,6 +309,30 @@ static uint32_t process_on_top(struct scan *scan, const struct etp_stack *stack,
 	return ETP_WAIT_NOBODY;
 }
 
+// Is this node on the frame on top, or a list of this node, and no list of others?
+static bool is_this_node_on_top(struct scan *scan, const struct etp_stack *stack)
+{
+	struct etp_stack_iter iter;
+	struct etp_stack_slot slot;
+	struct etp_term_view view;
+	etp_term here = term_make_atom(scan->vm->info.node_name);
+	bool found = false;
+	etp_stack_iter_init(&iter, scan->vm, &scan->reader, stack);
+	for (size_t i = 0; i < FRAME_WORDS_MAX; i++) {
+		if (!etp_stack_iter_next(&iter, &slot) || slot.frame)
+			break;
+		if (slot.kind != ETP_STACK_TERM)
+			continue;
+		found |= slot.word == here;
+		if (etp_term_decode(scan->vm, &scan->reader, slot.word, &view) != ETP_TERM_CONS)
+			continue;
+		if (view.cons.head != here || !term_is_nil(view.cons.tail))
+			return false;
+		found = true;
+	}
+	return found;
+}
+
 // Position of the first port in the frame on top.
 static uint32_t port_on_top(struct scan *scan, const struct etp_stack *stack)
 {
@@ -429,7 +461,9 @@ static void read_waiting(struct scan *scan, uint32_t who)
 		return;
 	}
 	int place = place_of(scan, &stack);
-	if (place >= PLACE_SERVER)
+	if (place == PLACE_LOCKER && is_this_node_on_top(scan, &stack))
+		set_wait(scan, who, ETP_WAIT_REQUEST, scan->servers[MNESIA_LOCKER]);
+	else if (place >= PLACE_SERVER)
 		set_wait(scan, who, ETP_WAIT_REQUEST, scan->servers[place - PLACE_SERVER]);
 	else if (place == PLACE_START || place == PLACE_EXIT)
 		set_wait(scan, who, place == PLACE_START ? ETP_WAIT_START : ETP_WAIT_EXIT,
