@@ -14,6 +14,7 @@
 %%   abandoned    a server whose callers have given up                 --arg callers=N (default 200)
 %%   suspended    a server that somebody suspended
 %%   own_protocol a server of OTP that is asked without gen, and suspended  --arg server=disk_log|dets|mnesia_read|mnesia_write
+%%   crowded      the same, or rex, among many that some wait for      --arg cause=suspended|rex
 %%   sys_suspended  a server that sys:suspend/1 stopped
 %%   postponed    a state machine that puts off all that it is asked   --arg casts=N (default 500)
 %%   full_pipe    a program that does not read
@@ -29,6 +30,7 @@
 %%   code_server  a file system that hangs below the code path
 %%   main_lock    a process whose main lock somebody else waits for
 %%   logger_sync  a console that does not take what is logged
+%%   logger_port  a console that writes to a port that is busy
 %%   logger_drop  the same, with so much that it is thrown away
 %%   tracer       a tracer that does not keep up
 %%   literals     persistent terms that fill their memory
@@ -128,6 +130,14 @@ kind(suspended, _Args) ->
     [wait_until_calling(Pid) || Pid <- Callers],
     #{expect => #{cause => #{suspended => Server, by => Culprit, behind => length(Callers)}}};
 
+%% What matters is among many that some wait for, as they always do. Stands for: pools of workers that ask a database.
+%% An analysis should say: only who is suspended, or which of the processes that everything rests on does not answer.
+kind(crowded, Args) ->
+    Pools = [server(numbered(pool, I)) || I <- lists:seq(1, 70)],
+    [gen_server:cast(Pool, {do, fun slow_query/0}) || Pool <- Pools],
+    [[wait_until_calling(caller(Pool)) || _ <- lists:seq(1, 6)] || Pool <- Pools],
+    #{expect => #{cause => crowded(truth:arg(cause, Args, "suspended"))}};
+
 %% The same with a server that has a protocol of its own. Stands for: one that waits for a disk.
 %% An analysis should say: the server, and how many wait for it.
 kind(own_protocol, Args) ->
@@ -157,12 +167,7 @@ kind(postponed, Args) ->
 %% A program does not read its standard input. Stands for: an external converter or logger that hangs.
 %% An analysis should say: the port, its program, who is suspended on it, and who waits for these.
 kind(full_pipe, _Args) ->
-    {_, Port} = truth:hold(full_pipe_owner, fun() ->
-        Opened = open_port({spawn_executable, "/bin/sleep"}, [{args, ["600"]}, binary]),
-        register(full_pipe, Opened),
-        true = port_command(Opened, binary:copy(<<"unread">>, 100000)),
-        Opened
-    end),
+    {_, Port} = truth:hold(full_pipe_owner, fun full_pipe/0),
     Writers = [server(numbered(writer, I)) || I <- lists:seq(1, 20)],
     [gen_server:cast(Writer, {do, fun() -> port_command(Port, <<"more">>) end}) || Writer <- Writers],
     [wait_until_status(Writer, suspended) || Writer <- Writers],
@@ -273,12 +278,27 @@ kind(code_server, _Args) ->
 %% The console that logger writes to has stopped, and everybody logs. Stands for: a terminal with ^S, a pipe to a program that hangs.
 %% An analysis should say: the handler, that who logs has to wait for it, what it waits for itself, and how many wait.
 kind(logger_sync, _Args) ->
-    {Handler, Device} = handler(#{sync_mode_qlen => 10, drop_mode_qlen => 5000, flush_qlen => 10000}),
+    {Handler, Device} = handler(stopped(), #{sync_mode_qlen => 10, drop_mode_qlen => 5000, flush_qlen => 10000}),
     Callers = [waiting_for_go(fun log_for_ever/0) || _ <- lists:seq(1, 12)],
     #{expect => #{cause => #{handler => Handler, device => Device, callers => length(Callers)}},
       volatile => [Handler, Device | Callers],
       before_dump => fun() ->
-          overload(Handler, Device),
+          overload(Handler, fun() -> message_count(Device) =:= 1 end),
+          [Pid ! go || Pid <- Callers],
+          [wait_until_calling(Pid) || Pid <- Callers]
+      end};
+
+%% The same with a console that writes to a pipe, which nobody reads. Stands for: stdout of a container whose logs nobody fetches.
+%% An analysis should say, at once: that who logs waits for the handler, that for the console, and that for the port.
+kind(logger_port, _Args) ->
+    {_, Port} = truth:hold(full_pipe_owner, fun full_pipe/0),
+    Pipe = fun() -> receive {io_request, _, _, _} -> port_command(Port, <<"event">>) end end,
+    {Handler, Device} = handler(Pipe, #{sync_mode_qlen => 10, drop_mode_qlen => 5000, flush_qlen => 10000}),
+    Callers = [waiting_for_go(fun log_for_ever/0) || _ <- lists:seq(1, 12)],
+    #{expect => #{cause => #{handler => Handler, device => Device, port => Port, callers => length(Callers)}},
+      volatile => [Handler, Device | Callers],
+      before_dump => fun() ->
+          overload(Handler, fun() -> status(Device) =:= suspended end),
           [Pid ! go || Pid <- Callers],
           [wait_until_calling(Pid) || Pid <- Callers]
       end};
@@ -286,10 +306,10 @@ kind(logger_sync, _Args) ->
 %% The same, and so much was logged that the handler now throws all of it away. Nobody waits.
 %% An analysis should say: the handler, that it drops what is logged, and what it waits for.
 kind(logger_drop, _Args) ->
-    {Handler, Device} = handler(#{sync_mode_qlen => 10, drop_mode_qlen => 50, flush_qlen => 10000}),
+    {Handler, Device} = handler(stopped(), #{sync_mode_qlen => 10, drop_mode_qlen => 50, flush_qlen => 10000}),
     #{expect => #{cause => #{handler => Handler, device => Device}},
       volatile => [Handler, Device],
-      before_dump => fun() -> overload(Handler, Device) end};
+      before_dump => fun() -> overload(Handler, fun() -> message_count(Device) =:= 1 end) end};
 
 %% ---- schedulers that are taken --------------------------------------------------------------------------------
 
@@ -497,6 +517,16 @@ spin_on_the_only_scheduler(Server, Callers) ->
 abort_after(Command) ->
     open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Command ++ "; kill -ABRT " ++ os:getpid()]}]).
 
+crowded("suspended") ->
+    Server = server(suspended_server),
+    {Culprit, _} = truth:hold(forgetful_debugger, fun() -> erlang:suspend_process(Server) end),
+    #{suspended => Server, by => Culprit, behind => length([wait_until_calling(caller(Server)) || _ <- [1, 2]])};
+crowded("rex") ->
+    ok = sys:suspend(rex),
+    Callers = [caller(rex) || _ <- lists:seq(1, 5)],
+    [wait_until_calling(Pid) || Pid <- Callers],
+    #{server => whereis(rex), behind => length(Callers)}.
+
 %% A server, how to ask it, and where one waits for its reply.
 own_protocol("disk_log") ->
     {ok, Log} = disk_log:open([{name, asked_log}, {file, scratch("asked.log")}]),
@@ -520,6 +550,12 @@ scratch(Name) ->
 send_for_ever(Socket) ->
     ok = gen_tcp:send(Socket, binary:copy(<<"unread">>, 10000)),
     send_for_ever(Socket).
+
+full_pipe() ->
+    Opened = open_port({spawn_executable, "/bin/sleep"}, [{args, ["600"]}, binary]),
+    register(full_pipe, Opened),
+    true = port_command(Opened, binary:copy(<<"unread">>, 100000)),
+    Opened.
 
 %% In an on_load function.
 ask_for_license() ->
@@ -589,9 +625,12 @@ has_hoarded(Binaries) ->
 
 %% ---- logger ---------------------------------------------------------------------------------------------------
 
-%% A handler of logger, and the device that it writes to, which never answers.
-handler(Limits) ->
-    Device = spawn(fun() -> receive {never, _} -> ok end end),
+stopped() ->
+    fun() -> receive {never, _} -> ok end end.
+
+%% A handler of logger, and the device that it writes to, which does that.
+handler(Does, Limits) ->
+    Device = spawn(Does),
     register(stopped_console, Device),
     ok = logger:set_primary_config(level, notice),
     ok = logger:remove_handler(default),
@@ -600,11 +639,11 @@ handler(Limits) ->
 
 %% It looks at its mailbox with each event, so that it knows that this is long; every 21st it hands on to the process that
 %% writes, and waits for that (logger_h_common.erl).
-overload(Handler, Device) ->
+overload(Handler, IsStuck) ->
     erlang:suspend_process(Handler),
     [logger:notice("event ~w", [I]) || I <- lists:seq(1, 1000)],
     erlang:resume_process(Handler),
-    wait_until(fun() -> message_count(Device) =:= 1 end),
+    wait_until(IsStuck),
     wait_until_in(Handler, logger_std_h, file_ctrl_call).
 
 log_for_ever() ->

@@ -323,13 +323,20 @@ class VM:
         pid, messages, in_transit, looked_at | None)]), messages (of all processes), gaps, problem.
         """
     def waits(
-        self, limit: int = 64, edges: Sequence[tuple[int, int, int, str]] = ...
+        self,
+        limit: int = 64,
+        edges: Sequence[tuple[int, int, int, str]] = ...,
+        followed: Sequence[int] = ...,
     ) -> dict[str, Any]:
         """Who waits for whom (include/etp/waits.h): roots ([{kind: "process" | "port" | "node",
         address, term, wait: how it waits itself, direct, behind, depth, chain (those of the
         longest chain, from its end), waits ({kind of wait: how many of the direct ones})}]),
         root_count, cycles ([{members (as roots), size, behind, is_certain}]), cycle_count, of each
-        list at most ``limit``; kinds ({kind of wait: processes}), statuses ({status: (processes,
+        list at most ``limit``, and besides ``limit`` more roots of which there is something to tell
+        however few wait, as of a busy port; unlisted (roots left out, of these such ones, the most
+        that are behind one); paths ([[who waits, whom that waits for, and so on, at most ``limit``,
+        none twice]]) of those processes that are ``followed`` (words of pids and of registered
+        names), the roots at the ends of which are listed; kinds ({kind of wait: processes}), statuses ({status: (processes,
         the first of them)}), suspended_unknown, gaps, problem. ``edges``: (pid of who waits, of whom
         it waits for in truth, through whom (0: it passes on), how), pids as Term.word."""
     def ports(self) -> tuple[list[dict[str, Any]], int]:

@@ -25,6 +25,13 @@ def case(request, core):
     return dump.truth, open_vm(dump).waits()
 
 
+@pytest.fixture(scope="module", params=CASES)
+def followed(request, core):
+    flavor, args = CASES[request.param]
+    dump = core("hangs", flavor, **args)
+    return dump.truth, open_vm(dump)
+
+
 def targets(truth):
     """Whom each process waits for, by what the VM says of it."""
     found = {}
@@ -78,12 +85,49 @@ def test_chains_lead_from_each_to_the_next(case):
         assert root["direct"] == sum(root["waits"].values()) == direct
 
 
+def test_ways_lead_from_each_to_the_next(followed):
+    truth, vm = followed
+    target_of = targets(truth)
+    words = {str(pid): pid.word for _, pid in vm.processes()}
+    paths = vm.waits(64, [], [words[pid] for pid in target_of if pid in words])["paths"]
+    found = {str(path[0]["term"]): [str(waiter["term"]) for waiter in path] for path in paths}
+    assert found == {pid: walk(target_of, pid)[:64] for pid in target_of}
+    assert vm.waits()["paths"] == []
+    # Short ones break off.
+    for path in vm.waits(2, [], list(words.values()))["paths"]:
+        assert [str(waiter["term"]) for waiter in path] == walk(target_of, str(path[0]["term"]))[:2]
+
+
 def test_statuses_are_those_of_the_vm(case):
     truth, waits = case
     counts = defaultdict(int)
     for process in truth.processes.values():
         counts[process["status"]] += 1
     assert {status: count for status, (count, _) in waits["statuses"].items()} == counts
+
+
+def test_what_is_left_out_is_counted(core):
+    vm = open_vm(core("hangs", kind="crowded"))
+    every = vm.waits(1000)
+    assert every["unlisted"] == (0, 0, 0)
+    assert [root["behind"] for root in every["roots"]] == [6] * 70 + [3]
+    # The last one has suspended somebody.
+    few = vm.waits(5)
+    assert [root["term"] for root in few["roots"]] == [
+        root["term"] for root in [*every["roots"][:5], every["roots"][-1]]
+    ]
+    assert few["root_count"] == 71 and few["unlisted"] == (65, 0, 6)
+    assert vm.waits(0)["unlisted"] == (71, 1, 6)
+    # Whoever is at the end of a way that is asked for is not left out, neither by its pid nor by a name.
+    pid, name = every["roots"][40]["chain"][0]["term"], vm.find_atom("pool_70")
+    followed = vm.waits(5, [], [pid.word, name.word])
+    assert {str(path[-1]["term"]) for path in followed["paths"]} == {
+        str(root["term"]) for root in followed["roots"][5:7]
+    }
+    assert followed["roots"][5]["term"] == every["roots"][40]["term"]
+    assert followed["unlisted"] == (63, 0, 6)
+    with pytest.raises(TypeError):
+        vm.waits(5, [], ["pool_70"])
 
 
 @pytest.mark.parametrize("size, flavor", [(3, "stripped"), (30, "emu")])

@@ -94,8 +94,8 @@ struct etp_waiter {
 	enum etp_waiter_kind kind;
 	/** Of the Process, Port or (if known) DistEntry. */
 	uint64_t address;
-	/** Pid, port, or name of the node. */
-	etp_term term;
+	/** Pid, port, or name of the node; and as what a process is registered: an atom, or 0. */
+	etp_term term, name;
 	/** How it waits, and for whom: position in the array, or ETP_WAIT_NOBODY. */
 	enum etp_wait_kind wait;
 	uint32_t target;

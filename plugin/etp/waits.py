@@ -25,6 +25,9 @@ WaitKind = Literal[
     "none", "call", "monitor", "request", "start", "exit", "suspended", "port", "send", "node"
 ]
 
+ROOTS = 64
+"""Of whom others wait for, those that are listed, and as many more of which there is something to tell."""
+
 Edge = tuple[int, int, int, WaitKind]
 """Of one who waits: its pid, that of whom it waits for in truth, through whom (0: it passes on what
 it is asked), and how; pids as Term.word."""
@@ -82,9 +85,16 @@ class Status:
 
 @dataclass(frozen=True)
 class Waits:
-    #: The worst first.
+    #: The worst first: those that most wait for, others of which there is something to tell however few
+    #: do, and those at the ends of the ways below.
     roots: list[Root]
     root_count: int
+    #: Of those left out: how many, of how many there is something to tell however few wait, and the most
+    #: that are behind one.
+    unlisted: tuple[int, int, int]
+    #: By the address of each one that is followed and waits, or is waited for: itself, whom that waits for,
+    #: and so on. The last waits for nobody, or for one of them, or was the last that may be listed.
+    paths: dict[int, list[Waiter]]
     cycles: list[Cycle]
     cycle_count: int
     #: How many processes wait in which way.
@@ -96,13 +106,17 @@ class Waits:
     problem: str
 
 
-def waits(vm: VM, limit: int = 64, edges: Sequence[Edge] = ()) -> Waits:
+def waits(
+    vm: VM, limit: int = ROOTS, edges: Sequence[Edge] = (), followed: Sequence[int] = ()
+) -> Waits:
     """One pass over all processes; of each list at most ``limit``.  ``edges`` are those of
-    etp.otp.on_behalf."""
-    facts = vm.native.waits(limit, list(edges))
+    etp.otp.on_behalf, ``followed`` Term.word of pids and of registered names."""
+    facts = vm.native.waits(limit, list(edges), list(followed))
     return Waits(
         roots=[_root(root) for root in facts["roots"]],
         root_count=facts["root_count"],
+        unlisted=facts["unlisted"],
+        paths={path[0].address: path for path in map(_waiters, facts["paths"])},
         cycles=[
             Cycle(_waiters(c["members"]), c["size"], c["behind"], c["is_certain"])
             for c in facts["cycles"]

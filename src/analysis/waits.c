@@ -570,8 +570,8 @@ static void read_process(struct scan *scan, uint32_t who)
 	}
 }
 
-// Registered names of processes that are asked without a monitor.
-static void find_servers(struct scan *scan)
+// Registered names, and who of those has one that is asked without a monitor.
+static void find_names(struct scan *scan)
 {
 	const struct etp_vm *vm = scan->vm;
 	uint64_t reg;
@@ -589,6 +589,7 @@ static void find_servers(struct scan *scan)
 		}
 		if (!reg)
 			continue;
+		scan->waits->waiters[who].name = name;
 		for (size_t i = 0; i < SERVERS; i++)
 			if (etp_vm_is_atom(vm, &scan->reader, name, servers[i]))
 				scan->servers[i] = who;
@@ -629,7 +630,7 @@ struct etp_error *etp_waits_init(struct etp_waits *waits, const struct etp_vm *v
 	scan->vm = vm;
 	scan->waits = waits;
 	etp_reader_init(&scan->reader, vm->target);
-	find_servers(scan);
+	find_names(scan);
 	if (HAS(vm, Port, suspended) && HAS(vm, ErtsProcList, pid))
 		read_ports(scan);
 	else
