@@ -36,6 +36,8 @@ CASES = {
     "own_protocol-mnesia_read": {"server": "mnesia_read"},
     "own_protocol-mnesia_write": {"server": "mnesia_write"},
     "sys_suspended": {},
+    "crowded": {},
+    "crowded-rex": {"cause": "rex"},
     "postponed": {},
     "full_pipe": {},
     "code_server": {},
@@ -62,6 +64,7 @@ CASES = {
     "timers": {},
     "main_lock": {},
     "logger_sync": {},
+    "logger_port": {},
     "logger_drop": {},
     "tracer": {},
     "literals": {},
@@ -98,7 +101,7 @@ def named(case, cause):
             f"{cause['behind']:,} processes wait for {cause['server']} slow_server",
             "hangs:slow_query/0",
         ]
-    if kind == "suspended":
+    if kind == "suspended" or case == "crowded":
         return [
             f"{cause['suspended']} suspended_server is suspended by {cause['by']} forgetful_debugger",
             f"{cause['behind']} processes wait behind",
@@ -108,6 +111,11 @@ def named(case, cause):
             f"{cause['suspended']}",
             f"is suspended by {cause['by']} forgetful_debugger",
             f"{cause['behind']} processes wait behind",
+        ]
+    if case == "crowded-rex":
+        return [
+            f"{cause['behind']} processes wait for {cause['server']} rex",
+            "which was suspended with sys:suspend/1, and waits for sys:resume/1",
         ]
     if kind == "sys_suspended":
         return [
@@ -231,12 +239,18 @@ def named(case, cause):
         return [
             f"The logger handler {cause['handler']} logger_std_h_console is in sync mode",
             f"{cause['callers']} processes wait for it",
-            f"it waits for {cause['device']} stopped_console",
+            f"which waits for {cause['device']} stopped_console",
+        ]
+    if kind == "logger_port":
+        return [
+            f"The logger handler {cause['handler']} logger_std_h_console is in sync mode",
+            f"{cause['callers']} processes wait for it",
+            f"which waits for {cause['device']} stopped_console, which waits for {cause['port']} full_pipe",
         ]
     if kind == "logger_drop":
         return [
             f"The logger handler {cause['handler']} logger_std_h_console throws away what is logged",
-            f"it waits for {cause['device']} stopped_console",
+            f"which waits for {cause['device']} stopped_console",
         ]
     if kind == "tracer":
         return [
@@ -261,6 +275,8 @@ FIRST = {
     "slow_server": "blocker",
     "suspended": "suspended",
     "own_protocol": "suspended",
+    "crowded": "suspended",
+    "crowded-rex": "blocker",
     "sys_suspended": "blocker",
     "postponed": "blocker",
     "full_pipe": "busy_port",
@@ -277,6 +293,7 @@ FIRST = {
     "timers": "timer_storm",
     "main_lock": "process_lock",
     "logger_sync": "logger",
+    "logger_port": "logger",
     "start_cycle": "deadlock",
     "stopping": "blocker",
     "stopping_children": "blocker",
@@ -318,7 +335,7 @@ def test_numbers_are_those_of_the_vm(case):
         at = cause["members"].index(first["subjects"][0])
         assert first["subjects"] == cause["members"][at:] + cause["members"][:at]
         assert first["behind"] == len(cause["members"]) + 2
-    elif name == "suspended" or name.startswith("own_protocol"):
+    elif name in ("suspended", "crowded") or name.startswith("own_protocol"):
         assert first["behind"] == cause["behind"] + 1
         assert first["subjects"] == [cause["suspended"], cause["by"]]
     elif name == "start_cycle":
@@ -351,10 +368,10 @@ def test_numbers_are_those_of_the_vm(case):
         assert f"{cause['messages']:,} {{event,_}}" in " ".join(first["evidence"])
     if name == "tracer":
         assert f"{cause['messages']:,} {{trace,_,_,_}}" in " ".join(first["evidence"])
-    if name == "logger_sync":
+    if name in ("logger_sync", "logger_port"):
         assert first["behind"] == cause["callers"]
     if name.startswith("logger"):
-        assert first["subjects"] == [cause["handler"], cause["device"]]
+        assert first["subjects"] == [cause["handler"], cause.get("port", cause["device"])]
 
 
 def test_the_commands_that_it_names_work(case):

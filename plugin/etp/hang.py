@@ -14,7 +14,7 @@ from .otp import loggers
 from .otp.on_behalf import OnBehalf, on_behalf
 from .text import safe
 from .vm import Error
-from .waits import Root, Waits, waits
+from .waits import Root, Waiter, Waits, waits
 
 if TYPE_CHECKING:
     from _etp import Term
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from .timers import Timers
     from .tracers import Tracers
     from .vm import VM, Process
+
+SYSTEM = frozenset(
+    "application_controller code_server erl_prim_loader erl_signal_server erts_code_purger"
+    " file_server_2 global_name_server inet_db init kernel_sup logger net_kernel rex user".split()
+)
+"""Processes of OTP that everything rests on."""
 
 MAILBOXES = 10
 """The longest ones, which are looked at."""
@@ -87,17 +93,38 @@ class Hang:
         """How many wait for the one at an address, directly or not."""
         if self.waits is None:
             return 0
+        path = self.path(address)
+        if path:
+            return path[0].behind
         found = [root.waiter for root in self.waits.roots]
         return next((waiter.behind for waiter in found if waiter.address == address), 0)
 
-    def root_of(self, address: int) -> tuple[Root | None, int]:
-        """The end of the chain that the process at an address is in, if that is the longest one that ends
-        there; and how many wait for the process."""
-        for root in self.waits.roots if self.waits else []:
-            for waiter in (root.waiter, *root.chain):
-                if waiter.address == address:
-                    return root, waiter.behind
-        return None, 0
+    def path(self, address: int) -> list[Waiter]:
+        """The process at an address, whom that waits for, and so on; [] if it neither waits nor is waited
+        for, or is not one of those that are followed: those that everything rests on, those that write
+        what is logged, and those that schedulers execute, that have a long mailbox, that do something on
+        behalf of others or have a lock that is held."""
+        return self.waits.paths.get(address, []) if self.waits else []
+
+    def members(self, root: Root) -> list[Waiter]:
+        """A root, the longest chain that ends there, and those that are followed and wait for it."""
+        found = {waiter.address: waiter for waiter in (root.waiter, *root.chain)}
+        for path in self.waits.paths.values() if self.waits else []:
+            if path[-1].address == root.waiter.address:
+                found.setdefault(path[0].address, path[0])
+        return list(found.values())
+
+    def unjudged(self, callers: int) -> list[str]:
+        """A sentence, if some were left out of whom so many wait for one that a cause could be among them."""
+        if self.waits is None:
+            return []
+        count, urgent, behind = self.waits.unlisted
+        if not urgent and behind < callers:
+            return []
+        return [
+            f"Of {self.waits.root_count:,} whom others wait for, {count:,} were not looked at; at most"
+            f" {behind:,} wait for one of these."
+        ]
 
     def queue_of(self, kind: str) -> int:
         """Length of the queues of schedulers of a kind."""
@@ -131,7 +158,6 @@ def read(vm: VM, syntax: str = "erlang", redact: bool = False) -> Hang:
     hang.progress = attempt("Thread progress", lambda: schedulers.thread_progress(vm))
     known = attempt("What servers of OTP have others do", lambda: on_behalf(vm)) or OnBehalf()
     hang.roles = known.roles
-    hang.waits = attempt("Who waits for whom", lambda: waits(vm, edges=known.edges))
     hang.mailboxes = attempt("Mailboxes", lambda: processes.mailboxes(vm, MAILBOXES))
     found = attempt("Ports", vm.native.ports)
     hang.ports = found[0] if found else []
@@ -141,9 +167,29 @@ def read(vm: VM, syntax: str = "erlang", redact: bool = False) -> Hang:
     hang.locks = held.locks if held else []
     hang.tracers = attempt("Tracers", lambda: tracers.tracers(vm))
     hang.handlers = attempt("Handlers of logger", lambda: loggers.handlers(vm)) or []
+    followed = _followed(hang, known)
+    hang.waits = attempt(
+        "Who waits for whom", lambda: waits(vm, edges=known.edges, followed=followed)
+    )
     hang.rooms = attempt("Limits on memory", lambda: limits.rooms(vm))
     _note_gaps(hang, found[1] if found else 0, held.gaps if held else 0)
     return hang
+
+
+def _followed(hang: Hang, known: OnBehalf) -> list[int]:
+    """Pids and names of those of whom is asked whom they wait for, as Term.word."""
+    pids = [handler.process.pid for handler in hang.handlers]
+    pids += [box.pid for box in hang.mailboxes.boxes] if hang.mailboxes else []
+    pids += [scheduler.pid for scheduler in hang.schedulers if scheduler.pid is not None]
+    pids += [lock.term for lock in hang.locks if lock.owner == "process"]
+    words = [pid.word for pid in pids] + [target for _, target, _, _ in known.edges]
+    for name in SYSTEM:
+        try:
+            words.append(hang.vm.native.find_atom(name).word)
+        except Error:
+            # Nobody has ever said that name.
+            pass
+    return sorted(set(words))
 
 
 def _note_gaps(hang: Hang, ports: int, held: int) -> None:

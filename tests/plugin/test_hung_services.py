@@ -7,7 +7,7 @@ import pytest
 
 from etp.diagnosis.hung_services import loggers
 from etp.diagnosis.thresholds import HUNG_THRESHOLDS
-from etp.waits import Root, Waiter
+from etp.waits import Waiter
 
 HANDLER = 0x2000
 
@@ -19,10 +19,11 @@ def handler_that_waits_for(kind, is_busy=False):
     process = SimpleNamespace(address=HANDLER, pid="HANDLER")
     hang = SimpleNamespace(
         handlers=[SimpleNamespace(process=process, mode="sync", messages=5)],
-        root_of=lambda address: (Root(end, [own], {"call": 1}), 9),
+        path=lambda address: [own, end],
+        behind=lambda address: 9,
         activity=lambda address: doing,
         name=str,
-        port=lambda term: {"is_busy": is_busy},
+        port=lambda term: {"is_busy": is_busy, "queue_size": 2048},
     )
     (finding,) = loggers(hang, HUNG_THRESHOLDS, set())
     return finding
@@ -32,7 +33,12 @@ def handler_that_waits_for(kind, is_busy=False):
     "kind, is_busy, end, said",
     [
         ("process", False, "END", "That one sleeps."),
-        ("port", True, "END", "That port is busy."),
+        (
+            "port",
+            True,
+            "END",
+            "That port is busy: nobody takes the 2.0 KiB that wait in its queue.",
+        ),
         ("port", False, "END", None),
         ("node", False, "processes of the node END", None),
     ],

@@ -29,6 +29,7 @@ def found(kind, waits, behind=0, doing="idle", role="", name=None, heap=0):
         port=lambda term: None,
         process=lambda term: SimpleNamespace(name=name, initial_call=None),
         activity=lambda address: doing,
+        members=lambda root: [root.waiter, *root.chain],
         redact=False,
         roles={0x1000: role} if role else {},
     )

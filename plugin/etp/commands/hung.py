@@ -25,6 +25,7 @@ def run(context: Context, args: Namespace) -> Report:
     found = hang.read(context.vm, str(settings.get("syntax")), settings.redact)
     limits = _limits(args)
     findings = diagnose(found, limits)
+    found.unread += found.unjudged(min(limits.callers, limits.stalled_callers))
     looked_at = _looked_at(found)
     blocks: list[Block | None] = []
     shown = findings[: args.limit or None]

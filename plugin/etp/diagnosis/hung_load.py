@@ -480,11 +480,9 @@ def _meanwhile(hang: Hang, box: Mailbox) -> str:
     doing = hang.activity(box.address)
     if not doing.caller:
         return doing.text
-    root, _behind = hang.root_of(box.address)
-    chain = [root.waiter, *root.chain] if root else []
-    for blocker, waiter in zip(chain, chain[1:]):
-        if waiter.address == box.address:
-            return f"waits for {hang.name(blocker.term)}"
+    path = hang.path(box.address)
+    if len(path) > 1:
+        return f"waits for {hang.name(path[1].term)}"
     return f"waits for an answer, in a call from {doing.caller}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..text import agree, plural, shorten
+from ..units import format_bytes
 from .finding import Finding, Severity
 
 if TYPE_CHECKING:
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from .thresholds import HungThresholds
 
 
+NAMES_IN_TITLE = 4
+"""Of those that a handler waits for, one for the other."""
+
+
 def loggers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:
     """Handlers of logger that protect themselves from overload."""
     for handler in hang.handlers:
-        _, behind = hang.root_of(handler.process.address)
+        behind = hang.behind(handler.process.address)
         if handler.mode == "sync" and behind >= limits.system_callers:
             wait = f"{plural(behind, 'process', 'processes')} {agree('wait', behind)} for it"
             yield _handler(hang, handler, f"is in sync mode, and {wait}", Severity.LIKELY)
@@ -33,20 +38,32 @@ def loggers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator
 def _handler(hang: Hang, handler: Handler, state: str, severity: Severity) -> Finding:
     process = handler.process
     doing = hang.activity(process.address)
-    root, behind = hang.root_of(process.address)
+    behind = hang.behind(process.address)
     title = f"The logger handler {hang.name(process.pid)} {state}; it {doing.text}"
     evidence = []
     explains = {process.address}
     subjects = [str(process.pid)]
-    if root is not None and root.waiter.address != process.address:
-        end = root.waiter
-        who = hang.name(end.term)
-        if end.kind == "node":
-            who = f"processes of the node {who}"
-        title = f"The logger handler {hang.name(process.pid)} {state}; it waits for {who}"
+    commands = [
+        (f"etp-state {process.pid}", "its limits, and where it writes"),
+        (f"etp-stacktrace {process.pid}", "where it is"),
+    ]
+    path = hang.path(process.address)
+    if len(path) > 1:
+        end = path[-1]
+        title = f"The logger handler {hang.name(process.pid)} {state}; it waits for {_way(hang, path[1:])}"
         evidence += _doing(hang, end)
-        explains.add(end.address)
+        others = end.behind - behind - len(path) + 1
+        if others > 0:
+            evidence.append(
+                f"{plural(others, 'more process', 'more processes')} {agree('wait', others)} for that, or behind."
+            )
+        explains |= {waiter.address for waiter in path}
         subjects.append(str(end.term))
+        if end.kind == "port":
+            commands.append((f"etp-port-info {end.term}", "its owner and state"))
+        if end.behind > end.direct and any(w.wait in ("port", "suspended") for w in path):
+            # The VM itself has it stand still, which no other finding tells then.
+            severity = Severity.HANG
     count = (
         f"{plural(handler.messages, 'message')} {agree('wait', handler.messages)} in its mailbox"
     )
@@ -64,10 +81,7 @@ def _handler(hang: Hang, handler: Handler, state: str, severity: Severity) -> Fi
         severity,
         title,
         evidence,
-        [
-            (f"etp-state {process.pid}", "its limits, and where it writes"),
-            (f"etp-stacktrace {process.pid}", "where it is"),
-        ],
+        commands,
         behind,
         subjects,
         weight=behind or handler.messages,
@@ -75,12 +89,27 @@ def _handler(hang: Hang, handler: Handler, state: str, severity: Severity) -> Fi
     )
 
 
+def _way(hang: Hang, path: list[Waiter]) -> str:
+    """Whom one waits for, and whom that waits for, to the end."""
+    names = [
+        f"processes of the node {hang.name(w.term)}" if w.kind == "node" else hang.name(w.term)
+        for w in path
+    ]
+    if len(names) <= NAMES_IN_TITLE:
+        return ", which waits for ".join(names)
+    first = ", which waits for ".join(names[: NAMES_IN_TITLE - 1])
+    return f"{first}, and so on, to {names[-1]}"
+
+
 def _doing(hang: Hang, end: Waiter) -> list[str]:
-    """What is known of the one that a handler waits for."""
+    """What is known of the one that all of them wait for."""
     if end.kind == "process":
         return [f"That one {hang.activity(end.address).text}."]
     port = hang.port(end.term)
-    return ["That port is busy."] if port is not None and port["is_busy"] else []
+    if port is None or not port["is_busy"]:
+        return []
+    size = format_bytes(port["queue_size"])
+    return [f"That port is busy: nobody takes the {size} that wait in its queue."]
 
 
 def tracers(hang: Hang, limits: HungThresholds, explained: set[int]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..activity import argument_text
 from ..code import current_places
 from ..connections import connections
+from ..hang import SYSTEM
 from ..text import agree, plural, shorten
 from ..units import format_bytes
 from .finding import Finding, Severity
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from ..vm import Process
     from ..waits import Cycle, Root, Waiter
     from .thresholds import HungThresholds
-
-SYSTEM = frozenset(
-    "application_controller code_server erl_prim_loader erl_signal_server erts_code_purger"
-    " file_server_2 global_name_server inet_db init kernel_sup logger net_kernel rex user".split()
-)
-"""Processes of OTP that everything rests on."""
 
 AT_HAND = "have the reference of a monitor at hand, but may wait for other messages as well"
 """Of who waits for a "monitor"."""
@@ -290,10 +285,11 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
     waiter = root.waiter
     doing = hang.activity(waiter.address)
     stalled = not works(doing, limits)
-    system = [member for member in (waiter, *root.chain) if _is_system(hang, member)]
+    members = hang.members(root)
+    system = [member for member in members if _is_system(hang, member)]
     stopping = [member for member in system if member.wait == "exit" and _is_init(hang, member)]
     enough = limits.stalled_callers if stalled else limits.callers
-    if stopping or stalled and any(m.address in hang.roles for m in (waiter, *root.chain)):
+    if stopping or stalled and any(m.address in hang.roles for m in members):
         # An application that does not start has nobody but the boot process wait for it.
         enough = 1
     elif system:
@@ -301,7 +297,7 @@ def _blocker(hang: Hang, root: Root, limits: HungThresholds) -> Iterator[Finding
     if waiter.behind < enough:
         return
     # The title has its own.
-    evidence = _roles(hang, root.chain)
+    evidence = _roles(hang, members[1:])
     if doing.caller:
         evidence.append(f"It was called by {doing.caller}.")
     if doing.kind == "nif" and doing.arguments:
