@@ -42,11 +42,13 @@ static void init_hash(struct etp_ets_iter *iter)
 	}
 	// A table that is being freed loses its segments from the end.
 	iter->slots = active < slots ? active : slots;
-	uint64_t room = segments && segments <= UINT32_MAX
-	                        ? FIRST_SEGMENT_SLOTS + (segments - 1) * SEGMENT_SLOTS
-	                        : 0;
+	// Empty slots cost nothing of the budget: they must be no more than the core can hold.
+	uint64_t most = etp_target_info(iter->vm->target)->bytes_saved / (SEGMENT_SLOTS * 8) + 1;
+	if (segments > most)
+		segments = most;
+	uint64_t room = segments ? FIRST_SEGMENT_SLOTS + (segments - 1) * SEGMENT_SLOTS : 0;
 	if (iter->slots > room) {
-		give_up(iter, "the hash table has fewer segments than its slots need");
+		give_up(iter, "the hash table has more slots than there is room for");
 		iter->slots = room;
 	}
 	// Chains that lead into each other can make many objects of few.

@@ -9,6 +9,8 @@
 enum {
 	// Levels of a tree that are gone down for parts: at most 4,096 of them.
 	LEVELS_MAX = 12,
+	// Parts of a hash table besides its first segment, whatever its counter says.
+	HASH_PARTS_MAX = 1 << LEVELS_MAX,
 };
 
 struct planner {
@@ -49,8 +51,9 @@ static bool add_root(struct planner *p, uint64_t root)
 static bool divide_hash(struct planner *p, const struct etp_ets_iter *whole, uint64_t size,
                         uint64_t rows)
 {
-	uint64_t segments = whole->slots / SEGMENT_SLOTS * rows / size;
-	uint64_t slots = (segments ? segments : 1) * SEGMENT_SLOTS;
+	uint64_t all = whole->slots / SEGMENT_SLOTS, segments = all * rows / size;
+	uint64_t fewest = all / HASH_PARTS_MAX + 1;
+	uint64_t slots = (segments > fewest ? segments : fewest) * SEGMENT_SLOTS;
 	uint64_t end = 0;
 	for (uint64_t slot = 0; slot < whole->slots; slot = end) {
 		end += slot ? slots : slots - SEGMENT_SLOTS + FIRST_SEGMENT_SLOTS;

@@ -217,22 +217,28 @@ static uint64_t make_hash_segment(uint64_t slots, uint64_t node)
 	return address;
 }
 
-// The second segment is filled from the middle on, round its end.
-static void test_nothing_is_fetched_from_behind_a_segment(void **state)
+static struct etp_ets_table make_hash_table(uint64_t slots, uint64_t segtab, uint64_t segments)
 {
 	struct etp_ets_table table = {
 		.address = mock_alloc(&mock, SIZEOF(&mock.vm, DbTableHash) / 8 + 1),
 		.type = ETP_ETS_SET,
 	};
+	PUT(table.address, DbTableHash, segtab, segtab);
+	PUT(table.address, DbTableHash, nactive, slots);
+	PUT(table.address, DbTableHash, nslots, slots);
+	PUT(table.address, DbTableHash, nsegs, segments);
+	return table;
+}
+
+// The second segment is filled from the middle on, round its end.
+static void test_nothing_is_fetched_from_behind_a_segment(void **state)
+{
 	uint64_t slots = FIRST_SEGMENT_SLOTS + SEGMENT_SLOTS;
 	uint64_t node = mock_alloc(&mock, 20), segments = mock_alloc(&mock, 2);
 	PUT(node, HashDbTerm, next, node);
 	mock_put(&mock, segments, make_hash_segment(FIRST_SEGMENT_SLOTS, node));
 	mock_put(&mock, segments + 8, make_hash_segment(SEGMENT_SLOTS, node));
-	PUT(table.address, DbTableHash, segtab, segments);
-	PUT(table.address, DbTableHash, nactive, slots);
-	PUT(table.address, DbTableHash, nslots, slots);
-	PUT(table.address, DbTableHash, nsegs, 2);
+	struct etp_ets_table table = make_hash_table(slots, segments, 2);
 	struct etp_ets_iter iter;
 	struct etp_ets_row row;
 	etp_ets_iter_init(&iter, &mock.vm, &mock.reader, &table);
@@ -240,6 +246,47 @@ static void test_nothing_is_fetched_from_behind_a_segment(void **state)
 		;
 	assert_in_range(iter.rows, slots, 4 * slots);
 	assert_int_equal(iter.ahead.faults, 0);
+}
+
+// Segments that the memory has room for.
+static uint64_t segments_at_most(void)
+{
+	return MOCK_SIZE / (SEGMENT_SLOTS * 8) + 1;
+}
+
+static void test_more_slots_than_memory(void **state)
+{
+	const uint64_t slots = UINT32_MAX;
+	struct etp_ets_table table = make_hash_table(slots, MOCK_NOWHERE, UINT32_MAX);
+	struct etp_ets_iter iter;
+	struct etp_ets_row row;
+	etp_ets_iter_init(&iter, &mock.vm, &mock.reader, &table);
+	assert_false(etp_ets_iter_next(&iter, &row));
+	assert_in_range(iter.unreadable, 1, segments_at_most() + 1);
+	// All segments are one, which is empty.
+	uint64_t count = 2 * segments_at_most(), segtab = mock_alloc(&mock, count);
+	uint64_t segment = make_hash_segment(SEGMENT_SLOTS, 0);
+	for (uint64_t i = 0; i < count; i++)
+		mock_put(&mock, segtab + i * 8, segment);
+	table = make_hash_table(slots, segtab, UINT32_MAX);
+	etp_ets_iter_init(&iter, &mock.vm, &mock.reader, &table);
+	assert_false(etp_ets_iter_next(&iter, &row));
+	assert_int_equal(iter.unreadable, 1);
+	assert_string_equal(iter.problem, "the hash table has more slots than there is room for");
+}
+
+static void test_parts_of_a_table_that_counts_too_much(void **state)
+{
+	enum { ROWS = 1 << 14, PARTS = 4096 + 1 };
+	uint64_t segments = segments_at_most();
+	uint64_t slots = FIRST_SEGMENT_SLOTS + (segments - 1) * SEGMENT_SLOTS;
+	struct etp_ets_table table = make_hash_table(slots, MOCK_NOWHERE, segments);
+	table.size = INT64_C(1) << 60;
+	struct ets_parts parts;
+	assert_true(ets_parts_init(&parts, &mock.vm, &mock.reader, &table, ROWS));
+	assert_in_range(parts.count, 2, PARTS);
+	assert_int_equal(parts.parts[parts.count - 1].slots, slots);
+	ets_parts_deinit(&parts);
 }
 
 // A ProcBin in a chain of one.
@@ -455,6 +502,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_trees_that_run_in_circles, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nothing_is_fetched_from_behind_a_segment,
 	                                        set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_more_slots_than_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_parts_of_a_table_that_counts_too_much, set_up,
+	                                        tear_down),
 		cmocka_unit_test_setup_teardown(test_binaries_of_fragments_in_a_circle, set_up,
 	                                        tear_down),
 		cmocka_unit_test_setup_teardown(test_timers_in_a_circle, set_up, tear_down),
