@@ -2,6 +2,7 @@
 #include <etp/ets_scan.h>
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "analysis/ets_scan.h"
 #include "analysis/row_scan.h"
@@ -13,8 +14,12 @@
 #include "vm/ets_parts.h"
 
 enum {
-	// Rows between two looks at the progress callback.
+	// Rows between two looks at the progress callback, or fewer that have so many words
+	// (64 of them stand for a binary), or milliseconds without either.
 	PROGRESS_ROWS = 4096,
+	PROGRESS_WORDS = 1 << 20,
+	PROGRESS_MS = 50,
+	WORDS_A_BINARY = 64,
 	// Of a table that is shared out, a part has so many rows: as many as are put in order
 	// together, or fewer for the sake of sharing.
 	FEWEST_ROWS_A_PART = 1 << 14,
@@ -100,7 +105,8 @@ struct scanner {
 	struct scan_work *work;
 	// Worker 0 is the caller's thread, which reports.
 	size_t number;
-	uint64_t reported;
+	// Rows that were done then, and when that was.
+	uint64_t reported, reported_ms;
 	const struct etp_vm *vm;
 	struct etp_reader reader;
 	struct row_scan row;
@@ -306,19 +312,30 @@ static bool next_row(struct scanner *s, struct etp_ets_iter *iter, struct etp_et
 	return true;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static bool report_rows(struct scanner *s)
 {
 	const struct etp_ets_scan_options *options = s->work->options;
 	s->reported = atomic_load(&s->work->done);
+	s->reported_ms = now_ms();
 	return options && options->progress &&
 	       options->progress(options->context, s->reported, s->work->total);
 }
 
-// Every few rows, whoever scans them.
+// Every few rows, whoever scans them; also while there are none, for it is the callback that hears
+// of Ctrl-C.
 static bool report_now_and_then(void *worker)
 {
 	struct scanner *s = worker;
-	return atomic_load(&s->work->done) - s->reported >= PROGRESS_ROWS && report_rows(s);
+	bool is_time = atomic_load(&s->work->done) - s->reported >= PROGRESS_ROWS ||
+	               now_ms() - s->reported_ms >= PROGRESS_MS;
+	return is_time && report_rows(s);
 }
 
 // Some more rows are done. False when the scan shall stop.
@@ -348,7 +365,7 @@ static bool scan_rows(struct scanner *s, const struct etp_ets_table *table,
                       struct etp_ets_iter *iter, struct shared_table *shared, struct finding *out)
 {
 	struct etp_ets_row row;
-	uint64_t rows = 0, visits = 0;
+	uint64_t rows = 0, words = 0, visits = 0;
 	s->row.unreadable = 0;
 	s->row.problem = NULL;
 	ets_iter_put_in_order(iter, &s->order);
@@ -357,16 +374,15 @@ static bool scan_rows(struct scanner *s, const struct etp_ets_table *table,
 	while (next_row(s, iter, &row)) {
 		if (!scan_row(s, table, &row, &out->table))
 			return false;
-		if (++rows % PROGRESS_ROWS)
+		words += row.words + s->row.binary_count * WORDS_A_BINARY;
+		if (++rows < PROGRESS_ROWS && words < PROGRESS_WORDS)
 			continue;
-		if (!go_on(s, PROGRESS_ROWS)) {
-			out->table.incomplete = true;
-			break;
-		}
-		if (shared && !may_visit(shared, iter, &visits))
+		out->table.incomplete = !go_on(s, rows);
+		rows = words = 0;
+		if (out->table.incomplete || (shared && !may_visit(shared, iter, &visits)))
 			break;
 	}
-	atomic_fetch_add(&s->work->done, rows % PROGRESS_ROWS);
+	atomic_fetch_add(&s->work->done, rows);
 	if (shared)
 		may_visit(shared, iter, &visits);
 	if (!binary_feed_finish(&s->feed))
@@ -632,6 +648,7 @@ static bool scan_all(struct scan_work *work)
 		scanner_init(&scanners[i], work, i);
 		workers[i] = &scanners[i];
 	}
+	scanners[0].reported_ms = now_ms();
 	bool ok = make_shares(work, &scanners[0].reader);
 	work->crew.items = work->share_count;
 	work->crew.work = scan_share;
