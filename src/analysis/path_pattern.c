@@ -8,6 +8,8 @@
 
 enum {
 	SLOTS_AT_FIRST = 64,
+	// Slots that are kept for what comes next.
+	SLOTS_KEPT = 1 << 12,
 	// Steps that are told apart.
 	STEPS_MAX = 64,
 };
@@ -36,9 +38,19 @@ void path_patterns_deinit(struct path_patterns *patterns)
 	free(patterns->of_node);
 }
 
+static void free_slots(struct path_patterns *patterns)
+{
+	free(patterns->slots);
+	patterns->slots = NULL;
+	patterns->slot_count = 0;
+}
+
+// They are cleared once a holder: a table that was large once would take its time each time.
 void path_patterns_clear(struct path_patterns *patterns)
 {
-	if (patterns->count)
+	if (patterns->slot_count > SLOTS_KEPT)
+		free_slots(patterns);
+	else if (patterns->count)
 		memset(patterns->slots, 0, patterns->slot_count * sizeof(*patterns->slots));
 	patterns->count = 0;
 }
