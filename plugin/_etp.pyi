@@ -615,10 +615,10 @@ class Census:
     #: writable_bytes, binaries (distinct), distinct_bytes, visible_bytes, terms,
     #: running, in_gc, gc_disabled, unreadable, problem, incomplete.
     processes: list[dict[str, Any]]
-    #: Of these, those that could not be read whole, and those of which a major garbage
-    #: collection would change the list of binaries.
-    unreadable_processes: list[dict[str, Any]]
+    #: Of these, those of which a major garbage collection would change the list of binaries.
     changing_processes: list[dict[str, Any]]
+    def unreadable_processes(self, limit: int) -> list[dict[str, Any]]:
+        """The first of those that could not be read whole."""
     def ranked_processes(
         self, order: str, changing: bool, reverse: bool, limit: int
     ) -> tuple[int, list[int]]:

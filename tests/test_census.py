@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who holds which binary, and what a garbage collection would free, against what the VM said itself."""
 
+import ctypes
+import itertools
+import operator
 import os
 from collections import Counter
 from typing import Any, Dict, List
@@ -492,6 +495,30 @@ def test_a_heap_that_ends_before_it_starts(damage):
     before = damage.vm.census()
     damage.check("leaks_parts", "an area of its heap ends before it starts")
     assert before.complete
+
+
+def test_as_many_unreadable_processes_as_are_wanted(damage):
+    names = ("leaks_parts", "leaks_live", "leaks_map")
+    for process in map(damage.process, names):
+        damage.write(process + damage.member("Process", "htop"), damage.heap(process).start - 8)
+    vm = damage.open()
+    census = vm.census()
+    pids = {damage.dump.truth.process(name)["pid"] for name in names}
+    assert census.totals.unreadable == len(names)
+    for limit in range(5):
+        found = {str(p.pid) for p in census.unreadable_processes(limit)}
+        assert len(found) == min(limit, len(names)) and found <= pids
+    assert census.gaps[0].startswith("3 processes could not be read whole: <")
+
+
+def test_listing_processes_can_be_interrupted(leaks):
+    """Ctrl-C comes while functions of C call each other, so that nobody but the binding hears it."""
+    _, vm = leaks
+    census, got = vm.census(), []
+    interrupt = map(ctypes.pythonapi.PyErr_SetInterrupt, [0])
+    with pytest.raises(KeyboardInterrupt):
+        got.extend(itertools.chain(interrupt, map(operator.attrgetter("processes"), [census])))
+    assert len(got) == 1
 
 
 def test_thousands_of_processes(core):

@@ -79,6 +79,9 @@ def _current_function(vm: VM, pid: Term | None) -> str:
 ORDERED = 500_000
 """Binaries of which the order is found at a time."""
 
+NAMED = 3
+"""Processes that a warning names."""
+
 MAGIC = 1
 """Of Binary.flags: BIN_FLAG_MAGIC."""
 
@@ -311,10 +314,9 @@ class Census:
         """All of them: rather use what follows where it serves, there may be very many."""
         return [ProcessCensus(**p) for p in self.native.processes]
 
-    @property
-    def unreadable_processes(self) -> list[ProcessCensus]:
-        """Those that could not be read whole."""
-        return [ProcessCensus(**p) for p in self.native.unreadable_processes]
+    def unreadable_processes(self, limit: int) -> list[ProcessCensus]:
+        """The first of those that could not be read whole: totals has how many there are."""
+        return [ProcessCensus(**p) for p in self.native.unreadable_processes(limit)]
 
     @property
     def changing_processes(self) -> list[ProcessCensus]:
@@ -397,13 +399,13 @@ class Census:
         found = []
         if not self.complete:
             found.append("Interrupted: only what was seen until then is counted.")
-        damaged = self.unreadable_processes
+        damaged = self.totals.unreadable
         if damaged:
-            shown = ", ".join(f"{p.pid} ({safe(p.problem)})" for p in damaged[:3])
-            more = f" and {len(damaged) - 3:,} more" if len(damaged) > 3 else ""
+            named = self.unreadable_processes(NAMED)
+            shown = ", ".join(f"{p.pid} ({safe(p.problem)})" for p in named)
+            more = f" and {damaged - len(named):,} more" if damaged > len(named) else ""
             found.append(
-                f"{plural(len(damaged), 'process', 'processes')} could not be read whole:"
-                f" {shown}{more}."
+                f"{plural(damaged, 'process', 'processes')} could not be read whole: {shown}{more}."
             )
         rows = sum(table.unreadable for table in self.tables.values())
         if rows:

@@ -164,17 +164,21 @@ static bool changes_in_gc(const struct etp_census_process *process)
 	return process->released_refs || process->added_refs;
 }
 
-// A dict for each process that is such a one: there may be very many others.
+// A dict for each of the first `limit` processes that are such: there may be very many others.
 static PyObject *list_processes(CensusObject *self,
-                                bool (*is_such)(const struct etp_census_process *))
+                                bool (*is_such)(const struct etp_census_process *), size_t limit)
 {
 	if (!is_usable(self))
 		return NULL;
 	PyObject *list = PyList_New(0);
-	for (size_t i = 0; list && i < etp_census_process_count(self->census); i++) {
+	size_t count = etp_census_process_count(self->census), found = 0;
+	for (size_t i = 0; list && i < count && found < limit; i++) {
 		struct etp_census_process process;
 		etp_census_process(self->census, i, &process);
-		if (is_such(&process) && !list_append(list, process_dict(self->vm, &process)))
+		bool is_wanted = is_such(&process);
+		found += is_wanted;
+		if ((is_wanted && !list_append(list, process_dict(self->vm, &process))) ||
+		    (i % 1024 == 0 && PyErr_CheckSignals()))
 			Py_CLEAR(list);
 	}
 	return list;
@@ -182,17 +186,20 @@ static PyObject *list_processes(CensusObject *self,
 
 static PyObject *Census_get_processes(CensusObject *self, void *closure)
 {
-	return list_processes(self, is_any);
+	return list_processes(self, is_any, SIZE_MAX);
 }
 
-static PyObject *Census_get_unreadable_processes(CensusObject *self, void *closure)
+static PyObject *Census_unreadable_processes(CensusObject *self, PyObject *args)
 {
-	return list_processes(self, is_unreadable);
+	Py_ssize_t limit;
+	if (!PyArg_ParseTuple(args, "n:unreadable_processes", &limit))
+		return NULL;
+	return list_processes(self, is_unreadable, limit < 0 ? 0 : (size_t)limit);
 }
 
 static PyObject *Census_get_changing_processes(CensusObject *self, void *closure)
 {
-	return list_processes(self, changes_in_gc);
+	return list_processes(self, changes_in_gc, SIZE_MAX);
 }
 
 static PyObject *Census_ranked_processes(CensusObject *self, PyObject *args)
@@ -670,7 +677,6 @@ static PyGetSetDef Census_getset[] = {
 	{"complete", (getter)Census_get_complete, NULL, NULL, NULL},
 	{"has_others", (getter)Census_get_has_others, NULL, NULL, NULL},
 	{"processes", (getter)Census_get_processes, NULL, NULL, NULL},
-	{"unreadable_processes", (getter)Census_get_unreadable_processes, NULL, NULL, NULL},
 	{"changing_processes", (getter)Census_get_changing_processes, NULL, NULL, NULL},
 	{"totals", (getter)Census_get_totals, NULL, NULL, NULL},
 	{"binary_totals", (getter)Census_get_binary_totals, NULL, NULL, NULL},
@@ -692,6 +698,7 @@ static PyMethodDef Census_methods[] = {
 	{"binary_addresses", (PyCFunction)(void (*)(void))Census_binary_addresses,
          METH_VARARGS | METH_KEYWORDS, NULL},
 	{"binary_page", (PyCFunction)Census_binary_page, METH_VARARGS, NULL},
+	{"unreadable_processes", (PyCFunction)Census_unreadable_processes, METH_VARARGS, NULL},
 	{"ranked_processes", (PyCFunction)Census_ranked_processes, METH_VARARGS, NULL},
 	{"process", (PyCFunction)Census_process, METH_VARARGS, NULL},
 	{"coarse_binaries", (PyCFunction)Census_coarse_binaries, METH_NOARGS, NULL},

@@ -233,6 +233,8 @@ class FakeCensus(FakeScan):
         super().__init__(tables, binaries, complete)
         self.processes = list(processes)
         self.has_others = True
+        #: The most unreadable processes that somebody got at once.
+        self.listed = 0
         self.literals = []
         self.literals_problem = ""
         self.roots = []
@@ -253,9 +255,10 @@ class FakeCensus(FakeScan):
             progress(1, 2, "processes")
         self.has_others = True
 
-    @property
-    def unreadable_processes(self):
-        return [p for p in self.processes if p["unreadable"]]
+    def unreadable_processes(self, limit):
+        found = [p for p in self.processes if p["unreadable"]][:limit]
+        self.listed = max(self.listed, len(found))
+        return found
 
     @property
     def changing_processes(self):
@@ -290,7 +293,7 @@ class FakeCensus(FakeScan):
             "released_binaries": 0,
             "freed_binaries": 0,
             "freed_bytes": 0,
-            "unreadable": len(self.unreadable_processes),
+            "unreadable": sum(bool(p["unreadable"]) for p in self.processes),
         }
 
     @property

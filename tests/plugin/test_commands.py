@@ -249,6 +249,19 @@ def test_bin_leaks(context, native):
     assert len(json.loads(context.run("etp-bin-leaks", "--all --limit 1 --json"))["processes"]) == 1
 
 
+def test_many_unreadable_processes(context, native):
+    """Of all that a damaged core may have, no more objects are made than are named."""
+    numbers = {name: 0 for name in ProcessCensus.__dataclass_fields__}
+    damaged = {**numbers, "pid": DEAD, "unreadable": 2, "problem": "no heap"}
+    native.taken.processes = [{**damaged, "address": i} for i in range(1, 1001)]
+    context.run("etp-bin-leaks", "--limit 1")
+    assert context.vm.census().gaps == [
+        "1,000 processes could not be read whole: <0.99.0> (no heap), <0.99.0> (no heap),"
+        " <0.99.0> (no heap) and 997 more."
+    ]
+    assert native.taken.listed == 3
+
+
 def test_info(context):
     shown = context.run("etp-info")
     assert "Erlang/OTP 25, ERTS 13.1.5, jit, x86_64" in shown
