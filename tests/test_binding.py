@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding itself: what a script may do wrong, and how long things live."""
 
+import ctypes
 import gc
 import itertools
 import pickle
@@ -113,6 +114,20 @@ def test_indexes(vm):
     for wrong in ("0", None, 1.0):
         with pytest.raises(TypeError):
             term[wrong]
+
+
+def test_taking_elements_can_be_interrupted(core):
+    """Ctrl-C comes while functions of C call each other, so that nobody but the binding hears it."""
+    dump = core("accumulators")
+    vm, columns = open_vm(dump), dump.truth.workload["expect"]["columns"]
+    (table,) = [t["address"] for t in vm.ets_tables() if str(t["name"]) == "acc_columns"]
+    elements = iter(next(vm.ets_rows(table)).term)
+    got: list = []
+    interrupt = map(ctypes.pythonapi.PyErr_SetInterrupt, [0])
+    with pytest.raises(KeyboardInterrupt):
+        got.extend(itertools.chain(interrupt, elements))
+    assert 1 < len(got) < columns
+    assert len(got) - 1 + sum(1 for _ in elements) == columns
 
 
 def test_sizes_and_addresses_that_make_no_sense(vm):

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "python/binding.h"
 
+enum { ELEMENTS_A_LOOK = 1 << 16 };
+
 // Iterates over the elements of a tuple or list, or over a map.
 typedef struct {
 	PyObject_HEAD
@@ -12,6 +14,8 @@ typedef struct {
 	etp_term rest, tortoise;
 	uint64_t steps, power;
 	struct etp_map_iter pairs;
+	// Elements that were asked for.
+	uint64_t asked;
 } TermIteratorObject;
 
 static PyTypeObject *TermIterator_type;
@@ -102,6 +106,9 @@ static PyObject *next_of_map(TermIteratorObject *self)
 
 static PyObject *TermIterator_next(TermIteratorObject *self)
 {
+	// What is written in C takes all elements, millions perhaps, without hearing Ctrl-C.
+	if (++self->asked % ELEMENTS_A_LOOK == 0 && PyErr_CheckSignals())
+		return NULL;
 	switch (self->mode) {
 	case ITERATE_TUPLE:
 		if (self->position == self->count)

@@ -5,6 +5,8 @@ import pytest
 
 from etp import inspectors
 from etp.diagnosis.db_connections import is_within
+from etp.inspectors.base import queue
+from fakes import FakeTerm
 
 GOOD = """
 from etp.inspectors import Driver, Inspector, register
@@ -101,3 +103,30 @@ def test_nothing_is_loaded_from_the_working_directory(tmp_path, monkeypatch):
 )
 def test_releases(version, within):
     assert is_within(version, "0.2.0", "0.4.0") == within
+
+
+class Asked(FakeTerm):
+    """Counts the elements that were asked for."""
+
+    def __iter__(self):
+        self.count = 0
+        for element in super().__iter__():
+            self.count += 1
+            yield element
+
+
+class Queue(FakeTerm):
+    def __init__(self, rear, front):
+        super().__init__((rear.python, front.python))
+        self.parts = (rear, front)
+
+    def __getitem__(self, index):
+        return self.parts[index]
+
+
+def test_the_front_of_a_queue_is_read_as_far_as_it_is_wanted():
+    front = Asked([1, 2, 3])
+    elements = queue(Queue(FakeTerm([5, 4]), front))
+    assert next(elements).python == 1 and front.count == 1
+    assert [term.python for term in elements] == [2, 3, 4, 5]
+    assert list(queue(Queue(FakeTerm([]), FakeTerm([])))) == []

@@ -88,8 +88,7 @@ def queue(term: Term | None) -> Iterator[Term]:
     front, rear = term[1], term[0]
     for part, backwards in ((front, False), (rear, True)):
         if part.kind == "cons" and part.is_proper_list():
-            elements = list(part)
-            yield from reversed(elements) if backwards else elements
+            yield from reversed(list(part)) if backwards else iter(part)
 
 
 def queue_length(term: Term | None) -> int | None:
