@@ -323,9 +323,11 @@ static bool report_rows(struct scanner *s)
 {
 	const struct etp_ets_scan_options *options = s->work->options;
 	s->reported = atomic_load(&s->work->done);
+	bool stop = options && options->progress &&
+	            options->progress(options->context, s->reported, s->work->total);
+	// The callback may take its time, too.
 	s->reported_ms = now_ms();
-	return options && options->progress &&
-	       options->progress(options->context, s->reported, s->work->total);
+	return stop;
 }
 
 // Every few rows, whoever scans them; also while there are none, for it is the callback that hears
