@@ -92,6 +92,15 @@ def test_rows_are_made_when_they_are_looked_at(vm):
         rows.pick([len(rows)])
 
 
+def test_columns_of_the_binding_are_the_fields_of_a_row(vm):
+    """What the binding calls a column stands where Row has the field of that name."""
+    rows = processes.rows(vm)
+    columns = [rows.values(name) for name in processes.Row._fields]
+    assert [*zip(*columns)] == [rows.native[i] for i in range(len(rows))]
+    told_apart = [name for name in processes.Row._fields if len({*rows.values(name)}) > 1]
+    assert len({str(rows.values(name)) for name in told_apart}) == len(told_apart) > 15
+
+
 @pytest.mark.parametrize(
     "call",
     [
