@@ -104,6 +104,29 @@ def test_registered_name_that_is_gone(damage):
         assert "#UnreadableName" in reader.run("etp-process-info", pid)
 
 
+def test_a_process_whose_end_is_gone(core, tmp_path):
+    """It is listed, for its pid is there; it is not said to be in a state that nobody has read."""
+    damage = Damage(core("healthy"), tmp_path)
+    pid, size = damage.member("Process", "id"), damage.structs["Process"]["size"]
+    torn = next(
+        address
+        for address, _ in damage.vm.processes()
+        if (address + pid) >> 12 < (address + size - 1) >> 12
+    )
+    damage.lose(torn + size - 1)
+    vm = damage.open()
+    rows = processes.rows(vm)
+    row = next(row for row in rows if row.address == torn)
+    assert row.status == "unknown" and row.unknown == list(processes.ITEMS)
+    assert "free" not in rows.values("status")
+    reader = Reader(vm, width=200)
+    listed = reader.json("etp-processes", "--status", "unknown", "--limit", "all")["processes"]
+    assert str(row.pid) in [each["pid"] for each in listed]
+    assert {each["status"] for each in listed} == {"unknown"}
+    text = reader.run("etp-processes", "--limit", "all")
+    assert f"{len(listed)} unknown" in text and "could not be read in full" in text
+
+
 def test_atoms_that_are_gone(damage):
     index = damage.vm.find_atom("code_server").word >> 6
     with changed(damage, pointer_to_atom(damage, "code_server"), NOWHERE) as reader:

@@ -51,6 +51,7 @@ class Row(NamedTuple):
     name: Optional[str]
     #: As proc_lib left it, or else what spawn was given.
     initial_call: Optional[Call]
+    #: As process_info(P, status), or "unknown".
     status: str
     message_queue_len: int
     #: Of these, those that had not arrived in the message queue proper.

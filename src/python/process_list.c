@@ -52,8 +52,9 @@ static const struct record_column columns[COLUMNS] = {
 	[CALL_TEXT] = {"call_text", RECORD_SHARED},
 };
 
-// What all lists begin their names with.
+// What all lists begin their names with; and what comes behind the statuses that processes have.
 enum { NO_NAME, UNREADABLE_NAME };
+static const enum etp_process_status UNKNOWN_STATUS = ETP_PROCESS_STATUS_COUNT;
 
 struct call {
 	uint64_t module, function, arity;
@@ -84,6 +85,8 @@ static bool start(struct process_list *list)
 		const char *name = etp_process_status_name((enum etp_process_status)i);
 		ok = Records_share(list->records, STATUS, PyUnicode_FromString(name)) == (size_t)i;
 	}
+	ok = ok && Records_share(list->records, STATUS, PyUnicode_FromString("unknown")) ==
+	                   (uint64_t)UNKNOWN_STATUS;
 	for (size_t i = 0; i < CALL_CACHE; i++)
 		list->cached_number[i] = UINT64_MAX;
 	return ok;
@@ -124,9 +127,11 @@ static uint64_t share_call(struct process_list *list, const struct call *call)
 		Py_XDECREF(function);
 	}
 	uint64_t number = Records_share(list->records, INITIAL_CALL, value);
-	if (Records_share(list->records, CALL_TEXT, text) != number)
+	if (number == UINT64_MAX) {
+		Py_XDECREF(text);
 		return UINT64_MAX;
-	return number;
+	}
+	return Records_share(list->records, CALL_TEXT, text) == number ? number : UINT64_MAX;
 }
 
 static uint64_t find_call(struct process_list *list, const struct call *call)
@@ -206,11 +211,18 @@ static bool fill(struct process_list *list, const uint64_t *addresses, const etp
 		struct etp_process_info info;
 		struct etp_error *err =
 			etp_process_info(list->vm->vm, &reader, addresses[i], &info);
+		if (err && err->kind == ETP_ERROR_NO_MEMORY) {
+			raise_error(err);
+			ok = false;
+			break;
+		}
 		if (err) {
 			// Torn at its end: the pid could be read, the rest cannot.
 			etp_error_destroy(err);
-			info = (struct etp_process_info){
-				.address = addresses[i], .pid = pids[i], .unknown = UINT32_MAX};
+			info = (struct etp_process_info){.address = addresses[i],
+			                                 .pid = pids[i],
+			                                 .status = UNKNOWN_STATUS,
+			                                 .unknown = UINT32_MAX};
 		}
 		ok = add(list, i, &info) && (i % 1024 || !PyErr_CheckSignals());
 	}

@@ -23,6 +23,7 @@ STATUSES = (
     "running",
     "suspended",
     "waiting",
+    "unknown",
 )
 
 COLUMNS = (
