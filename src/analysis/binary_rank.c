@@ -10,7 +10,9 @@ static uint64_t largest_first(const struct etp_ets_scan_binary *binary, enum etp
 	case ETP_BINARY_BY_SIZE:
 		return binary->size;
 	case ETP_BINARY_BY_WASTE:
-		return binary->size - binary->visible_bytes;
+		// Of a forged one more may be seen than there is.
+		return binary->size > binary->visible_bytes ? binary->size - binary->visible_bytes
+		                                            : 0;
 	case ETP_BINARY_BY_VISIBLE:
 		return binary->visible_bytes;
 	case ETP_BINARY_BY_REFC:

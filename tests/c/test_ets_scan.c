@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Scans of tables of hand-laid memory: who wants to stop one is heard, whatever its rows are like.
+// Scans of tables of hand-laid memory: who wants to stop one is heard, whatever its rows are like;
+// forged binaries have their place in what was found.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 
 #include <etp/ets_scan.h>
 
+#include "analysis/ets_scan.h"
 #include "mock_test.h"
 #include "vm/ets_parts.h"
 
@@ -91,6 +93,38 @@ static void test_stopping_while_another_thread_works(void **state)
 	assert_in_range(scan_until(*state, SMALL_ROWS + 100, 2), SMALL_ROWS + 100, ALL_ROWS / 2);
 }
 
+// A binary of 100 bytes of which so many are seen.
+static void add_binary(struct binary_store *store, uint64_t address, uint64_t seen)
+{
+	struct binary_entry *entry = binary_map_add_reference(&store->map, address, 100, 1, 0);
+	assert_non_null(entry);
+	assert_true(binary_map_add_range(&store->map, entry, 0, seen));
+}
+
+// Of what the ProcBins of a forged core say, more may be seen than there is.
+static void test_what_is_wasted_of_a_binary_is_never_less_than_nothing(void **state)
+{
+	struct mock *m = *state;
+	struct binary_store store;
+	struct etp_ets_scan *scan;
+	const struct etp_binary_choice choice = {.order = ETP_BINARY_BY_WASTE, .limit = 3};
+	size_t *indexes, count;
+	binary_store_init(&store);
+	add_binary(&store, 0x1000, 200);
+	add_binary(&store, 0x2000, 100);
+	add_binary(&store, 0x3000, 10);
+	assert_null(ets_scan_run_into(&m->vm, NULL, 0, NULL, &store, NULL, &scan));
+	assert_null(etp_ets_scan_choose(scan, &choice, &indexes, &count));
+	assert_int_equal(count, 3);
+	assert_int_equal(indexes[0], 2);
+	// As large as each other, the lower address first.
+	assert_int_equal(indexes[1], 0);
+	assert_int_equal(indexes[2], 1);
+	free(indexes);
+	etp_ets_scan_destroy(scan);
+	binary_store_deinit(&store);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -100,6 +134,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_stopping_within_few_rows, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stopping_while_another_thread_works, set_up,
 	                                        tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_what_is_wasted_of_a_binary_is_never_less_than_nothing, set_up,
+			tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
