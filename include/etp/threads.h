@@ -31,8 +31,8 @@ enum {
 
 struct etp_thread_state {
 	int tid;
-	/** The thread as pthread_self() knows it (fs_base, or as its stack leads to it where the
-	 *  registers are not known), 0 when unknown. */
+	/** The thread as pthread_self() knows it (fs_base, or of the first 4,096 threads as its
+	 *  stack leads to it where the registers are not known), 0 when unknown. */
 	uint64_t thread;
 	uint64_t registers[ETP_DWARF_REGISTERS];
 	/** Of the registers, only stack pointer and program counter are known. */

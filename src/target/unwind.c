@@ -17,7 +17,12 @@
 // struct user_regs_struct of x86-64: where the registers of each DWARF number stand, in words.
 static const unsigned char places[ETP_DWARF_REGISTERS] = {10, 12, 11, 5, 13, 14, 4, 19, 9,
                                                           8,  7,  6,  3, 2,  1,  0, 16};
-enum { PLACE_FS_BASE = 21, PAGE = 4096 };
+enum {
+	PLACE_FS_BASE = 21,
+	PAGE = 4096,
+	// Threads whose stacks are searched for who they are: a forged core has millions.
+	STACKS_SEARCHED_MAX = 4096,
+};
 
 static const struct etp_thread *threads_of(const struct etp_target *target, size_t *count_ret)
 {
@@ -57,7 +62,7 @@ void etp_target_thread(const struct etp_target *target, size_t index, struct etp
 		if (i != ETP_DWARF_SP && i != ETP_DWARF_PC && ret->registers[i])
 			ret->is_partial = false;
 	}
-	if (!ret->thread && ret->is_partial)
+	if (!ret->thread && ret->is_partial && index < STACKS_SEARCHED_MAX)
 		ret->thread = etp_pthread_self(target, ret->tid, ret->registers[ETP_DWARF_SP]);
 }
 

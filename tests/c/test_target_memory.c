@@ -5,7 +5,11 @@
 
 #include <pthread.h>
 
+#include <etp/threads.h>
+
+#include "target/internal.h"
 #include "target/reader.h"
+#include "target/threads.h"
 
 static void fill(unsigned char *bytes, size_t size, unsigned char seed)
 {
@@ -335,6 +339,45 @@ static void test_build_id_format(void **state)
 	assert_int_equal(strlen(etp_build_id_format(&id, buffer, sizeof(buffer))), 128);
 }
 
+enum { PLACE_SP = 19 };
+
+// A thread of which only the stack pointer is known.
+static void put_thread(struct etp_thread *thread, int tid, uint64_t sp)
+{
+	thread->tid = tid;
+	thread->registers_size = sizeof(thread->registers);
+	memcpy(thread->registers + PLACE_SP * sizeof(sp), &sp, sizeof(sp));
+}
+
+// Who a thread is stands above its stack (glibc), which is searched for no more than some of them.
+static void test_stacks_of_many_threads(void **state)
+{
+	enum { BASE = 0x10000, SELF = 0x100, SEARCHED = 4096 };
+	unsigned char stack[0x1000] = {0};
+	const uint64_t self = BASE + SELF;
+	const int tids[] = {1001, 1002, 1003};
+	memcpy(stack + SELF, &self, sizeof(self));
+	memcpy(stack + SELF + 16, &self, sizeof(self));
+	memcpy(stack + SELF + 64, tids, sizeof(tids));
+	const struct etp_memory block = {BASE, sizeof(stack), stack};
+	struct etp_target *target;
+	assert_null(etp_target_create_memory(&block, 1, NULL, 0, &target));
+	target->threads = calloc(SEARCHED + 1, sizeof(*target->threads));
+	target->thread_count = SEARCHED + 1;
+	put_thread(&target->threads[0], tids[0], BASE);
+	put_thread(&target->threads[SEARCHED - 1], tids[1], BASE);
+	put_thread(&target->threads[SEARCHED], tids[2], BASE);
+	struct etp_thread_state thread;
+	etp_target_thread(target, 0, &thread);
+	assert_int_equal(thread.thread, self);
+	etp_target_thread(target, SEARCHED - 1, &thread);
+	assert_int_equal(thread.thread, self);
+	etp_target_thread(target, SEARCHED, &thread);
+	assert_int_equal(thread.tid, tids[2]);
+	assert_int_equal(thread.thread, 0);
+	etp_target_destroy(target);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +397,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_symbols, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_symbols_that_are_added, setup, teardown),
 		cmocka_unit_test(test_build_id_format),
+		cmocka_unit_test(test_stacks_of_many_threads),
 	};
 	return cmocka_run_group_tests_name("target: memory", tests, NULL, NULL);
 }
