@@ -5,6 +5,7 @@ import ctypes
 import itertools
 import operator
 import os
+import struct
 from collections import Counter
 from typing import Any, Dict, List
 
@@ -519,6 +520,25 @@ def test_listing_processes_can_be_interrupted(leaks):
     with pytest.raises(KeyboardInterrupt):
         got.extend(itertools.chain(interrupt, map(operator.attrgetter("processes"), [census])))
     assert len(got) == 1
+
+
+def test_only_holders_whose_addresses_differ_at_the_top(core, tmp_path):
+    """No page of a table takes one for the other: the second stands where only a forged core has memory."""
+    damage = DamagedHeaps(core("many_processes", processes=3000), tmp_path)
+    tab = damage.word(damage.vm.symbol("erts_proc")[0] + damage.member("ErtsPTab", "tab"))
+    (first, _), (second, _) = damage.vm.processes()[-2:]
+    slot = next(slot for slot in range(tab, tab + (1 << 20), 8) if damage.word(slot) == second)
+    twin, size = first | 1 << 60, damage.structs["Process"]["size"]
+    offset = damage.image.offset(second)
+    header = struct.pack("<IIQQQQQQ", 1, 6, offset, twin, 0, size, size, 8)
+    os.pwrite(damage.image.file.fileno(), header, damage.image.spare[0])
+    damage.write(slot, twin)
+    census = open_vm(damage.dump, damage.path).census()
+    only = {b["address"]: b["holders"][0][1] for b in census.binaries() if b["holder_count"] == 1}
+    wanted = [address for address, holder in only.items() if holder in (first, twin)]
+    page = census.binary_page(wanted, lambda address: f"{only[address]:#x}", None)
+    assert page.values("holders") == [f"{only[address]:#x}" for address in wanted]
+    assert {only[address] for address in wanted} == {first, twin}
 
 
 def test_thousands_of_processes(core):

@@ -104,10 +104,9 @@ static PyObject *preview(struct page *page, const struct etp_ets_scan_binary *bi
 static uint64_t number_of_holders(struct page *page, uint64_t address,
                                   const struct etp_census_holder *only)
 {
-	enum { KIND_BITS = 4 };
 	if (!only)
 		return Records_share(page->records, HOLDERS, ask(page->holders_of, address));
-	PyObject *key = PyLong_FromUnsignedLongLong(only->address << KIND_BITS | only->kind);
+	PyObject *key = Py_BuildValue("(Ki)", (unsigned long long)only->address, (int)only->kind);
 	PyObject *known = key ? PyDict_GetItemWithError(page->numbers, key) : NULL;
 	uint64_t number = UINT64_MAX;
 	if (known) {
