@@ -2,6 +2,7 @@
 """An answer that has lost something to damage says so: each of these was once silent."""
 
 from contextlib import contextmanager
+from itertools import islice
 
 import pytest
 
@@ -46,6 +47,24 @@ def test_list_of_tables_that_breaks_off(core, tmp_path):
         reader = Reader(vm, width=200)
         assert "The list of ETS tables of scheduler" in reader.run(command)
         assert any("breaks off" in warning for warning in reader.json(command)["warnings"])
+
+
+def test_binaries_of_rows_that_are_met_twice_count_once(core, tmp_path):
+    """Also where they are only summed up."""
+    damage = Damage(core("ets_pins"), tmp_path)
+    vm = damage.open()
+    table = vm.ets_table("pins_session")
+    whole = vm.native.census(tables_only=True).tables[table.address]
+    to_dbterm, to_next = (damage.member("HashDbTerm", name) for name in ("dbterm", "next"))
+    nodes = (row.address - to_dbterm for row in table.rows())
+    last, other = islice((node for node in nodes if not damage.word(node + to_next)), 2)
+    # The end of one chain leads to the end of another one.
+    damage.write(last + to_next, other)
+    native = damage.open().native
+    found = native.census(tables_only=True).tables[table.address]
+    assert found["rows"] == whole["rows"] + 1
+    assert found["binaries"] == whole["binaries"] and found["binary_bytes"] == whole["binary_bytes"]
+    assert found == native.census().tables[table.address]
 
 
 def test_names_that_cannot_be_read(damage):

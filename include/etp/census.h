@@ -194,7 +194,7 @@ struct etp_census_options {
 	uint64_t rows_a_part;
 	/** Only what tables hold, and of most of their binaries only sums: as `sums_only` of
 	 *  etp_ets_scan_options. etp_census_take_others() looks at the rest if need be, and at
-	 *  the tables again. */
+	 *  the tables again if that was not interrupted. */
 	bool tables_only;
 };
 

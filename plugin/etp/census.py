@@ -445,7 +445,9 @@ class Census:
         size += sum(table.words for table in self.tables.values()) * WORD
         rows = sum(table.rows for table in self.tables.values())
         seconds = max(self.seconds, 1e-6)
-        looked_at = f"{rows:,} rows, {self.binary_count():,} binaries"
+        # Of tables alone, most are not listed.
+        binaries = self.binary_count() if self.has_others else self.ets_binaries()[0]
+        looked_at = f"{rows:,} rows, {binaries:,} binaries"
         rate = f"{format_bytes(int(size / seconds))}/s"
         if not self.has_others:
             return (

@@ -44,9 +44,8 @@ struct etp_census {
 	struct magic_store magic;
 	// Binaries to which only garbage of some process refers, with these references.
 	struct binary_map released;
-	// Whether what is no table was looked at too, whether of tables only sums are known, and
-	// whether nothing interrupted it.
-	bool has_others, sums_only, complete;
+	// Whether what is no table was looked at too, and whether nothing interrupted it.
+	bool has_others, complete;
 };
 
 // One thread's share.
@@ -485,7 +484,6 @@ static struct etp_error *retake_tables(struct etp_census *census,
 	binary_store_init(&census->store);
 	magic_store_deinit(&census->magic);
 	magic_store_init(&census->magic);
-	census->sums_only = false;
 	return take_tables(census, options, false, stopped);
 }
 
@@ -497,7 +495,7 @@ struct etp_error *etp_census_take_others(struct etp_census *census,
 	census->has_others = true;
 	bool stopped = !census->complete;
 	struct etp_error *err = NULL;
-	if (census->sums_only && !stopped)
+	if (ets_scan_has_forgotten(census->ets) && !stopped)
 		err = retake_tables(census, options, &stopped);
 	if (!err && !take_processes(census, options, &stopped))
 		err = &etp_error_no_memory;
@@ -528,10 +526,10 @@ struct etp_error *etp_census_take(const struct etp_vm *vm, const struct etp_cens
 	binary_map_init(&census->released);
 	magic_store_init(&census->magic);
 	bool stopped = false;
-	census->sums_only = options && options->tables_only;
-	struct etp_error *err = take_tables(census, options, census->sums_only, &stopped);
+	bool tables_only = options && options->tables_only;
+	struct etp_error *err = take_tables(census, options, tables_only, &stopped);
 	census->complete = !stopped;
-	if (!err && !census->sums_only)
+	if (!err && !tables_only)
 		err = etp_census_take_others(census, options);
 	if (err) {
 		etp_census_destroy(census);

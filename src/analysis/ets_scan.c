@@ -124,6 +124,8 @@ struct scanner {
 	// Likewise the magic binaries.
 	struct magic_finder *local_magic;
 	struct magic_finder own_magic;
+	// Binaries that are alone are summed up and forgotten.
+	bool forgets;
 	// Visible bytes of each binary of the row at hand.
 	uint64_t *seen;
 	size_t seen_capacity;
@@ -195,10 +197,9 @@ static bool is_alone(const struct row_scan *row)
 
 static bool note_binaries(struct scanner *s, struct etp_ets_scan_table *out, uint64_t dbterm)
 {
-	const struct etp_ets_scan_options *options = s->work->options;
 	const struct row_scan *row = &s->row;
 	out->binary_refs += row->binary_count;
-	if (options && options->sums_only && is_alone(row))
+	if (s->forgets && is_alone(row))
 		count_binary(out, row->binaries[0].size, row->ranges[0].end - row->ranges[0].start,
 		             true);
 	else if (!row_scan_collect(row, &s->feed))
@@ -425,15 +426,43 @@ static bool finish_table(struct scanner *s, size_t index, const struct finding *
 	return ok;
 }
 
-static bool scan_whole(struct scanner *s, size_t index)
+static bool is_forgetful(const struct scan_work *work)
 {
-	const struct etp_ets_table *table = &s->work->tables[index];
-	struct finding found = {0};
+	return work->options && work->options->sums_only;
+}
+
+// A table whose links are damaged may lead to a row more than once: then what was forgotten was
+// summed up as often.
+static bool may_repeat(const struct etp_ets_table *table, const struct finding *found)
+{
+	return found->missing || table->size < 0 || found->live > (uint64_t)table->size;
+}
+
+static bool walk_whole(struct scanner *s, const struct etp_ets_table *table, bool forgets,
+                       struct finding *out)
+{
 	struct etp_ets_iter iter;
+	*out = (struct finding){0};
 	s->local = &s->own;
 	s->local_magic = &s->own_magic;
+	s->forgets = forgets;
 	etp_ets_iter_init(&iter, s->vm, &s->reader, table);
-	return scan_rows(s, table, &iter, NULL, &found) && finish_table(s, index, &found);
+	return scan_rows(s, table, &iter, NULL, out);
+}
+
+static bool scan_whole(struct scanner *s, size_t index, bool forgets)
+{
+	const struct etp_ets_table *table = &s->work->tables[index];
+	struct finding found;
+	if (!walk_whole(s, table, forgets, &found))
+		return false;
+	if (forgets && !found.table.incomplete && may_repeat(table, &found)) {
+		binary_map_clear(&s->own);
+		magic_finder_clear(&s->own_magic);
+		if (!walk_whole(s, table, false, &found))
+			return false;
+	}
+	return finish_table(s, index, &found);
 }
 
 // What the next part of a table has; as if it had been found after the others.
@@ -495,9 +524,11 @@ static bool finish_shared(struct scanner *s, size_t index, struct shared_table *
 	// What is wrong with a tree may show elsewhere, or not at all, when it is walked in
 	// parts.
 	bool is_tree = table->type > ETP_ETS_DUPLICATE_BAG;
-	if (!sum.table.incomplete && (atomic_load(&shared->redo) || (is_tree && sum.missing))) {
+	bool repeats = is_forgetful(s->work) && may_repeat(table, &sum);
+	bool is_off = atomic_load(&shared->redo) || (is_tree && sum.missing) || repeats;
+	if (!sum.table.incomplete && is_off) {
 		forget_shared(shared, s->work->workers);
-		return scan_whole(s, index);
+		return scan_whole(s, index, is_forgetful(s->work) && !repeats);
 	}
 	struct etp_ets_iter whole = {
 		.table = table,
@@ -531,6 +562,7 @@ static bool scan_part(struct scanner *s, const struct share *share)
 		s->local = &shared->map;
 		s->local_magic = &shared->magics[s->number];
 		s->local_magic->reader = &s->reader;
+		s->forgets = is_forgetful(s->work);
 		ets_iter_init_part(&iter, s->vm, &s->reader, table, &shared->parts,
 		                   &shared->parts.parts[share->part]);
 		if (!scan_rows(s, table, &iter, shared, found))
@@ -547,7 +579,7 @@ static bool scan_share(void *worker, size_t item)
 	if (share->shared)
 		return scan_part(s, share);
 	out->incomplete = atomic_load(&s->work->crew.stopped);
-	return out->incomplete || scan_whole(s, share->table);
+	return out->incomplete || scan_whole(s, share->table, is_forgetful(s->work));
 }
 
 static bool add_share(struct scan_work *work, struct share share)
@@ -761,6 +793,11 @@ void ets_scan_sum_binaries(const struct etp_ets_scan *scan, uint64_t *count_ret,
 	}
 	*count_ret = count;
 	*bytes_ret = bytes;
+}
+
+bool ets_scan_has_forgotten(const struct etp_ets_scan *scan)
+{
+	return scan->forgotten > 0;
 }
 
 size_t etp_ets_scan_binary_count(const struct etp_ets_scan *scan)

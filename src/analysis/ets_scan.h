@@ -17,4 +17,7 @@ struct etp_error *ets_scan_run_into(const struct etp_vm *vm, const struct etp_et
 void ets_scan_sum_binaries(const struct etp_ets_scan *scan, uint64_t *count_ret,
                            uint64_t *bytes_ret);
 
+// Were binaries summed up that are not listed?
+bool ets_scan_has_forgotten(const struct etp_ets_scan *scan);
+
 #endif

@@ -31,11 +31,13 @@ def run(context: Context, args: Namespace) -> Report:
     only = vm.ets_table(args.TABLE) if args.TABLE else None
     census = context.census("Looking at rows", tables_only=True)
     scans = {table.address: census.tables[table.address] for table in tables}
+    binaries, binary_bytes = census.ets_binaries()
     shared = _shared(scans if only is None else {only.address: scans[only.address]})
     # Who else there is takes as long again, and most leaks are of what a table alone holds.
     if shared and census.complete:
         census = context.census("Looking for who else holds their binaries")
-    held = _held(vm, shared, census, context.settings.redact)
+    # Of an interrupted one it is not known who has the references that were not found.
+    held = _held(vm, shared if census.complete else set(), census, context.settings.redact)
     diagnosis = diagnose(tables, scans, held=held, only=only)
     if args.sort == "freeable":
         diagnosis.suspects.sort(key=lambda suspect: -suspect.freeable_bytes)
@@ -43,7 +45,7 @@ def run(context: Context, args: Namespace) -> Report:
         diagnosis.gaps = vm.ets_tables.gaps + diagnosis.gaps
         # Distinct over all tables, where the sum over tables counts shared binaries again.
         looked_at = diagnosis.looked_at
-        looked_at.binaries, looked_at.binary_bytes = census.ets_binaries()
+        looked_at.binaries, looked_at.binary_bytes = binaries, binary_bytes
     warnings = list(diagnosis.gaps)
     if not census.complete:
         warnings.insert(
