@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An answer that has lost something to damage says so: each of these was once silent."""
 
+import os
 from contextlib import contextmanager
 from itertools import islice
 
@@ -65,6 +66,23 @@ def test_binaries_of_rows_that_are_met_twice_count_once(core, tmp_path):
     assert found["rows"] == whole["rows"] + 1
     assert found["binaries"] == whole["binaries"] and found["binary_bytes"] == whole["binary_bytes"]
     assert found == native.census().tables[table.address]
+
+
+def test_code_of_a_library_of_which_the_beginning_is_gone(core, tmp_path):
+    damage = Damage(core("healthy"), tmp_path)
+    library = next(f for f in damage.vm.info()["files"] if "/libc.so" in f["path"])
+    first = next(s for s in damage.image.segments if s.address == library["start"])
+    # Its bytes were not saved.
+    os.pwrite(damage.image.file.fileno(), bytes(8), first.header + 32)
+    reader = Reader(damage.open(), width=200)
+    threads = reader.json("etp-bt")["threads"]
+    told = "is not known: the core lacks what tells of which file it is."
+    others = [thread["warnings"] for thread in threads if not thread["scheduler"]]
+    assert 1 < len(others) < len(threads)
+    assert all(any(told in warning for warning in warnings) for warnings in others)
+    # Of the others, too, something is not known.
+    assert all(thread["warnings"] for thread in threads)
+    assert told in " ".join(reader.run("etp-bt").split())
 
 
 def test_names_that_cannot_be_read(damage):

@@ -198,7 +198,8 @@ def _thread(
     if is_partial:
         warnings.append("Its registers are not known, only where it is: the stack may end early.")
     scheduler = None if index is None else every[index]
-    inner = _unwind(vm, registers, most, warnings)
+    # The code of a scheduler that is of no file may be the JIT's.
+    inner = _unwind(vm, registers, most, warnings, is_of_file=scheduler is None)
     if not _is_readable(vm, registers[_SP]):
         warnings.append("Its stack cannot be read: what called this is not known.")
     if scheduler is None or index is None:
@@ -247,21 +248,29 @@ def _cut(frames: list[_Frame], most: int, language: str, warnings: list[str]) ->
     return frames[:most]
 
 
-def _unwind(vm: VM, registers: list[int], most: int, warnings: list[str]) -> list[Frame]:
-    """Frames of C; says which file would be needed to know more of them."""
+def _unwind(
+    vm: VM, registers: list[int], most: int, warnings: list[str], is_of_file: bool = True
+) -> list[Frame]:
+    """Frames of C; says which file would be needed to know more of them.  ``is_of_file``: all of the
+    code should be."""
     most = min(most, _C_FRAMES_MAX)
     found = [
         Frame(pc, function, offset, file, bool(is_missing))
         for pc, function, offset, file, is_missing in vm.native.unwind(registers, most + 1)
     ]
     found = _cut(found, most, "C", warnings)
-    if found and found[-1].is_missing and found[-1].file is not None:
+    last = found[-1] if found else None
+    if last is None or not last.is_missing:
+        return found
+    if last.file is not None:
         warning = (
-            f"What called the code in {safe(found[-1].file)} is not known without that file: `set etp"
+            f"What called the code in {safe(last.file)} is not known without that file: `set etp"
             " sysroot` says where to look."
         )
-        if warning not in warnings:
-            warnings.append(warning)
+    else:
+        warning = f"What called the code at {last.pc:#x} is not known: the core lacks what tells of which file it is."
+    if (last.file is not None or is_of_file) and warning not in warnings:
+        warnings.append(warning)
     return found
 
 

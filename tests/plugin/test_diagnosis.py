@@ -258,14 +258,18 @@ def test_owners(world):
     assert len(kinds) == 3
 
 
-def test_unsupervised_owners(world):
-    world.native.process = lambda pid: {
+def started_by_spawn(pid):
+    return {
         "address": 1,
         "pid": pid,
         "name": None,
         "initial_call": ("erlang", "apply", 2),
         "initial_call_source": "spawn",
     }
+
+
+def test_unsupervised_owners(world):
+    world.native.process = started_by_spawn
     world.add("small", owner=OTHER, memory_words=100)
     world.add("scratch", owner=SHELL, memory_words=100_000, named=False)
     assert world.kinds() == [("stray_owner", "scratch")]
@@ -287,6 +291,17 @@ def test_what_could_not_be_read_is_counted(world):
     assert gaps[0].startswith("16 rows or chains of rows of 2 tables")
     assert "most in worse: 9" in gaps[0]
     assert "bucket array" in gaps[1]
+
+
+def test_gaps_of_all_tables_that_a_suspect_is_about_are_told(world):
+    world.native.process = started_by_spawn
+    first = world.add("first", owner=SHELL, memory_words=100_000)
+    world.add("torn", TableScan(rows=5, unreadable=7), owner=SHELL, memory_words=100_000)
+    world.add("elsewhere", TableScan(rows=5, unreadable=9))
+    diagnosis = world.diagnose(only=first)
+    assert len(diagnosis.suspects[0].tables) == 2 and diagnosis.looked_at.tables == 1
+    (gap,) = diagnosis.gaps
+    assert gap.startswith("7 rows or chains of rows of 1 table")
 
 
 def test_names_of_the_core_are_made_safe(world):

@@ -114,9 +114,12 @@ def diagnose(
     found.sort(key=lambda s: (-s.rank, -s.at_stake_bytes, s.title))
     if only is not None:
         found = [suspect for suspect in found if only.address in suspect.tables]
-        tables = [only]
-        pairs = [pair for pair in pairs if pair[0].address == only.address]
-        looked_at = _looked_at(tables, pairs)
+        # What is suspected of several tables rests on all of them.
+        concerned = {only.address}.union(*(suspect.tables for suspect in found))
+        tables = [table for table in tables if table.address in concerned]
+        pairs = [pair for pair in pairs if pair[0].address in concerned]
+        own = [pair for pair in pairs if pair[0].address == only.address]
+        looked_at = _looked_at([only], own)
     return Diagnosis(found, looked_at, _gaps(tables, pairs), _remarks(tables))
 
 
