@@ -9,7 +9,12 @@
 
 #include "analysis/binary_map.h"
 
-enum { BINARY_FEED_ROOM = 64 };
+enum {
+	// Are fetched together.
+	BINARY_FEED_TURN = 64,
+	// May wait while another thread has the map.
+	BINARY_FEED_ROOM = 4 * BINARY_FEED_TURN,
+};
 
 // References to a binary, as binary_map_add_reference() takes one, and what they see.
 struct binary_sight {

@@ -299,12 +299,50 @@ static void test_too_many_ranges(void **state)
 	assert_in_range(allocated(), 0, before + SLACK);
 }
 
+static void test_feed_waits_while_another_has_the_map(void **state)
+{
+	(void)state;
+	struct binary_map map;
+	binary_map_init(&map);
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct binary_feed feed;
+	binary_feed_init(&feed, &map, &lock);
+	pthread_mutex_lock(&lock);
+	struct binary_sight sight = {
+		.address = 0x1000, .size = 100, .refc = 2, .refs = 1, .end = 10};
+	for (int i = 0; i < BINARY_FEED_ROOM - 1; i++, sight.address += 64)
+		assert_true(binary_feed_add(&feed, &sight));
+	assert_int_equal(map.count, 0);
+	pthread_mutex_unlock(&lock);
+	// The last that there is room for lets all in.
+	assert_true(binary_feed_add(&feed, &sight));
+	assert_int_equal(map.count, BINARY_FEED_ROOM);
+	// As a whole turn does.
+	for (int i = 0; i < BINARY_FEED_TURN; i++) {
+		assert_int_equal(feed.count, i);
+		assert_true(binary_feed_add(&feed, &sight));
+	}
+	assert_int_equal(feed.count, 0);
+	assert_true(binary_feed_add(&feed, &sight));
+	assert_true(binary_feed_finish(&feed));
+	assert_int_equal(map.count, BINARY_FEED_ROOM);
+	const struct binary_entry *entry = binary_map_find(&map, sight.address);
+	assert_int_equal(binary_entry_refs(entry), BINARY_FEED_TURN + 2);
+	assert_int_equal(pthread_mutex_trylock(&lock), 0);
+	pthread_mutex_unlock(&lock);
+	binary_map_deinit(&map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory),       cmocka_unit_test(test_feed_and_take),
-		cmocka_unit_test(test_take_by_size), cmocka_unit_test(test_clear),
-		cmocka_unit_test(test_ranges),       cmocka_unit_test(test_too_many_ranges),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_feed_and_take),
+		cmocka_unit_test(test_take_by_size),
+		cmocka_unit_test(test_clear),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_too_many_ranges),
+		cmocka_unit_test(test_feed_waits_while_another_has_the_map),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
