@@ -9,7 +9,9 @@ import pytest
 
 from etp import processes
 from etp.text import is_unreadable
+from etp.vm import VM
 
+import mutate
 from damage import NOWHERE, Damage
 from reader import Reader
 
@@ -169,3 +171,52 @@ def test_atoms_that_are_gone(damage):
     with changed(damage, pointer_to_atom(damage, "code_server"), NOWHERE) as reader:
         assert f"1 of {len(reader.vm.atoms):,} atoms".replace(",", "") in reader.run("etp-info")
         assert reader.vm.atoms[index] == f"#UnreadableAtom<{index}>"
+
+
+def test_code_that_is_gone(core, tmp_path):
+    """Names and lines of functions are missing, and loops of OTP are not known by theirs."""
+    damage = Damage(core("healthy"), tmp_path)
+    modules = {module["address"] for module in damage.vm.modules()}
+    lost = 0
+    for segment in damage.image.segments:
+        if any(segment.address <= start < segment.address + segment.size for start in modules):
+            os.pwrite(damage.image.file.fileno(), bytes(8), segment.header + 32)
+            lost += 1
+    assert lost
+    whole = VM.open(str(damage.dump.path), executable=str(damage.dump.executable))
+    vm = damage.open()
+    told = (
+        f"The code of {sum(m['missing'] for m in vm.native.modules())} modules is not in the core"
+    )
+    commands = (
+        *(("etp-stacktrace", "kernel_sup"), ("etp-stackdump", "kernel_sup")),
+        *(("etp-process-info", "kernel_sup"), ("etp-state", "kernel_sup"), ("etp-processes",)),
+        *(("etp-timers",), ("etp-supervision",), ("etp-bt",), ("etp-schedulers",)),
+        *(("etp-bin-leaks",), ("etp-db-connections",), ("etp-modules",)),
+    )
+    for name, *words in commands:
+        assert told not in " ".join(Reader(whole).run(name, *words).split()), name
+        reader = Reader(vm, width=200)
+        assert " ".join(reader.run(name, *words).split()).count(told) == 1, name
+        if name != "etp-stackdump":
+            said = [w for w in reader.json(name, *words)["warnings"] if w.startswith(told)]
+            assert len(said) == 1, name
+    assert any(told in sentence for sentence in Reader(vm).json("etp-hung")["unread"])
+
+
+def test_functions_of_a_module_that_are_gone(core, tmp_path):
+    damage = Damage(core("healthy"), tmp_path)
+    # One whose list of functions goes on in a second page, which has nothing of another module.
+    module = next(
+        m
+        for m in damage.vm.modules()
+        if mutate.PAGE - m["address"] % mutate.PAGE < m["functions"] * 8 < mutate.PAGE
+        and m["size"] > 2 * mutate.PAGE
+    )
+    damage.lose(module["address"] + mutate.PAGE)
+    told = (
+        "The functions of 1 module could not be read, and have no names: of"
+        f" {module['name']}, its list of functions is not in the core."
+    )
+    for command in ("etp-processes", "etp-modules"):
+        assert told in Reader(damage.open()).json(command)["warnings"], command

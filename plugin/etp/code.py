@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
-from .text import safe
+from .text import plural, safe
 
 if TYPE_CHECKING:
     import _etp as binding
@@ -218,6 +218,29 @@ def stack(
             term=facts["term"],
             location=location(facts["location"]),
         )
+
+
+def gaps(vm: VM, which: list[Module] | None = None) -> list[str]:
+    """What keeps names and lines of functions from being known, a sentence each; of these modules,
+    or of all."""
+    listed = modules(vm) if which is None else which
+    problem = vm.native.modules_problem()
+    found = [problem] if problem else []
+    missing = sum(module.missing for module in listed)
+    if missing:
+        found.append(
+            f"The code of {plural(missing, 'module')} is not in the core (the JIT's code is shared"
+            " memory, which coredump_filter can leave out): of its functions only those that are"
+            " exported have names, and none has lines. A core by gcore would have it."
+        )
+    damaged = [module for module in listed if module.functions is None and not module.missing]
+    if damaged:
+        first = damaged[0]
+        found.append(
+            f"The functions of {plural(len(damaged), 'module')} could not be read, and have no"
+            f" names: of {safe(first.name)}, {first.problem}."
+        )
+    return found
 
 
 def modules(vm: VM) -> list[Module]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import limits, locks, processes, schedulers, timers, tracers
+from . import code, limits, locks, processes, schedulers, timers, tracers
 from .activity import Activity, activity
 from .errors import Problem
 from .otp import loggers
@@ -218,3 +218,4 @@ def _note_gaps(hang: Hang, ports: int, held: int) -> None:
                 f"{what}: {plural(part.gaps, 'place')} could not be read, because {part.problem}."
             )
     hang.unread += hang.vm.ets_tables.gaps if hang.tables else []
+    hang.unread += code.gaps(hang.vm)

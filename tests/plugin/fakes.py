@@ -341,6 +341,12 @@ class FakeNative:
         self.live = {OWNER.word: {"name": "shop_server", "initial_call": ("shop", "init", 1)}}
         self.saved = {}
 
+    def modules(self):
+        return []
+
+    def modules_problem(self):
+        return ""
+
     def info(self):
         return self.facts
 

@@ -44,6 +44,7 @@ RANKED = (
 
 
 def run(context: Context, args: Namespace) -> Table:
+    from ..code import gaps
     from ..text import plural
     from ..units import format_bytes
     from ..views import MadeRows, Table
@@ -63,7 +64,7 @@ def run(context: Context, args: Namespace) -> Table:
         COLUMNS,
         MadeRows(len(numbers), make),
         noun="processes",
-        warnings=census.gaps,
+        warnings=census.gaps + gaps(context.vm),
     )
     totals = census.totals
     view.notes.append(

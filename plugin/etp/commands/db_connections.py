@@ -92,11 +92,12 @@ def complete_targets(context: Context) -> list[str]:
 
 
 def run(context: Context, args: Namespace) -> Report | Listing:
+    from ..code import gaps
     from ..diagnosis.db_connections import diagnose
     from ..errors import UsageError
     from ..inspectors import db_connection, load
 
-    warnings = load(str(context.settings.get("inspectors")))
+    warnings = load(str(context.settings.get("inspectors"))) + gaps(context.vm)
     vm = context.vm
     pools = db_connection.read(vm)
     verdict = diagnose(pools, vm.applications)

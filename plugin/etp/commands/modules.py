@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def run(context: Context, args: Namespace) -> Table:
-    from ..code import modules
+    from ..code import gaps, modules
     from ..text import plural
     from ..units import format_bytes
     from ..views import Table
@@ -32,16 +32,7 @@ def run(context: Context, args: Namespace) -> Table:
     found = modules(context.vm)
     chosen = [module for module in found if not args.old or module.version == "old"]
     view = Table(COLUMNS, [_row(module) for module in chosen], noun="modules")
-    problem = context.vm.native.modules_problem()
-    if problem:
-        view.warnings.append(problem)
-    missing = sum(module.missing for module in chosen)
-    if missing:
-        view.warnings.append(
-            f"The code of {plural(missing, 'module')} is not in the core (the JIT's code is shared"
-            " memory, which coredump_filter can leave out): of its functions only those that are"
-            " exported have names, and none has lines. A core by gcore would have it."
-        )
+    view.warnings += gaps(context.vm, chosen)
     size = sum(module.size for module in chosen)
     view.notes.append(f"{plural(len(chosen), 'module')}, {format_bytes(size)} of code.")
     return view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)

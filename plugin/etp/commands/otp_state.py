@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def run(context: Context, args: Namespace) -> Report:
     from .. import otp, term_path
+    from ..code import gaps
     from ..otp.records import fields_of
     from ..views import Report
 
@@ -32,11 +33,12 @@ def run(context: Context, args: Namespace) -> Report:
     if found.term is None:
         if steps:
             raise Problem(f"{process.pid} {process.label}: no state, because {found.problem}.")
-        return _without(context, found)
+        return _without(context, found, gaps(context.vm))
     redact = context.settings.redact
     term = term_path.walk(found.term, steps, fields_of(found), redact)
     blocks = [*_head(found), _lines(context, term)]
-    return Report(blocks, _data(context, found, term, args.PATH or ""), warnings=_doubts(found))
+    warnings = _doubts(found) + gaps(context.vm)
+    return Report(blocks, _data(context, found, term, args.PATH or ""), warnings=warnings)
 
 
 def _is_sensitive(context: Context, process: Process) -> bool:
@@ -100,7 +102,7 @@ def _lines(context: Context, term: Term) -> Block:
     return Lines(term.format(**context.settings.format_options(width=width)).split("\n"))
 
 
-def _without(context: Context, found: OtpState) -> Report:
+def _without(context: Context, found: OtpState, warnings: list[str]) -> Report:
     from ..views import Paragraph, Report
 
     blocks = _head(found)
@@ -109,7 +111,7 @@ def _without(context: Context, found: OtpState) -> Report:
         blocks += [None, Paragraph("What it may be, or be a part of:")]
         for term in found.candidates[:10]:
             blocks.append(_lines(context, term))
-    return Report(blocks, _data(context, found, None, ""))
+    return Report(blocks, _data(context, found, None, ""), warnings=warnings)
 
 
 def _data(context: Context, found: OtpState, term: Term | None, path: str) -> dict[str, object]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(context: Context, args: Namespace) -> Report:
-    from .. import processes
+    from .. import code, processes
     from ..views import Facts, Report
 
     vm = context.vm
@@ -35,7 +35,7 @@ def run(context: Context, args: Namespace) -> Report:
         *_memory(info),
     ]
     blocks: list[Block | None] = [Facts([(name, text) for name, text in entries if text])]
-    return Report(blocks, data(context, info), warnings=info.warnings)
+    return Report(blocks, data(context, info), warnings=info.warnings + code.gaps(vm))
 
 
 def _sorted(vm: VM, info: ProcessInfo, order: str) -> ProcessInfo:

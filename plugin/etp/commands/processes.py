@@ -58,12 +58,12 @@ NUMBERS = {
 
 
 def run(context: Context, args: Namespace) -> Table:
-    from .. import processes
+    from .. import code, processes
     from ..views import Table
 
     rows = processes.rows(context.vm)
     chosen = _chosen(rows, args)
-    warnings = _warnings(chosen) + (_unnamed(rows) if args.name else [])
+    warnings = _warnings(chosen) + code.gaps(context.vm) + (_unnamed(rows) if args.name else [])
     if args.group:
         return _grouped(context, chosen, args, warnings)
     order = _order(context, chosen, args.sort)

@@ -72,7 +72,7 @@ QUEUE_COLUMNS = (
 
 
 def run(context: Context, args: Namespace) -> Table:
-    from .. import schedulers
+    from .. import code, schedulers
     from ..views import Table
 
     vm = context.vm
@@ -84,7 +84,7 @@ def run(context: Context, args: Namespace) -> Table:
         SCHEDULER_COLUMNS,
         rows,
         noun="schedulers",
-        warnings=_warnings(found, queues, progress),
+        warnings=_warnings(found, queues, progress) + code.gaps(vm),
         facts={"thread_progress": _progress_facts(progress)},
     )
     view.notes += _notes(found, queues)

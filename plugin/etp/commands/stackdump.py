@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run(context: Context, args: Namespace) -> Listing:
-    from ..code import execution
+    from ..code import execution, gaps
     from ..views import Listing
 
     process = context.vm.find_process(args.PROCESS)
@@ -31,7 +31,7 @@ def run(context: Context, args: Namespace) -> Listing:
         close=lambda count, interrupted: _close(found, args, count, interrupted),
         header=title(process, found),
         facts=facts(process, found),
-        warnings=found.warnings,
+        warnings=found.warnings + gaps(context.vm),
         noun="words",
     )
 

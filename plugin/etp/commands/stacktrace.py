@@ -36,7 +36,7 @@ ALL = 1 << 40
 
 
 def run(context: Context, args: Namespace) -> Table:
-    from ..code import execution, stacktrace
+    from ..code import execution, gaps, stacktrace
     from ..views import Table
 
     process = context.vm.find_process(args.PROCESS)
@@ -57,7 +57,7 @@ def run(context: Context, args: Namespace) -> Table:
             }
             for number, frame in enumerate(shown)
         ],
-        warnings=found.warnings,
+        warnings=found.warnings + gaps(context.vm),
         notes=[title(process, found)],
         noun="frames",
         facts=facts(process, found),

@@ -41,6 +41,7 @@ OVERVIEW_DEPTH = 1
 
 
 def run(context: Context, args: Namespace) -> Table:
+    from .. import code
     from ..otp.supervision import Trees
     from ..views import Table
 
@@ -61,7 +62,8 @@ def run(context: Context, args: Namespace) -> Table:
             view.notes.append(_summary(application, totals[id(top)]))
     if not args.TOP:
         view.notes.append("etp-supervision APPLICATION shows a whole tree.")
-    view.warnings += trees.problems
+    # The loop of a supervisor is known by name.
+    view.warnings += trees.problems + code.gaps(context.vm)
     for problem in sorted({str(row["problem"]) for row in rows if row["problem"]}):
         view.warnings.append(f"{_who(rows, problem)}: {problem}.")
     return view.arrange(args.sort, args.reverse, args.limit, args.columns, args.units)

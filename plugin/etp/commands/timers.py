@@ -38,7 +38,7 @@ MOST = 5
 
 
 def run(context: Context, args: Namespace) -> Report:
-    from .. import timers
+    from .. import code, timers
     from ..views import Report, Table
 
     vm = context.vm
@@ -58,7 +58,7 @@ def run(context: Context, args: Namespace) -> Report:
     blocks: list[Block | None] = [*_summary(vm, found)]
     if rows:
         blocks += [None, table]
-    return Report(blocks, _data(vm, found, table.rows), _warnings(found))
+    return Report(blocks, _data(vm, found, table.rows), _warnings(found) + code.gaps(vm))
 
 
 def _receivers(vm: VM, which: str) -> list[Term]:
