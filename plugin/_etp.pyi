@@ -418,8 +418,9 @@ class VM:
         """A sentence if modules could not be read, else ""."""
     def execution(self, process_address: int) -> dict[str, Any]:
         """Where a process is: current_function and current_location (Location or None, as
-        process_info/2), stack_top and stack_start (addresses), registers (arguments of a process
-        that waits to be scheduled, or hibernates), running (on a scheduler, so that all of this is
+        process_info/2), stack_top and stack_start (addresses), stack_unreadable (words from the
+        first that is not in the core on), registers (arguments of a process that waits to be
+        scheduled, or hibernates), running (on a scheduler, so that all of this is
         of an earlier moment), in_gc, problem ("" or why the stack or the registers are left
         out)."""
     def current_places(

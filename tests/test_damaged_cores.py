@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 
 from etp import processes
+from etp.schedulers import schedulers
 from etp.text import is_unreadable
 from etp.vm import VM
 
@@ -220,3 +221,31 @@ def test_functions_of_a_module_that_are_gone(core, tmp_path):
     )
     for command in ("etp-processes", "etp-modules"):
         assert told in Reader(damage.open()).json(command)["warnings"], command
+
+
+def test_stacks_that_are_gone(core, tmp_path):
+    """That of a process that waits, and that of the one that took the core."""
+    damage = Damage(core("healthy"), tmp_path)
+    whole = VM.open(str(damage.dump.path), executable=str(damage.dump.executable))
+    running = next(s.process for s in schedulers(whole) if s.process)
+    lost = {}
+    for address in (running, damage.process("kernel_sup")):
+        found = damage.vm.execution(address)
+        assert found["stack_unreadable"] == 0
+        damage.lose(found["stack_start"] - 8)
+        words = (found["stack_start"] - found["stack_top"]) // 8
+        gone = min(words, (found["stack_start"] - 8) % mutate.PAGE // 8 + 1)
+        lost[address] = f"{gone:,} words at the bottom of its stack could not be read"
+    pid = str(whole.process(running).pid)
+    commands = {
+        ("etp-stacktrace", "kernel_sup"): lost[damage.process("kernel_sup")],
+        ("etp-state", "kernel_sup"): lost[damage.process("kernel_sup")],
+        ("etp-stacktrace", pid): lost[running],
+        ("etp-bt", pid): lost[running],
+    }
+    vm = damage.open()
+    for words, told in commands.items():
+        assert "bottom of its stack" not in Reader(whole).run(*words), words
+        text = " ".join(Reader(vm, width=200).run(*words).split())
+        assert text.count(told) == 1, words
+        assert "It is in no code" not in text

@@ -51,6 +51,10 @@ struct etp_stack {
 ETP_EXPORT struct etp_error *etp_stack_find(const struct etp_vm *vm, struct etp_reader *reader,
                                             uint64_t process, struct etp_stack *ret);
 
+/** Words from the first that cannot be read on: an iterator does not get there, and a
+ *  stacktrace ends before them. */
+ETP_EXPORT uint64_t etp_stack_unreadable(struct etp_reader *reader, const struct etp_stack *stack);
+
 enum etp_stack_slot_kind {
 	ETP_STACK_TERM,
 	/** A catch: `pc` is its handler, 0 if that is unknown. */

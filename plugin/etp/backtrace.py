@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from .code import Location
+from .code import Location, unread_stack
 from .text import plural, safe
 from .units import WORD
 
@@ -297,6 +297,8 @@ def _erlang(
         elif not is_in_c:
             warnings.append("The process executes, and its stack is of when it last called C.")
         execution = vm.native.execution(scheduler.process)
+        if execution["stack_unreadable"]:
+            warnings.append(f"Of the process, {unread_stack(execution['stack_unreadable'])}.")
         # Where it called C from stands on its stack; what the Process says of it is older. But a NIF
         # leaves its function there.
         found = vm.native.stacktrace(scheduler.process, most + 1, top or execution["stack_top"], pc)

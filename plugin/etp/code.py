@@ -123,6 +123,8 @@ class Execution:
     current_location: Location | None
     stack_top: int
     stack_start: int
+    #: Words from the first that is not in the core on.
+    stack_unreadable: int
     registers: list[binding.Term]
     running: bool
     in_gc: bool
@@ -148,7 +150,14 @@ class Execution:
             )
         if self.problem:
             found.append(f"Left out, because {self.problem}.")
+        if self.stack_unreadable:
+            found.append(f"{unread_stack(self.stack_unreadable)}.")
         return found
+
+
+def unread_stack(words: int) -> str:
+    """What is said of a stack of which these are not in the core, without a period."""
+    return f"{plural(words, 'word')} at the bottom of its stack could not be read"
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,7 @@ def execution(vm: VM, process: Process | int) -> Execution:
         current_location=location(facts["current_location"]),
         stack_top=facts["stack_top"],
         stack_start=facts["stack_start"],
+        stack_unreadable=facts["stack_unreadable"],
         registers=facts["registers"],
         running=facts["running"],
         in_gc=facts["in_gc"],

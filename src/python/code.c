@@ -176,6 +176,8 @@ PyObject *VM_execution(VMObject *self, PyObject *args)
 	    dict_set(dict, "current_location", current_location(self, &reader, &stack, true)) &&
 	    dict_set(dict, "stack_top", PyLong_FromUnsignedLongLong(stack.top)) &&
 	    dict_set(dict, "stack_start", PyLong_FromUnsignedLongLong(stack.start)) &&
+	    dict_set(dict, "stack_unreadable",
+	             PyLong_FromUnsignedLongLong(etp_stack_unreadable(&reader, &stack))) &&
 	    dict_set(dict, "registers", register_list(self, &reader, &stack)) &&
 	    dict_set(dict, "running", PyBool_FromLong(stack.is_running)) &&
 	    dict_set(dict, "in_gc", PyBool_FromLong(stack.is_in_gc)) &&

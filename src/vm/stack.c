@@ -68,6 +68,17 @@ struct etp_error *etp_stack_find(const struct etp_vm *vm, struct etp_reader *rea
 	return NULL;
 }
 
+uint64_t etp_stack_unreadable(struct etp_reader *reader, const struct etp_stack *stack)
+{
+	uint64_t at = stack->top, word;
+	// Nearly always in one piece.
+	if (etp_reader_at(reader, at, stack->start - at))
+		return 0;
+	while (at < stack->start && etp_read_u64(reader, at, &word))
+		at += sizeof(word);
+	return (stack->start - at) / sizeof(word);
+}
+
 void etp_stack_iter_init(struct etp_stack_iter *iter, const struct etp_vm *vm,
                          struct etp_reader *reader, const struct etp_stack *stack)
 {

@@ -66,7 +66,7 @@ def run(context: Context, args: Namespace) -> Table:
         view.arrange(args.sort, limit=args.limit)
     elif len(shown) < len(frames):
         view.notes.append("There are more frames; --limit all shows them.")
-    if not frames:
+    if not frames and not found.stack_unreadable:
         view.notes.append("It is in no code that is known: it has not begun, or is about to exit.")
     return view
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
+from ..code import unread_stack
 from . import events, loops
 from .frames import Frame, Function, frames, function_of
 from .records import SUPERVISOR, named
@@ -127,6 +128,9 @@ class _Search:
             self._finish()
         elif not found.problem:
             found.problem = self._why_not()
+        unread: int = self.execution["stack_unreadable"]
+        if unread and found.problem:
+            found.problem += f"; {unread_stack(unread)}"
         return found
 
     # ---- where -----------------------------------------------------------------------------
