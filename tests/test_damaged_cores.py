@@ -249,3 +249,25 @@ def test_stacks_that_are_gone(core, tmp_path):
         text = " ".join(Reader(vm, width=200).run(*words).split())
         assert text.count(told) == 1, words
         assert "It is in no code" not in text
+
+
+def test_handlers_of_logger_that_cannot_be_told(damage):
+    """Their initial call stands in the dictionary; that they are there, in the links of logger_sup."""
+    process = damage.process("logger_std_h_default")
+    dictionary = damage.word(process + damage.member("Process", "dictionary"))
+    slots = dictionary + damage.member("ProcDict", "data")
+    told = "it could not be read whether it is one"
+    assert told not in Reader(damage.open()).run("etp-hung")
+    said = []
+    for slot in range(slots, slots + 8 * 16, 8):
+        if damage.word(slot) & 3 == 2:
+            with changed(damage, slot, NOWHERE | 2) as reader:
+                found = reader.json("etp-hung")
+            is_there = any("2 logger processes" in checked for checked in found["checked"])
+            assert is_there != any(told in sentence for sentence in found["unread"])
+            said.append(not is_there)
+    assert any(said)
+    links = damage.process("logger_sup") + damage.member("Process", "links")
+    with changed(damage, links, NOWHERE) as reader:
+        unread = " ".join(reader.json("etp-hung")["unread"])
+        assert "not all children of logger_sup could be read" in unread

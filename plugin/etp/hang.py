@@ -11,6 +11,7 @@ from . import code, limits, locks, processes, schedulers, timers, tracers
 from .activity import Activity, activity
 from .errors import Problem
 from .otp import loggers
+from .otp.loggers import Handler, Handlers
 from .otp.on_behalf import OnBehalf, on_behalf
 from .text import safe
 from .vm import Error
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .ets import EtsTable
     from .limits import Rooms
     from .locks import Lock
-    from .otp.loggers import Handler
     from .processes import Mailboxes
     from .schedulers import RunQueues, Scheduler, ThreadProgress
     from .timers import Timers
@@ -166,12 +166,14 @@ def read(vm: VM, syntax: str = "erlang", redact: bool = False) -> Hang:
     held = attempt("Locks", lambda: locks.locks(vm))
     hang.locks = held.locks if held else []
     hang.tracers = attempt("Tracers", lambda: tracers.tracers(vm))
-    hang.handlers = attempt("Handlers of logger", lambda: loggers.handlers(vm)) or []
+    handlers = attempt("Handlers of logger", lambda: loggers.handlers(vm)) or Handlers()
+    hang.handlers = handlers.handlers
     followed = _followed(hang, known)
     hang.waits = attempt(
         "Who waits for whom", lambda: waits(vm, edges=known.edges, followed=followed)
     )
     hang.rooms = attempt("Limits on memory", lambda: limits.rooms(vm))
+    _note_handlers(hang, handlers)
     _note_gaps(hang, found[1] if found else 0, held.gaps if held else 0)
     return hang
 
@@ -190,6 +192,18 @@ def _followed(hang: Hang, known: OnBehalf) -> list[int]:
             # Nobody has ever said that name.
             pass
     return sorted(set(words))
+
+
+def _note_handlers(hang: Hang, handlers: Handlers) -> None:
+    from .text import plural
+
+    if handlers.unknown:
+        hang.unread.append(
+            f"Handlers of logger: of {plural(handlers.unknown, 'child', 'children')} of logger_sup,"
+            " it could not be read whether it is one."
+        )
+    if handlers.is_incomplete:
+        hang.unread.append("Handlers of logger: not all children of logger_sup could be read.")
 
 
 def _note_gaps(hang: Hang, ports: int, held: int) -> None:

@@ -3,14 +3,16 @@
 
     from etp.otp.loggers import handlers
 
-    for handler in handlers(vm):
+    for handler in handlers(vm).handlers:
         print(handler.process.name, handler.mode)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from ..text import is_unreadable
 
 if TYPE_CHECKING:
     from ..vm import VM, Process
@@ -28,7 +30,16 @@ class Handler:
     messages: int
 
 
-def handlers(vm: VM) -> list[Handler]:
+@dataclass(frozen=True)
+class Handlers:
+    handlers: list[Handler] = field(default_factory=list)
+    #: Children of which cannot be told whether they are such processes.
+    unknown: int = 0
+    #: There may be further children.
+    is_incomplete: bool = False
+
+
+def handlers(vm: VM) -> Handlers:
     """The children of logger_sup that are such processes."""
     from ..errors import Problem
 
@@ -36,14 +47,20 @@ def handlers(vm: VM) -> list[Handler]:
         top = vm.find_process("logger_sup")
     except Problem:
         # The application kernel has not been started, or goes down.
-        return []
-    found = []
-    for link in vm.native.process_info(top.address, lists=("links",))["links"]:
+        return Handlers()
+    found: list[Handler] = []
+    unknown = 0
+    facts = vm.native.process_info(top.address, lists=("links",))
+    for link in facts["links"]:
         process = vm.process(link) if link.kind == "pid" else None
-        if process is not None and process.initial_call and process.initial_call[0] == "logger_olp":
+        if process is None:
+            continue
+        if is_unreadable(process.initial_call_text):
+            unknown += 1
+        elif process.initial_call and process.initial_call[0] == "logger_olp":
             info = vm.native.process_info(process.address, lists=())
             found.append(Handler(process, _mode(vm, process), info["message_queue_len"]))
-    return found
+    return Handlers(found, unknown, "links" in facts["unknown"])
 
 
 def _mode(vm: VM, process: Process) -> str | None:
