@@ -438,9 +438,10 @@ class VM:
         """Threads of the target: (tid, pthread_self() or 0, registers by their DWARF numbers (of
         x86-64: 17 of them, the last is the program counter), whether only stack pointer and program
         counter are known)."""
-    def thread_types(self) -> dict[int, tuple[str, int]]:
+    def thread_types(self) -> tuple[dict[int, tuple[str, int]], bool]:
         """What the VM calls its threads, by pthread_self(): ("aux", 1), ("poll", 0), ("async", 0),
-        ("scheduler", 1) ..., the number among those of its type; include/etp/thread_types.h."""
+        ("scheduler", 1) ..., the number among those of its type; and whether a list of them leads
+        to what is not in the core; include/etp/thread_types.h."""
     def unwind(
         self, registers: Sequence[int], limit: int
     ) -> list[tuple[int, str | None, int, str | None, int]]:

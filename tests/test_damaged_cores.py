@@ -271,3 +271,41 @@ def test_handlers_of_logger_that_cannot_be_told(damage):
     with changed(damage, links, NOWHERE) as reader:
         unread = " ".join(reader.json("etp-hung")["unread"])
         assert "not all children of logger_sup could be read" in unread
+
+
+def places_of_thread_types(damage):
+    """Addresses of the ErtsMsAcc of threads, in which these stand, with their types."""
+    to_tid, to_id = (damage.member("ErtsMsAcc", name) for name in ("tid", "id"))
+    found = {}
+    for thread, (kind, number) in damage.vm.thread_types()[0].items():
+        wanted = thread.to_bytes(8, "little")
+        for segment in damage.image.segments:
+            data = damage.image.at(segment.offset, segment.size)
+            at = data.find(wanted)
+            while at >= 0:
+                address = segment.address + at - to_tid
+                if damage.word(address + to_id) == number << 4 | 0xF:
+                    found[address] = kind
+                at = data.find(wanted, at + 1)
+    return found
+
+
+def test_threads_whose_names_are_gone(core, tmp_path):
+    damage = Damage(core("healthy"), tmp_path)
+    places = places_of_thread_types(damage)
+    to_next, to_tid = (damage.member("ErtsMsAcc", name) for name in ("next", "tid"))
+    behind = {address: damage.word(address + to_next) for address in places}
+    told = "lists of its threads could not be read in full"
+    assert told not in Reader(damage.open()).run("etp-bt")
+    # The list ends early: the thread behind is no scheduler.
+    last = next(address for address, other in behind.items() if places.get(other) == "async")
+    with changed(damage, last + to_next, NOWHERE) as reader:
+        assert "async thread 0" not in reader.run("etp-bt")
+        assert told in reader.text
+        assert any(told in warning for warning in reader.json("etp-bt")["warnings"])
+    # The list of dirty schedulers is not seen at all, from its head on.
+    head = next(a for a in places if a not in behind.values() and places[a] == "poll")
+    with changed(damage, head + to_tid, NOWHERE) as reader:
+        assert not reader.vm.native.thread_types()[1]
+        assert "poll thread 0" not in reader.run("etp-bt")
+        assert told in reader.text

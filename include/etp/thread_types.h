@@ -36,10 +36,12 @@ struct etp_thread_type {
 	int64_t id;
 };
 
-/** Calls `see` for each, until it returns false. Looks through the memory of beam.smp. Error:
- *  NO_MEMORY. */
-ETP_EXPORT struct etp_error *
-etp_thread_types(const struct etp_vm *vm, struct etp_reader *reader,
-                 bool (*see)(void *context, const struct etp_thread_type *type), void *context);
+/** Calls `see` for each, until it returns false. Looks through the memory of beam.smp.
+ *  `breaks_off_ret` says whether a list leads to what is not in the core; a list whose head leads
+ *  there is not seen at all. Error: NO_MEMORY. */
+ETP_EXPORT struct etp_error *etp_thread_types(const struct etp_vm *vm, struct etp_reader *reader,
+                                              bool (*see)(void *context,
+                                                          const struct etp_thread_type *type),
+                                              void *context, bool *breaks_off_ret);
 
 #endif

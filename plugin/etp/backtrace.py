@@ -139,7 +139,7 @@ def threads(vm: VM, registers: Registers | None = None, most: int = FRAMES) -> l
 
     every = schedulers(vm)
     places = {s.thread: i for i, s in enumerate(every) if s.thread}
-    types = vm.native.thread_types()
+    types, _breaks_off = vm.native.thread_types()
     found = []
     for tid, thread, values, is_partial in vm.native.threads():
         given = (registers or {}).get(tid)
@@ -153,6 +153,21 @@ def threads(vm: VM, registers: Registers | None = None, most: int = FRAMES) -> l
             made = replace(made, kind=kind, known_by=known_by)
         found.append((order, tid, made))
     return [thread for _order, _tid, thread in sorted(found, key=lambda entry: entry[:2])]
+
+
+def gaps(vm: VM) -> list[str]:
+    """Why threads may have no name, a sentence."""
+    from .schedulers import schedulers
+
+    types, breaks_off = vm.native.thread_types()
+    known = {thread for _tid, thread, _registers, _is_partial in vm.native.threads()}
+    # Each list has schedulers in it. A build without microstate accounting has no lists.
+    is_headless = bool(types) and any(
+        s.thread in known and s.thread not in types for s in schedulers(vm) if s.thread
+    )
+    if not breaks_off and not is_headless:
+        return []
+    return ["The VM's lists of its threads could not be read in full: threads may have no names."]
 
 
 def _kind(vm: VM, tid: int, vm_type: tuple[str, int] | None) -> tuple[str, str]:

@@ -59,10 +59,13 @@ PyObject *VM_thread_types(VMObject *self, PyObject *ignored)
 	PyObject *dict = PyDict_New();
 	if (!dict)
 		return NULL;
-	struct etp_error *err = etp_thread_types(self->vm, &reader, add_type, dict);
+	bool breaks_off;
+	struct etp_error *err = etp_thread_types(self->vm, &reader, add_type, dict, &breaks_off);
 	if (err || PyErr_Occurred())
 		Py_CLEAR(dict);
-	return err ? raise_error(err) : dict;
+	if (err)
+		return raise_error(err);
+	return dict ? Py_BuildValue("(NN)", dict, PyBool_FromLong(breaks_off)) : NULL;
 }
 
 static bool read_registers(PyObject *sequence, struct etp_thread_state *state)

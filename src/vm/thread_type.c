@@ -66,12 +66,17 @@ static bool read_type(const struct etp_vm *vm, struct etp_reader *reader,
 
 static bool see_list(const struct etp_vm *vm, struct etp_reader *reader,
                      const struct threads *threads, uint64_t address, uint64_t *budget,
-                     bool (*see)(void *, const struct etp_thread_type *), void *context)
+                     bool (*see)(void *, const struct etp_thread_type *), void *context,
+                     bool *breaks_off_ret)
 {
 	struct etp_thread_type type;
 	for (size_t i = 0; address && i < LIST_MAX; i++) {
-		if (!read_type(vm, reader, threads, address, &type))
+		if (!read_type(vm, reader, threads, address, &type)) {
+			// The first is a guess.
+			if (i && !etp_reader_at(reader, address, SIZEOF(vm, ErtsMsAcc)))
+				*breaks_off_ret = true;
 			return true;
+		}
 		if (!etp_search_go_on(budget) || !see(context, &type))
 			return false;
 		if (!READ_WORD(vm, reader, address, ErtsMsAcc, next, &address))
@@ -82,8 +87,9 @@ static bool see_list(const struct etp_vm *vm, struct etp_reader *reader,
 
 struct etp_error *etp_thread_types(const struct etp_vm *vm, struct etp_reader *reader,
                                    bool (*see)(void *context, const struct etp_thread_type *type),
-                                   void *context)
+                                   void *context, bool *breaks_off_ret)
 {
+	*breaks_off_ret = false;
 	if (!HAS(vm, ErtsMsAcc, next) || !HAS(vm, ErtsMsAcc, tid) || !HAS(vm, ErtsMsAcc, id) ||
 	    !HAS(vm, ErtsMsAcc, type))
 		return NULL;
@@ -99,7 +105,8 @@ struct etp_error *etp_thread_types(const struct etp_vm *vm, struct etp_reader *r
 		for (uint64_t i = skip; go_on && i + 8 <= segment.size; i += 8) {
 			uint64_t word = etp_word_at(segment.bytes + i, 0);
 			if (word && word % sizeof(word) == 0)
-				go_on = see_list(vm, reader, &threads, word, &budget, see, context);
+				go_on = see_list(vm, reader, &threads, word, &budget, see, context,
+				                 breaks_off_ret);
 		}
 	}
 	free(threads.of);

@@ -20,8 +20,8 @@ FRAMES_OF_ALL = 1 << 20
 
 
 def run(context: Context, args: Namespace) -> Report:
+    from .. import backtrace, code
     from ..backtrace import FRAMES, threads
-    from ..code import gaps
     from ..schedulers import schedulers, unread
     from ..text import plural
     from ..views import Lines, Paragraph, Report
@@ -48,7 +48,8 @@ def run(context: Context, args: Namespace) -> Report:
     elif blocks and blocks[-1] is None:
         blocks.pop()
     facts = {"threads": [_facts(context, thread, args.limit) for thread in chosen]}
-    return Report(blocks, facts, warnings=unread(schedulers(context.vm)) + gaps(context.vm))
+    warnings = unread(schedulers(context.vm)) + code.gaps(context.vm) + backtrace.gaps(context.vm)
+    return Report(blocks, facts, warnings=warnings)
 
 
 def _nothing(info: Info) -> str:
