@@ -91,7 +91,10 @@ def has_no_symbols():
 
 
 def extract(*arguments, **kwargs):
-    return subprocess.run([EXTRACT, *arguments], capture_output=True, text=True, **kwargs)
+    # A program with sanitizers brings their runtime itself.
+    return subprocess.run(
+        [EXTRACT, *arguments], capture_output=True, text=True, env=cores.ENVIRONMENT, **kwargs
+    )
 
 
 def registry():

@@ -626,10 +626,12 @@ for done in range(rounds):
 size = vm.info.bytes_saved
 assert held() == first[0], f"(files, threads) were {first[0]}, are {held()}"
 grown = resident("VmRSS") - first[1]
-assert grown < 16 << 20, f"{grown} bytes more than after a few rounds"
+# AddressSanitizer keeps what was released for a while.
+kept = 256 << 20 if "asan" in os.environ.get("LD_PRELOAD", "") else 0
+assert grown < (16 << 20) + kept, f"{grown} bytes more than after a few rounds"
 # Not ru_maxrss, which begins with that of the process that started this one.
 peak = resident("VmHWM")
-assert peak < 3 * size, f"{peak} bytes at most, for copies of {size}"
+assert peak < 3 * size + kept, f"{peak} bytes at most, for copies of {size}"
 print(f"{rounds} rounds, {at_rest} of them at rest, {grown >> 10} KiB more")
 """
 

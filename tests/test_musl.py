@@ -51,7 +51,9 @@ def layout(tmp_path_factory):
     """Made of the debug information of the same build."""
     path = tmp_path_factory.mktemp("layouts") / "musl.json"
     extract = cores.ROOT / "scripts" / "extract-layout"
-    subprocess.run([extract, cores.built_beam(cores.MUSL), "-o", path], check=True)
+    beam = cores.built_beam(cores.MUSL)
+    # A program with sanitizers brings their runtime itself.
+    subprocess.run([extract, beam, "-o", path], check=True, env=cores.ENVIRONMENT)
     return path
 
 
