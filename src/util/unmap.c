@@ -26,9 +26,6 @@ void unmap(void *bytes, size_t size)
 {
 	struct mapping mapping = {bytes, size};
 	struct crew crew;
-	// Who reads at random has no use for what was read: so the kernel does not move each page
-	// that was looked at to the front of its lists, which takes longer than all the rest.
-	(void)madvise(bytes, size, MADV_RANDOM);
 	void *workers[CREW_THREADS_MAX];
 	crew_init(&crew);
 	crew.items = size / PIECE;
