@@ -270,23 +270,47 @@ static int place_of(struct scan *scan, const struct etp_stack *stack)
 	return scan->places[at].kind;
 }
 
+// The terms of the frame on top, one after the other.
+struct top_terms {
+	struct etp_stack_iter iter;
+	size_t words_left;
+};
+
+static void top_terms_init(struct top_terms *terms, struct scan *scan,
+                           const struct etp_stack *stack)
+{
+	etp_stack_iter_init(&terms->iter, scan->vm, &scan->reader, stack);
+	terms->words_left = FRAME_WORDS_MAX;
+}
+
+static bool top_terms_next(struct top_terms *terms, etp_term *ret)
+{
+	struct etp_stack_slot slot;
+	while (terms->words_left) {
+		terms->words_left--;
+		if (!etp_stack_iter_next(&terms->iter, &slot) || slot.frame)
+			break;
+		if (slot.kind != ETP_STACK_TERM)
+			continue;
+		*ret = slot.word;
+		return true;
+	}
+	terms->words_left = 0;
+	return false;
+}
+
 // References of this node in the frame on top.
 static size_t references_on_top(struct scan *scan, const struct etp_stack *stack,
                                 struct etp_term_view *found)
 {
-	struct etp_stack_iter iter;
-	struct etp_stack_slot slot;
+	struct top_terms terms;
+	etp_term term;
 	size_t count = 0;
-	etp_stack_iter_init(&iter, scan->vm, &scan->reader, stack);
-	for (size_t i = 0; i < FRAME_WORDS_MAX && count < REFERENCES_MAX; i++) {
-		if (!etp_stack_iter_next(&iter, &slot) || slot.frame)
-			break;
-		if (slot.kind == ETP_STACK_TERM &&
-		    etp_term_decode(scan->vm, &scan->reader, slot.word, &found[count]) ==
-		            ETP_TERM_REF &&
+	top_terms_init(&terms, scan, stack);
+	while (count < REFERENCES_MAX && top_terms_next(&terms, &term))
+		if (etp_term_decode(scan->vm, &scan->reader, term, &found[count]) == ETP_TERM_REF &&
 		    !found[count].id.is_external)
 			count++;
-	}
 	return count;
 }
 
@@ -294,15 +318,13 @@ static size_t references_on_top(struct scan *scan, const struct etp_stack *stack
 static uint32_t process_on_top(struct scan *scan, const struct etp_stack *stack, uint32_t who,
                                uint32_t neither)
 {
-	struct etp_stack_iter iter;
-	struct etp_stack_slot slot;
-	etp_stack_iter_init(&iter, scan->vm, &scan->reader, stack);
-	for (size_t i = 0; i < FRAME_WORDS_MAX; i++) {
-		if (!etp_stack_iter_next(&iter, &slot) || slot.frame)
-			break;
-		if (slot.kind != ETP_STACK_TERM || !term_is_internal_pid(slot.word))
+	struct top_terms terms;
+	etp_term term;
+	top_terms_init(&terms, scan, stack);
+	while (top_terms_next(&terms, &term)) {
+		if (!term_is_internal_pid(term))
 			continue;
-		uint32_t found = find(scan, slot.word);
+		uint32_t found = find(scan, term);
 		if (found != ETP_WAIT_NOBODY && found != who && found != neither)
 			return found;
 	}
@@ -312,19 +334,14 @@ static uint32_t process_on_top(struct scan *scan, const struct etp_stack *stack,
 // Is this node on the frame on top, or a list of this node, and no list of others?
 static bool is_this_node_on_top(struct scan *scan, const struct etp_stack *stack)
 {
-	struct etp_stack_iter iter;
-	struct etp_stack_slot slot;
+	struct top_terms terms;
 	struct etp_term_view view;
-	etp_term here = term_make_atom(scan->vm->info.node_name);
+	etp_term term, here = term_make_atom(scan->vm->info.node_name);
 	bool found = false;
-	etp_stack_iter_init(&iter, scan->vm, &scan->reader, stack);
-	for (size_t i = 0; i < FRAME_WORDS_MAX; i++) {
-		if (!etp_stack_iter_next(&iter, &slot) || slot.frame)
-			break;
-		if (slot.kind != ETP_STACK_TERM)
-			continue;
-		found |= slot.word == here;
-		if (etp_term_decode(scan->vm, &scan->reader, slot.word, &view) != ETP_TERM_CONS)
+	top_terms_init(&terms, scan, stack);
+	while (top_terms_next(&terms, &term)) {
+		found |= term == here;
+		if (etp_term_decode(scan->vm, &scan->reader, term, &view) != ETP_TERM_CONS)
 			continue;
 		if (view.cons.head != here || !term_is_nil(view.cons.tail))
 			return false;
@@ -336,15 +353,12 @@ static bool is_this_node_on_top(struct scan *scan, const struct etp_stack *stack
 // Position of the first port in the frame on top.
 static uint32_t port_on_top(struct scan *scan, const struct etp_stack *stack)
 {
-	struct etp_stack_iter iter;
-	struct etp_stack_slot slot;
-	etp_stack_iter_init(&iter, scan->vm, &scan->reader, stack);
-	for (size_t i = 0; i < FRAME_WORDS_MAX; i++) {
-		if (!etp_stack_iter_next(&iter, &slot) || slot.frame)
-			break;
-		if (slot.kind == ETP_STACK_TERM && term_is_internal_port(slot.word))
-			return find(scan, slot.word);
-	}
+	struct top_terms terms;
+	etp_term term;
+	top_terms_init(&terms, scan, stack);
+	while (top_terms_next(&terms, &term))
+		if (term_is_internal_port(term))
+			return find(scan, term);
 	return ETP_WAIT_NOBODY;
 }
 
